@@ -1,0 +1,74 @@
+"""`Engine`: the verbs. The server, the command line and the terminal know this Protocol and nothing behind it.
+
+`ollama_engine.local.LocalEngine` does the work here; `ollama_engine.remote.RemoteEngine` asks any server that speaks
+Ollama's API. Both pass the same contract tests (tests/engine/contract).
+
+Streams are async generators: closing one cancels what it does. Every failure is an `errors.EngineError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Protocol, Self
+
+from ollama_engine.types import (
+    ChatChunk,
+    ChatRequest,
+    CreateRequest,
+    GenerateChunk,
+    GenerateRequest,
+    KeepAlive,
+    ModelInfo,
+    ModelSummary,
+    Progress,
+    RunningModel,
+)
+
+
+class Engine(Protocol):
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def aclose(self) -> None:
+        """End every runner (or connection) and wait until they are gone. Safe to call twice."""
+
+    async def version(self) -> str:
+        """The version of the engine that does the work; ServerUnreachable where none answers."""
+        ...
+
+    async def models(self) -> list[ModelSummary]:
+        """All models in the store, newest first."""
+        ...
+
+    async def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
+        """Everything known of one model; ModelNotFound, InvalidName."""
+        ...
+
+    def create(self, request: CreateRequest) -> AsyncIterator[Progress]:
+        """Make a model out of another one or of blobs (see has_blob, put_blob)."""
+        ...
+
+    async def copy(self, source: str, destination: str) -> None: ...
+
+    async def delete(self, name: str) -> None:
+        """Remove a name and every blob that no other name uses."""
+
+    async def has_blob(self, digest: str) -> bool: ...
+
+    async def put_blob(self, digest: str, data: AsyncIterable[bytes]) -> bool:
+        """Store bytes under their digest. True when written, False when it was there already; DigestMismatch."""
+        ...
+
+    def generate(self, request: GenerateRequest) -> AsyncIterator[GenerateChunk]: ...
+
+    def chat(self, request: ChatRequest) -> AsyncIterator[ChatChunk]: ...
+
+    async def running(self) -> list[RunningModel]:
+        """Models in memory, loading ones included, the one that stays longest first."""
+        ...
+
+    async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
+        """Bring a model into memory now."""
+
+    async def unload(self, name: str) -> None:
+        """Let a model go as soon as its requests have ended; ModelNotFound where no such model exists."""

@@ -1,0 +1,250 @@
+"""The nouns: what callers say to an engine and what it answers, as they stand on Ollama's wire.
+
+One definition serves the JSON of the HTTP API, the engine's Python callers and the terminal. Field names and their
+order are Ollama's (its REST API, `api/types.go`); what is ours and not Ollama's is marked so. `omit_defaults` is Go's
+`omitempty`; a field that Ollama always sends has no default, or a `default_factory`, which msgspec never omits.
+
+Units: durations are integer nanoseconds, sizes bytes, timestamps RFC 3339 text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+JSON = dict[str, Any]
+Role = str
+"""`system`, `user`, `assistant` or `tool`; other roles go to the template as they are."""
+
+KeepAlive = int | float | str | None
+"""Seconds, or a Go duration (`"5m"`); negative never unloads, 0 unloads at once, None takes the default."""
+
+Think = bool | str | None
+"""`True`, `False`, or a level: `"low"`, `"medium"`, `"high"`, `"max"`."""
+
+Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "image", "audio"]
+
+
+class ToolCallFunction(Struct, omit_defaults=True):
+    name: str
+    arguments: JSON = field(default_factory=dict)
+    index: int = 0
+
+
+class ToolCall(Struct, omit_defaults=True):
+    function: ToolCallFunction
+    id: str = ""
+
+
+class Message(Struct, omit_defaults=True):
+    """One turn of a conversation. `images` hold base64 text (also wav or mp3 audio)."""
+
+    role: Role
+    content: str = field(default_factory=str)
+    thinking: str = ""
+    images: list[str] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_name: str = ""
+    tool_call_id: str = ""
+
+
+class GenerateRequest(Struct, omit_defaults=True):
+    """One prompt to continue. With `prompt` empty the model is loaded, or unloaded when `keep_alive` is 0."""
+
+    model: str
+    prompt: str = ""
+    suffix: str = ""
+    system: str = ""
+    template: str = ""
+    context: list[int] | None = None
+    stream: bool | None = None
+    raw: bool = False
+    format: Any = None
+    keep_alive: KeepAlive | UnsetType = UNSET
+    images: list[str] | None = None
+    options: JSON | None = None
+    think: Think = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    logprobs: bool = False
+    top_logprobs: int = 0
+    debug_render_only: bool = field(name="_debug_render_only", default=False)
+
+
+class ChatRequest(Struct, omit_defaults=True):
+    """A conversation to answer. With `messages` empty the model is loaded, or unloaded when `keep_alive` is 0."""
+
+    model: str
+    messages: list[Message] = field(default_factory=list)
+    stream: bool | None = None
+    format: Any = None
+    keep_alive: KeepAlive | UnsetType = UNSET
+    tools: list[JSON] | None = None
+    options: JSON | None = None
+    think: Think = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    logprobs: bool = False
+    top_logprobs: int = 0
+    debug_render_only: bool = field(name="_debug_render_only", default=False)
+
+
+class DebugInfo(Struct, omit_defaults=True):
+    rendered_template: str
+    image_count: int = 0
+
+
+class Metrics(Struct, omit_defaults=True):
+    """How long it took: on the last chunk only, each field left out when zero.
+
+    `prompt_eval_count` counts the whole prompt, tokens served from the prefix cache included.
+    """
+
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+
+
+class GenerateChunk(Metrics, omit_defaults=True, kw_only=True):
+    """A piece of an answer. The last one has `done` true, a `done_reason` and the metrics."""
+
+    model: str
+    created_at: str
+    response: str
+    thinking: str = ""
+    done: bool
+    done_reason: str = ""
+    context: list[int] | None = None
+    debug_info: DebugInfo | None = field(name="_debug_info", default=None)
+
+
+class ChatChunk(Metrics, omit_defaults=True, kw_only=True):
+    """A piece of an answer. `message.content` is the new text only; the last chunk has `done` true."""
+
+    model: str
+    created_at: str
+    message: Message
+    done: bool
+    done_reason: str = ""
+    debug_info: DebugInfo | None = field(name="_debug_info", default=None)
+
+
+class ModelDetails(Struct, omit_defaults=True):
+    parent_model: str = field(default_factory=str)
+    format: str = field(default_factory=str)
+    family: str = field(default_factory=str)
+    families: list[str] | None = field(default_factory=lambda: None)
+    parameter_size: str = field(default_factory=str)
+    quantization_level: str = field(default_factory=str)
+    context_length: int = 0
+    embedding_length: int = 0
+
+
+class ModelSummary(Struct, omit_defaults=True):
+    """A line of `list`. `digest` is the bare hex sha256 of the manifest file; `size` all layers and the config."""
+
+    name: str
+    model: str
+    modified_at: str
+    size: int
+    digest: str
+    details: ModelDetails
+    capabilities: list[str] = field(default_factory=list)
+
+
+class TensorInfo(Struct):
+    name: str
+    type: str
+    shape: list[int]
+
+
+class ModelInfo(Struct, omit_defaults=True):
+    """What `show` answers."""
+
+    license: str = ""
+    modelfile: str = ""
+    parameters: str = ""
+    template: str = ""
+    system: str = ""
+    details: ModelDetails = field(default_factory=ModelDetails)
+    messages: list[Message] | None = None
+    model_info: JSON = field(default_factory=lambda: {})
+    projector_info: JSON | None = None
+    tensors: list[TensorInfo] | None = None
+    capabilities: list[str] = field(default_factory=list)
+    modified_at: str = ""
+    requires: str = ""
+
+
+class RunningModel(Struct, omit_defaults=True):
+    """A line of `ps`. Fields after `context_length` are ours."""
+
+    name: str
+    model: str
+    size: int
+    digest: str
+    details: ModelDetails
+    expires_at: str
+    size_vram: int
+    context_length: int
+    state: str = ""
+    """`loading`, `busy`, `idle` or `stopping`; empty where the server does not say (Ollama's own)."""
+    load_progress: float = 0.0
+    """0 to 1 while loading."""
+    pid: int = 0
+    rss: int = 0
+    """Resident memory of the runner process, bytes, measured."""
+    weights: int = 0
+    kv_cache: int = 0
+    compute: int = 0
+    """Buffers as llama.cpp reported them after the load, bytes, host and device together."""
+    context_used: int = 0
+    """KV cells in use, of `context_length` x `slots` (0 where unknown)."""
+    slots: int = 0
+    slots_busy: int = 0
+    queued: int = 0
+    tokens_per_second: float = 0.0
+    """Generation speed over the last seconds, all slots together; 0 when idle."""
+
+
+class CreateRequest(Struct, omit_defaults=True):
+    """A model to make from another (`from_`) or from blobs already in the store (`files`: relative path -> digest)."""
+
+    model: str
+    from_: str = field(name="from", default="")
+    files: dict[str, str] | None = None
+    adapters: dict[str, str] | None = None
+    template: str = ""
+    license: str | list[str] | None = None
+    system: str = ""
+    parameters: JSON | None = None
+    messages: list[Message] | None = None
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    quantize: str = ""
+    stream: bool | None = None
+
+
+class Progress(Struct, omit_defaults=True):
+    """A step of something long (create, pull, push); the last one has status `success`."""
+
+    status: str = ""
+    digest: str = ""
+    total: int = 0
+    completed: int = 0
+
+
+class PruneReport(Struct, omit_defaults=True):
+    """What `prune` found (and removed, unless it was a dry run): digests or file names, and bytes freed."""
+
+    removed: list[str] = field(default_factory=list)
+    freed: int = 0
+
+
+encode_json = msgspec.json.Encoder().encode

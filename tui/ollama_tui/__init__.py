@@ -1,0 +1,1 @@
+"""The workstation and the command line: faces of `ollama_engine`."""
