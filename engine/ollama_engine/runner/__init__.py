@@ -1,0 +1,13 @@
+"""The runner: one child process per loaded model, in which llama.cpp decodes all requests of that model in one batch.
+
+protocol.py       the frames both sides speak
+client.py         the parent's side: start, load, generate, tokenize, end
+__main__.py       the child's entry: `python -m ollama_engine.runner FD`
+session.py        the child's life: load, read frames, step the batcher
+batcher.py        continuous batching: schedule, decode, sample, emit
+sequence.py       one request inside the batch, and one slot of the KV cache
+sampler_chain.py  options of a request -> llama.cpp sampler chain
+text_stream.py    tokens' bytes -> text that may be sent (UTF-8, stop strings)
+llama.py          the only module of the project that imports llama_cpp
+logs.py           what llama.cpp's log says: buffer sizes, the reason of a failure
+"""

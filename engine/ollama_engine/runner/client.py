@@ -1,0 +1,308 @@
+"""The parent's side of a runner: start the process, load the model, stream answers, see it end.
+
+    async with contextlib.aclosing(runner.generate(...)) as pieces:
+        async for piece in pieces: ...
+
+Closing the generator cancels the request inside the runner within one step. When the process dies, every request in
+it raises RunnerDied with the last thing the process said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import socket
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from ollama_engine.errors import InvalidRequest, LoadFailed, RunnerDied, RunnerError
+from ollama_engine.runner.protocol import (
+    HEADER_BYTES,
+    Cancel,
+    Command,
+    Detokenize,
+    Done,
+    Failed,
+    Generate,
+    GetStats,
+    Loaded,
+    LoadProgress,
+    LoadSpec,
+    Piece,
+    Report,
+    Stats,
+    Step,
+    Text,
+    Tokenize,
+    Tokens,
+    decode_report,
+    encode,
+    frame_length,
+)
+
+log = logging.getLogger(__name__)
+
+STDERR_LINES = 40
+STOP_GRACE = 5.0
+"""Seconds a runner has to end by itself before it is killed."""
+
+
+class Runner:
+    """A loaded model in its own process. Make one with `Runner.start`; end it with `aclose`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._inboxes: dict[int, asyncio.Queue[Report | RunnerError]] = {}
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
+        self.died = asyncio.Event()
+        """Set when the process is gone, wanted or not."""
+        self.info: Loaded
+        """What the runner said of itself once it was loaded."""
+
+    @classmethod
+    async def start(
+        cls,
+        spec: LoadSpec,
+        *,
+        on_progress: Callable[[float], None] = lambda fraction: None,
+        stall_timeout: float = 300.0,
+    ) -> Runner:
+        """Start a process and load the model in it.
+
+        Args:
+            on_progress: called with 0 to 1 as the weights come in.
+            stall_timeout: seconds without any progress after which the load is given up.
+
+        Raises:
+            LoadFailed: with llama.cpp's own reason.
+        """
+        runner = await cls._spawn()
+        try:
+            await runner._load(spec, on_progress, stall_timeout)
+        except BaseException:
+            await runner.aclose()
+            raise
+        return runner
+
+    @classmethod
+    async def _spawn(cls) -> Runner:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "ollama_engine.runner",
+                str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+        runner = cls(process, reader, writer)
+        runner._tasks.append(asyncio.create_task(runner._read_stderr(), name="runner-stderr"))
+        return runner
+
+    async def _load(self, spec: LoadSpec, on_progress: Callable[[float], None], stall_timeout: float) -> None:
+        self._send(spec)
+        while True:
+            try:
+                async with asyncio.timeout(stall_timeout if stall_timeout != float("inf") else None):
+                    report = await self._receive()
+            except TimeoutError:
+                raise LoadFailed(
+                    f"timed out loading the model: no progress for {stall_timeout:.0f} s",
+                    hint="Set OLLAMA_LOAD_TIMEOUT higher if the disk is that slow.",
+                ) from None
+            match report:
+                case LoadProgress(fraction=fraction):
+                    on_progress(fraction)
+                case Loaded():
+                    self.info = report
+                    break
+                case Failed(message=message):
+                    raise LoadFailed(f"unable to load model: {message}", hint=_load_hint(message))
+                case None:
+                    raise LoadFailed(f"the runner ended while it loaded the model{await self._last_words()}")
+                case _:
+                    raise LoadFailed(f"the runner answered a load with {type(report).__name__}")
+        self._tasks.append(asyncio.create_task(self._read_reports(), name="runner-reports"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return not self.died.is_set() and self._process.returncode is None
+
+    async def generate(self, request: Generate) -> AsyncIterator[Piece | Done]:
+        """The answer's pieces, then one Done. `request.id` is set here.
+
+        Raises:
+            InvalidRequest: the runner will not take this request.
+            RunnerError: llama.cpp failed at it.
+            RunnerDied: the process ended.
+        """
+        with self._inbox() as (request.id, inbox):
+            self._send(request)
+            ended = False
+            try:
+                while not ended:
+                    report = await self._next(inbox)
+                    if isinstance(report, Done):
+                        ended = True
+                    elif not isinstance(report, Piece):
+                        ended = True
+                        raise RunnerError(f"the runner answered with {type(report).__name__}")
+                    yield report
+            except (RunnerError, InvalidRequest):
+                ended = True
+                raise
+            finally:
+                if not ended and self.alive:
+                    self._send(Cancel(request.id))
+
+    async def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = True) -> list[int]:
+        """Token ids of `text`; special tokens written in it count as such with `parse_special`."""
+        report = await self._ask(lambda id: Tokenize(id, text, add_special, parse_special))
+        assert isinstance(report, Tokens)
+        return report.tokens
+
+    async def detokenize(self, tokens: list[int]) -> str:
+        report = await self._ask(lambda id: Detokenize(id, tokens))
+        assert isinstance(report, Text)
+        return report.text
+
+    async def stats(self) -> Stats:
+        report = await self._ask(GetStats)
+        assert isinstance(report, Stats)
+        return report
+
+    def kill(self) -> None:
+        """End the process at once; requests in it raise RunnerDied."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def aclose(self) -> None:
+        """Close the socket, which ends the process, and wait until it is gone. Safe to call twice."""
+        self._closing = True
+        self._writer.close()
+        try:
+            async with asyncio.timeout(STOP_GRACE):
+                await self._process.wait()
+        except TimeoutError:
+            log.warning("runner %d did not end by itself and is killed", self.pid)
+            self.kill()
+            await self._process.wait()
+        self._give_up(RunnerDied("the model was unloaded while it answered"))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- frames ------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _inbox(self):
+        request_id = next(self._ids)
+        inbox: asyncio.Queue[Report | RunnerError] = asyncio.Queue()
+        self._inboxes[request_id] = inbox
+        try:
+            yield request_id, inbox
+        finally:
+            del self._inboxes[request_id]
+
+    async def _ask(self, command: Callable[[int], Command]) -> Report:
+        with self._inbox() as (request_id, inbox):
+            self._send(command(request_id))
+            return await self._next(inbox)
+
+    async def _next(self, inbox: asyncio.Queue[Report | RunnerError]) -> Report:
+        if not self.alive and inbox.empty():
+            raise RunnerDied(f"{DIED}{await self._last_words()}", hint=DIED_HINT)
+        report = await inbox.get()
+        if isinstance(report, RunnerError):
+            raise report
+        if isinstance(report, Failed):
+            kind = InvalidRequest if report.kind == "invalid" else RunnerError
+            raise kind(report.message)
+        return report
+
+    def _send(self, command: Command) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(encode(command))
+
+    async def _receive(self) -> Report | None:
+        try:
+            header = await self._reader.readexactly(HEADER_BYTES)
+            return decode_report(await self._reader.readexactly(frame_length(header)))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+
+    async def _read_reports(self) -> None:
+        try:
+            while (report := await self._receive()) is not None:
+                self._deliver(report)
+        except ValueError as error:  # msgspec's errors are ValueErrors: a frame that is none
+            log.error("runner %d sent a broken frame: %s", self.pid, error)
+            self.kill()
+        await self._process.wait()
+        if not self._closing:
+            log.error("runner %d died%s", self.pid, await self._last_words())
+        self._give_up(RunnerDied(f"{DIED}{await self._last_words()}", hint=DIED_HINT))
+
+    def _deliver(self, report: Report) -> None:
+        match report:
+            case Step(pieces=pieces, done=done):
+                for part in (*pieces, *done):
+                    self._put(part.id, part)
+            case Tokens() | Text() | Stats() | Failed():
+                self._put(report.id, report)
+            case _:
+                log.warning("runner %d sent an unexpected %s", self.pid, type(report).__name__)
+
+    def _put(self, request_id: int, report: Report) -> None:
+        inbox = self._inboxes.get(request_id)
+        if inbox is not None:  # else it was cancelled, and this was already on its way
+            inbox.put_nowait(report)
+
+    def _give_up(self, error: RunnerDied) -> None:
+        self.died.set()
+        for inbox in self._inboxes.values():
+            inbox.put_nowait(error)
+
+    async def _read_stderr(self) -> None:
+        assert self._process.stderr is not None
+        with contextlib.suppress(ValueError):  # a line longer than the limit: nothing of use comes after it
+            async for line in self._process.stderr:
+                text = line.decode("utf-8", "replace").rstrip()
+                log.debug("runner %d: %s", self.pid, text)
+                self._stderr.append(text)
+
+    async def _last_words(self) -> str:
+        """`: why`, from the exit code and what the process wrote before it ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._process.wait()
+                await self._tasks[0]
+        code = self._process.returncode
+        reason = f" (signal {-code})" if code is not None and code < 0 else ""
+        telling = [line for line in self._stderr if "ASSERT" in line or "rror" in line] or list(self._stderr)
+        return f"{reason}: {telling[-1]}" if telling else reason
+
+
+DIED = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error"
+DIED_HINT = "The next request starts it again; a smaller num_ctx or fewer loaded models need less memory."
+
+
+def _load_hint(message: str) -> str:
+    if "alloc" in message or "memory" in message:
+        return "Choose a smaller num_ctx, a smaller quantization, or stop another model first."
+    return "The file may be broken, or made for a newer llama.cpp; try to create or pull the model again."

@@ -1,0 +1,304 @@
+"""The binding: the few things the runner needs of llama.cpp, as small classes. The only importer of llama_cpp.
+
+It stands on llama-cpp-python's low-level API, whose signatures follow llama.cpp's C header and change between
+releases: the dependency is pinned to one exact version, and a new one is tried against tests/engine/runner first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+import types
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+
+from ollama_engine.runner.protocol import LoadSpec
+
+if TYPE_CHECKING:
+    import llama_cpp.llama_cpp as C
+else:
+    # llama_cpp/__init__.py imports the high-level API: chat formats, disk caches and templates that nobody uses here,
+    # and with them 0.3 s and 40 MB in every runner. A bare package object in its place leaves the binding alone.
+    if "llama_cpp" not in sys.modules:
+        _spec = importlib.util.find_spec("llama_cpp")
+        if _spec is None or not _spec.submodule_search_locations:
+            raise ImportError("llama-cpp-python is not installed")
+        _package = types.ModuleType("llama_cpp")
+        _package.__path__ = list(_spec.submodule_search_locations)
+        sys.modules["llama_cpp"] = _package
+    import llama_cpp.llama_cpp as C
+
+KV_TYPES = {
+    "f32": 0,
+    "f16": 1,
+    "bf16": 30,
+    "q8_0": 8,
+    "q4_0": 2,
+    "q4_1": 3,
+    "q5_0": 6,
+    "q5_1": 7,
+    "iq4_nl": 20,
+}
+"""Cache type names to ggml_type (ggml.h)."""
+
+RANDOM_SEED = 0xFFFFFFFF
+DECODE_NO_SLOT = 1
+DECODE_ABORTED = 2
+
+
+class LlamaError(Exception):
+    """llama.cpp refused; the log has the reason."""
+
+
+def set_log(callback: Callable[[int, str], None]) -> object:
+    """Send llama.cpp's log to `callback(level, text)`; keep what this returns for as long as the library is used."""
+
+    @C.llama_log_callback
+    def forward(level: int, text: bytes, _user_data: int) -> None:
+        callback(level, text.decode("utf-8", "replace"))
+
+    C.llama_log_set(forward, None)
+    return forward
+
+
+class LlamaModel:
+    """Weights and vocabulary of one GGUF (all its shards)."""
+
+    def __init__(self, spec: LoadSpec, on_progress: Callable[[float], bool]) -> None:
+        """Load; `on_progress(fraction)` returning False gives up. LlamaError where it does not load."""
+        C.llama_backend_init()
+        params = C.llama_model_default_params()
+        if spec.n_gpu_layers >= 0:
+            params.n_gpu_layers = spec.n_gpu_layers
+        if spec.main_gpu is not None:
+            params.main_gpu = spec.main_gpu
+            params.split_mode = C.LLAMA_SPLIT_MODE_NONE
+        if spec.use_mmap is not None:
+            params.load_mode = C.LLAMA_LOAD_MODE_MMAP if spec.use_mmap else C.LLAMA_LOAD_MODE_NONE
+
+        @C.llama_progress_callback
+        def progress(fraction: float, _user_data: int) -> bool:
+            return on_progress(fraction)
+
+        params.progress_callback = progress
+        paths = [path.encode() for path in spec.model_paths]
+        if len(paths) == 1:
+            handle = C.llama_model_load_from_file(paths[0], params)
+        else:
+            array = (ctypes.c_char_p * len(paths))(*paths)
+            handle = C.llama_model_load_from_splits(array, len(paths), params)
+        if not handle:
+            raise LlamaError("the model did not load")
+        self.handle: Any = handle
+        self.vocab: Any = C.llama_model_get_vocab(handle)
+        self.n_vocab = C.llama_vocab_n_tokens(self.vocab)
+        self.n_ctx_train = C.llama_model_n_ctx_train(handle)
+        self.n_layers = C.llama_model_n_layer(handle)
+        self.bos = C.llama_vocab_bos(self.vocab)
+        self._pieces: dict[int, bytes] = {}
+
+    @property
+    def description(self) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        C.llama_model_desc(self.handle, buffer, 256)
+        return buffer.value.decode("utf-8", "replace")
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the state of a sequence cannot be cut back to a prefix (mamba, rwkv, hybrids)."""
+        return C.llama_model_is_recurrent(self.handle) or C.llama_model_is_hybrid(self.handle)
+
+    def is_end(self, token: int) -> bool:
+        return C.llama_vocab_is_eog(self.vocab, token)
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids. Where the text begins with the model's BOS itself, no second one is put before it."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        while True:
+            tokens = (ctypes.c_int32 * room)()
+            n = C.llama_tokenize(self.vocab, data, len(data), tokens, room, add_special, parse_special)
+            if n >= 0:
+                break
+            room = -n
+        ids = list(tokens[:n])
+        if add_special and len(ids) > 1 and ids[0] == ids[1] == self.bos:
+            del ids[0]
+        return ids
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        return b"".join(self.piece(token) for token in tokens).decode("utf-8", "replace")
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; none for control tokens, which are not text."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token)
+        return piece
+
+    def _read_piece(self, token: int) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            n = C.llama_token_to_piece(self.vocab, token, buffer, room, 0, False)
+            if n >= 0:
+                return buffer.raw[:n]
+            room = -n
+
+
+class LlamaBatch:
+    """One decode step's input, filled through numpy: token, position, sequence and whether logits are wanted."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.token = np.zeros(capacity, np.int32)
+        self.pos = np.zeros(capacity, np.int32)
+        self.seq = np.zeros(capacity, np.int32)
+        self.logits = np.zeros(capacity, np.int8)
+        self._one = np.ones(capacity, np.int32)
+        base = self.seq.ctypes.data
+        # Every token belongs to exactly one sequence, so the pointer of row i always points at seq[i].
+        self._seq_rows = np.arange(base, base + 4 * capacity, 4, dtype=np.uintp)
+        self.struct = C.llama_batch(
+            n_tokens=0,
+            token=self.token.ctypes.data_as(ctypes.POINTER(C.llama_token)),
+            embd=None,
+            pos=self.pos.ctypes.data_as(ctypes.POINTER(C.llama_pos)),
+            n_seq_id=self._one.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._seq_rows.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(C.llama_seq_id))),
+            logits=self.logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+        self.n_tokens = 0
+
+    def clear(self) -> None:
+        self.n_tokens = 0
+
+    def add(self, tokens: Sequence[int], start: int, seq: int, *, want_logits: bool) -> int:
+        """Append tokens at positions `start`…; logits of the last one if wanted. Returns the row of the last."""
+        first, end = self.n_tokens, self.n_tokens + len(tokens)
+        if end - first == 1:
+            self.token[first], self.pos[first], self.seq[first] = tokens[0], start, seq
+            self.logits[first] = want_logits
+        else:
+            self.token[first:end] = tokens
+            self.pos[first:end] = np.arange(start, start + end - first)
+            self.seq[first:end] = seq
+            self.logits[first:end] = 0
+            self.logits[end - 1] = want_logits
+        self.n_tokens = end
+        return end - 1
+
+
+class LlamaContext:
+    """The KV cache and compute buffers over a model."""
+
+    def __init__(self, model: LlamaModel, spec: LoadSpec) -> None:
+        params = C.llama_context_default_params()
+        n_ctx = min(spec.n_ctx, model.n_ctx_train) if model.n_ctx_train > 0 else spec.n_ctx
+        params.n_ctx = n_ctx * spec.n_seq
+        params.n_batch = max(spec.n_batch, spec.n_seq)
+        params.n_ubatch = params.n_batch
+        params.n_seq_max = spec.n_seq
+        # Rows with logits in one batch: at most the last token of each sequence. llama.cpp reserves for n_batch else.
+        params.n_outputs_max = spec.n_seq
+        params.kv_unified = True
+        params.no_perf = True
+        if spec.n_threads > 0:
+            params.n_threads = params.n_threads_batch = spec.n_threads
+        else:
+            params.n_threads = params.n_threads_batch = usable_cores()
+        if spec.kv_cache_type:
+            params.type_k = params.type_v = KV_TYPES[spec.kv_cache_type]
+        params.flash_attn_type = {
+            None: C.LLAMA_FLASH_ATTN_TYPE_AUTO,
+            True: C.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            False: C.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        }[spec.flash_attention]
+        # The abort flag is looked at by ggml at every graph node. A Python callback there would take the GIL
+        # thousands of times a step; libc's atoi reads the flag instead: "0" goes on, "1" stops.
+        self._abort_flag = ctypes.create_string_buffer(b"0")
+        self._abort = C.ggml_abort_callback(ctypes.cast(ctypes.CDLL(None).atoi, ctypes.c_void_p).value or 0)
+        params.abort_callback = self._abort
+        params.abort_callback_data = ctypes.cast(self._abort_flag, ctypes.c_void_p)
+        handle = C.llama_init_from_model(model.handle, params)
+        if not handle:
+            raise LlamaError("the context could not be made")
+        self.handle: Any = handle
+        self.model = model
+        self.memory: Any = C.llama_get_memory(handle)
+        self.n_ctx = C.llama_n_ctx(handle) // spec.n_seq
+        self.n_seq = spec.n_seq
+        self.n_batch = C.llama_n_batch(handle)
+        self.can_shift = bool(self.memory and C.llama_memory_can_shift(self.memory))
+
+    def decode(self, batch: LlamaBatch) -> int:
+        """llama_decode's code: 0 done, 1 no room in the KV cache, 2 aborted, negative failed."""
+        batch.struct.n_tokens = batch.n_tokens
+        return C.llama_decode(self.handle, batch.struct)
+
+    def abort(self, on: bool) -> None:
+        """Stop the decode that runs now (from another thread), or allow decodes again."""
+        self._abort_flag[0] = b"1" if on else b"0"
+
+    def keep_prefix(self, seq: int, n: int) -> bool:
+        """Forget all of a sequence from position `n` on; False where the model cannot forget in part."""
+        return C.llama_memory_seq_rm(self.memory, seq, n, -1)
+
+    def discard(self, seq: int, start: int, n: int) -> None:
+        """Cut `n` positions out at `start` and move what follows down."""
+        C.llama_memory_seq_rm(self.memory, seq, start, start + n)
+        C.llama_memory_seq_add(self.memory, seq, start + n, -1, -n)
+
+    def clear(self) -> None:
+        C.llama_memory_clear(self.memory, True)
+
+
+class LlamaSampler:
+    """A chain of llama.cpp samplers, applied in the order added. Owns what is added to it."""
+
+    def __init__(self) -> None:
+        params = C.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self._chain: Any = C.llama_sampler_chain_init(params)
+        self._history: list[Any] = []
+
+    def add(self, sampler: Any) -> None:
+        if not sampler:
+            raise LlamaError("sampler could not be made")
+        C.llama_sampler_chain_add(self._chain, sampler)
+
+    def add_history(self, sampler: Any) -> None:
+        """Add a sampler that looks back at earlier tokens, those of the prompt included."""
+        self.add(sampler)
+        self._history.append(sampler)
+
+    def prime(self, tokens: Sequence[int]) -> None:
+        """Tell the samplers that look back what the prompt was; the others only ever see the answer."""
+        for sampler in self._history:
+            for token in tokens:
+                C.llama_sampler_accept(sampler, token)
+
+    @property
+    def looks_back(self) -> bool:
+        return bool(self._history)
+
+    def sample(self, context: LlamaContext, row: int) -> int:
+        """Choose and accept the token after row `row` of the batch just decoded."""
+        return C.llama_sampler_sample(self._chain, context.handle, row)
+
+    def close(self) -> None:
+        if self._chain:
+            C.llama_sampler_free(self._chain)
+            self._chain = None
+            self._history.clear()
+
+
+def usable_cores() -> int:
+    """Cores this process may run on, hyperthreads counted once where that can be known."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))

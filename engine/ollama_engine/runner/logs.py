@@ -1,0 +1,46 @@
+"""What llama.cpp's log tells that its API does not: the buffers it allocated, and why something failed."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from ollama_engine.runner.protocol import Buffer
+
+ERROR_LEVEL = 3
+WARN_LEVEL = 2
+CONTINUE_LEVEL = 5
+MIB = 1024 * 1024
+
+_BUFFER = re.compile(r"(\S+)\s+(model|KV|RS|compute|output)\s+buffer size\s*=\s*([\d.]+)\s*MiB")
+
+
+class LlamaLog:
+    """Collects the log of one runner; pass `write` to `llama.set_log`."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, str], int] = {}
+        self._complaints: deque[str] = deque(maxlen=20)
+        self._last_level = 0
+
+    def write(self, level: int, text: str) -> None:
+        level = self._last_level if level == CONTINUE_LEVEL else level
+        self._last_level = level
+        if level in (WARN_LEVEL, ERROR_LEVEL) and text.strip(" .\n"):
+            self._complaints.append(text.strip())
+        for device, kind, mib in _BUFFER.findall(text):
+            # A second line for the same buffer replaces the first: it was reserved again, not added.
+            size = int(float(mib) * MIB)
+            if kind == "model":
+                size += self._buffers.get((device, kind), 0)
+            self._buffers[device, kind] = size
+
+    @property
+    def buffers(self) -> list[Buffer]:
+        return [Buffer(device, kind, size) for (device, kind), size in self._buffers.items() if size]
+
+    @property
+    def reason(self) -> str:
+        """The last complaints, as one line; empty where there were none."""
+        lines = [line.split(": ", 1)[-1] for line in self._complaints]
+        return "; ".join(dict.fromkeys(lines[-3:]))

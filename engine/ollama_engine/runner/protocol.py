@@ -1,0 +1,217 @@
+"""The frames that engine and runner exchange over a socket pair: a 4-byte little-endian length, then msgpack.
+
+Both directions are typed unions. A frame that does not decode ends the runner: nothing that a compromised runner
+sends can be more than one of these. Request ids are the parent's choice and unique within a runner's life.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes. A prompt of a million tokens is 5 MB; anything near this is a broken peer."""
+
+_LENGTH = struct.Struct("<I")
+HEADER_BYTES = _LENGTH.size
+
+
+class LoadSpec(Struct, tag="load", frozen=True):
+    """How to load a model. Sizes are tokens, -1 (or None) leaves the choice to llama.cpp.
+
+    `n_ctx` is the context of one sequence; the KV cache holds `n_ctx * n_seq` cells.
+    """
+
+    model_paths: list[str]
+    n_ctx: int
+    n_seq: int = 1
+    n_batch: int = 512
+    n_gpu_layers: int = -1
+    main_gpu: int | None = None
+    use_mmap: bool | None = None
+    n_threads: int = 0
+    kv_cache_type: str = ""
+    flash_attention: bool | None = None
+
+
+class Sampling(Struct, frozen=True):
+    """Sampler options of one request, in llama.cpp's terms; defaults are spec §1.11's, or switch the sampler off."""
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.9
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repeat_last_n: int = 64
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int = -1
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    top_n_sigma: float = -1.0
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = -1
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
+    grammar: str = ""
+    """GBNF; empty means unconstrained."""
+
+
+class Generate(Struct, tag="generate"):
+    """Continue `tokens` until a stop string, an end token, `max_tokens`, or the end of the context.
+
+    `shift`: when the context is full, drop the older half after `keep` tokens and go on.
+    """
+
+    id: int
+    tokens: list[int]
+    max_tokens: int = -1
+    stop: list[str] = []
+    sampling: Sampling = Sampling()
+    keep: int = 4
+    shift: bool = True
+    return_tokens: bool = False
+
+
+class Cancel(Struct, tag="cancel"):
+    id: int
+
+
+class Tokenize(Struct, tag="tokenize"):
+    """`add_special` adds the model's BOS/EOS where its vocabulary says so, never a second BOS."""
+
+    id: int
+    text: str
+    add_special: bool = True
+    parse_special: bool = True
+
+
+class Detokenize(Struct, tag="detokenize"):
+    id: int
+    tokens: list[int]
+
+
+class GetStats(Struct, tag="stats"):
+    id: int
+
+
+Command = LoadSpec | Generate | Cancel | Tokenize | Detokenize | GetStats
+
+
+class LoadProgress(Struct, tag="load_progress"):
+    """0 to 1."""
+
+    fraction: float
+
+
+class Buffer(Struct, frozen=True):
+    """A buffer that llama.cpp allocated. `device` is its name (`CPU`, `CPU_Mapped`, `CUDA0`, …), `size` bytes."""
+
+    device: str
+    kind: str
+    size: int
+
+
+class Loaded(Struct, tag="loaded"):
+    """The model is ready. `n_ctx` is what one sequence really has; `kind` of buffers: model, KV, RS, compute, output."""
+
+    n_ctx: int
+    n_ctx_train: int
+    n_seq: int
+    n_vocab: int
+    n_layers: int
+    description: str
+    buffers: list[Buffer]
+    can_shift: bool
+
+
+class Piece(Struct, array_like=True):
+    """New text of one request; `n` is how many tokens it took."""
+
+    id: int
+    text: str
+    n: int
+
+
+class Done(Struct, tag="done"):
+    """A request has ended. Durations in nanoseconds; `reason` is `stop`, `length` or `canceled`.
+
+    `prompt_tokens` counts the whole prompt; `cached_tokens` of them were in the KV cache already.
+    `tokens` are prompt and answer together, where asked for.
+    """
+
+    id: int
+    reason: Literal["stop", "length", "canceled"]
+    prompt_tokens: int
+    cached_tokens: int
+    prompt_duration: int
+    output_tokens: int
+    output_duration: int
+    tokens: list[int] | None = None
+
+
+class Step(Struct, tag="step"):
+    """Everything that one decode step has produced, for all requests."""
+
+    pieces: list[Piece]
+    done: list[Done]
+
+
+class Tokens(Struct, tag="tokens"):
+    id: int
+    tokens: list[int]
+
+
+class Text(Struct, tag="text"):
+    id: int
+    text: str
+
+
+class Stats(Struct, tag="stats"):
+    """`cells_used` of `cells` KV cells hold something, finished sequences that may be reused included."""
+
+    id: int
+    cells: int
+    cells_used: int
+    slots: int
+    slots_busy: int
+    queued: int
+    tokens_per_second: float
+
+
+class Failed(Struct, tag="failed"):
+    """Request `id` failed, or the load where `id` is 0. `kind` is `invalid` (the caller's fault) or `error`."""
+
+    id: int
+    message: str
+    kind: Literal["invalid", "error"] = "error"
+
+
+Report = LoadProgress | Loaded | Step | Done | Tokens | Text | Stats | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+decode_command = msgspec.msgpack.Decoder(Command).decode
+decode_report = msgspec.msgpack.Decoder(Report).decode
+
+
+def encode(frame: Command | Report) -> bytes:
+    """A frame with its length before it."""
+    body = _encoder.encode(frame)
+    return _LENGTH.pack(len(body)) + body
+
+
+def frame_length(header: bytes) -> int:
+    """The length of the body that follows; ValueError where it cannot be a frame."""
+    (length,) = _LENGTH.unpack(header)
+    if length > MAX_FRAME:
+        raise ValueError(f"frame of {length} bytes")
+    return length

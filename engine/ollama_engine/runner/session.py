@@ -1,0 +1,169 @@
+"""The child's life: load the model, then step the batcher for as long as there is work and the parent lives.
+
+Two threads. The reader takes frames off the socket; what needs no decode (tokenize, stats, cancel) it answers
+itself, so that none of it waits for a step. The main thread owns llama.cpp's context. When the socket ends, the
+parent is gone, however it went, and the process ends with it at once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+from ollama_engine.runner import llama
+from ollama_engine.runner.batcher import Batcher
+from ollama_engine.runner.logs import LlamaLog
+from ollama_engine.runner.protocol import (
+    HEADER_BYTES,
+    Cancel,
+    Command,
+    Detokenize,
+    Failed,
+    Generate,
+    GetStats,
+    Loaded,
+    LoadProgress,
+    LoadSpec,
+    Report,
+    Stats,
+    Text,
+    Tokenize,
+    Tokens,
+    decode_command,
+    encode,
+    frame_length,
+)
+
+PROGRESS_STEP = 0.01
+
+
+class Channel:
+    """The child's end of the socket: blocking reads in one thread, whole frames written from any."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._reader = sock.makefile("rb")
+        self._writing = threading.Lock()
+
+    def receive(self) -> Command | None:
+        """The next frame, or None when the parent is gone."""
+        header = self._reader.read(HEADER_BYTES)
+        if len(header) < HEADER_BYTES:
+            return None
+        length = frame_length(header)
+        body = self._reader.read(length)
+        return decode_command(body) if len(body) == length else None
+
+    def send(self, report: Report) -> None:
+        data = encode(report)
+        with self._writing:
+            self._socket.sendall(data)
+
+
+class Session:
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._log = LlamaLog()
+        self._ready = threading.Event()
+        self._keep_log_callback = llama.set_log(self._log.write)
+
+    def run(self) -> int:
+        """Until the parent goes. The exit code: 0, or 1 where the model did not load."""
+        spec = self._channel.receive()
+        if not isinstance(spec, LoadSpec):
+            return 1
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        if not self._load(spec):
+            return 1
+        self._ready.set()
+        while True:
+            self._batcher.wait_for_work()
+            step, failures = self._batcher.step()
+            if step.pieces or step.done:
+                self._channel.send(step)
+            for failure in failures:
+                self._channel.send(failure)
+
+    def _load(self, spec: LoadSpec) -> bool:
+        try:
+            model = llama.LlamaModel(spec, self._report_progress())
+            context = llama.LlamaContext(model, spec)
+        except llama.LlamaError as error:
+            reason = self._log.reason
+            self._channel.send(Failed(0, f"{error}: {reason}" if reason else str(error)))
+            return False
+        self._model = model
+        self._context = context
+        self._batcher = Batcher(context)
+        self._channel.send(
+            Loaded(
+                n_ctx=context.n_ctx,
+                n_ctx_train=model.n_ctx_train,
+                n_seq=context.n_seq,
+                n_vocab=model.n_vocab,
+                n_layers=model.n_layers,
+                description=model.description,
+                buffers=self._log.buffers,
+                can_shift=context.can_shift,
+            )
+        )
+        return True
+
+    def _report_progress(self) -> Callable[[float], bool]:
+        last = 0.0
+
+        def report(fraction: float) -> bool:
+            nonlocal last
+            if fraction - last >= PROGRESS_STEP or fraction >= 1:
+                last = fraction
+                self._channel.send(LoadProgress(fraction))
+            return True
+
+        return report
+
+    def _read(self) -> None:
+        try:
+            while command := self._channel.receive():
+                self._ready.wait()  # the parent asks nothing before it has heard that the model is there
+                self._answer(command)
+        finally:
+            os._exit(0)  # the parent is gone; a decode that runs in the other thread has nobody to wait for it
+
+    def _answer(self, command: Command) -> None:
+        match command:
+            case Generate():
+                if failed := self._batcher.add(command):
+                    self._channel.send(failed)
+            case Cancel(id=request_id):
+                self._batcher.cancel(request_id)
+            case Tokenize(id=request_id, text=text):
+                tokens = self._model.tokenize(
+                    text, add_special=command.add_special, parse_special=command.parse_special
+                )
+                self._channel.send(Tokens(request_id, tokens))
+            case Detokenize(id=request_id, tokens=tokens):
+                self._channel.send(self._detokenize(request_id, tokens))
+            case GetStats(id=request_id):
+                self._channel.send(self._stats(request_id))
+            case LoadSpec():
+                self._channel.send(Failed(0, "a runner loads one model", "invalid"))
+
+    def _detokenize(self, request_id: int, tokens: list[int]) -> Report:
+        unknown = next((token for token in tokens if not 0 <= token < self._model.n_vocab), None)
+        if unknown is not None:
+            return Failed(request_id, f"token {unknown} is not in the vocabulary", "invalid")
+        return Text(request_id, self._model.detokenize(tokens))
+
+    def _stats(self, request_id: int) -> Stats:
+        batcher, context = self._batcher, self._context
+        return Stats(
+            id=request_id,
+            cells=context.n_ctx * context.n_seq,
+            cells_used=batcher.cells_used,
+            slots=context.n_seq,
+            slots_busy=batcher.slots_busy,
+            queued=batcher.queued,
+            tokens_per_second=batcher.tokens_per_second,
+        )
