@@ -1,6 +1,6 @@
 """Durations as Go writes them: `300ms`, `1h30m`, `5m0s`.
 
-Ollama's API, its environment and its command line speak them (spec §1.12, §4). Settings, the scheduler and the
+Ollama's API, its environment and its command line speak them (spec §1.12, §4). Settings, scheduler and the
 server parse keep-alives here; the command line prints with `format_duration`.
 """
 
@@ -71,7 +71,7 @@ def _term_nanoseconds(whole: str, fraction: str, unit: str, text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """Text like Go's Duration.String: `5m0s`, `1.5s`, `300ms`, `0s`; infinity becomes the longest Go knows."""
+    """Text like Go's Duration.String: `5m0s`, `1.5s`, `300ms`, `0s`; infinity is the longest Go knows."""
     if math.isnan(seconds):
         raise ValueError("a duration cannot be NaN")
     if math.isinf(seconds) or abs(seconds) * 1e9 >= _LONGEST:
@@ -121,9 +121,7 @@ def parse_keep_alive(value: KeepAlive, *, default: float = DEFAULT_KEEP_ALIVE) -
     if isinstance(value, str):
         return _forever_if_negative(parse_duration(value))
     if isinstance(value, float) and math.isnan(value):
-        raise InvalidRequest(
-            "keep_alive cannot be NaN", hint='keep_alive is seconds or a duration such as "5m".'
-        )
+        raise InvalidRequest("keep_alive cannot be NaN", hint='keep_alive is seconds or a duration such as "5m".')
     return _forever_if_negative(value)
 
 
@@ -149,9 +147,7 @@ def _go_type(value: object) -> str:
     """The name Go gives the type that a JSON value decodes to."""
     if isinstance(value, bool):
         return "bool"
-    return {"list": "[]interface {}", "dict": "map[string]interface {}"}.get(
-        type(value).__name__, type(value).__name__
-    )
+    return {"list": "[]interface {}", "dict": "map[string]interface {}"}.get(type(value).__name__, type(value).__name__)
 
 
 def _invalid(message: str) -> InvalidRequest:
