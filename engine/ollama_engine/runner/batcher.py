@@ -43,7 +43,7 @@ class Batcher:
         self._in_batch: frozenset[int] = frozenset()
         self._canceled: set[int] = set()
         self._lock = threading.Condition()
-        """Guards what another thread touches: `_waiting`, `_canceled`, `_in_batch` and the abort flag that belongs to it."""
+        """Guards what another thread touches: `_waiting`, `_canceled`, `_in_batch` and its abort flag."""
         self._rates: deque[tuple[float, int]] = deque()
         self._failures: list[Failed] = []
 
@@ -56,12 +56,10 @@ class Batcher:
         """Queue a request; it gets its first step as soon as a slot is free. Answers what is wrong with it, if so."""
         if not request.tokens:
             return Failed(request.id, "the prompt has no tokens", "invalid")
-        if len(request.tokens) >= self._context.n_ctx:
-            return Failed(
-                request.id,
-                f"the prompt has {len(request.tokens)} tokens, the context {self._context.n_ctx}",
-                "invalid",
-            )
+        request.n_ctx = min(request.n_ctx or self._context.n_ctx, self._context.n_ctx)
+        if len(request.tokens) >= request.n_ctx:
+            problem = f"the prompt has {len(request.tokens)} tokens, the context {request.n_ctx}"
+            return Failed(request.id, problem, "invalid")
         with self._lock:
             self._waiting.append(request)
             self._lock.notify()
@@ -247,7 +245,7 @@ class Batcher:
     def _make_room(self, sequence: Sequence) -> bool:
         """Whether the sequence can go on: true unless its context is full and may not, or cannot, be shifted."""
         slot = sequence.slot
-        if len(slot.tokens) < self._context.n_ctx:
+        if len(slot.tokens) < sequence.request.n_ctx:
             return True
         if not (sequence.request.shift and self._context.can_shift):
             return False

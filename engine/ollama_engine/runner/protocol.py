@@ -69,12 +69,14 @@ class Sampling(Struct, frozen=True):
 class Generate(Struct, tag="generate"):
     """Continue `tokens` until a stop string, an end token, `max_tokens`, or the end of the context.
 
+    `n_ctx`: a smaller context than the runner's, for this request alone; 0 takes the runner's.
     `shift`: when the context is full, drop the older half after `keep` tokens and go on.
     """
 
     id: int
     tokens: list[int]
     max_tokens: int = -1
+    n_ctx: int = 0
     stop: list[str] = []
     sampling: Sampling = Sampling()
     keep: int = 4
@@ -122,7 +124,7 @@ class Buffer(Struct, frozen=True):
 
 
 class Loaded(Struct, tag="loaded"):
-    """The model is ready. `n_ctx` is what one sequence really has; `kind` of buffers: model, KV, RS, compute, output."""
+    """The model is ready. `n_ctx` is what one sequence really has; `the buffers' kinds are logs.py's."""
 
     n_ctx: int
     n_ctx_train: int

@@ -1,0 +1,133 @@
+"""What the store's models are: the lines of `list`, the pages of `show`, the metadata that a load needs.
+
+Header scans are kept by file (path, size and time), so a list of many models reads each header once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ollama_engine.errors import InvalidGGUF, StoreError
+from ollama_engine.gguf.header import Header, read_header
+from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
+from ollama_engine.gguf.model_info import model_info, tensor_infos
+from ollama_engine.gguf.shards import merge_shards
+from ollama_engine.modelfile.layers import parameters_text, render_modelfile
+from ollama_engine.prompt.render import template_capabilities
+from ollama_engine.store.model import Model, open_model
+from ollama_engine.store.store import Entry, Store
+from ollama_engine.types import Capability, ModelDetails, ModelInfo, ModelSummary
+
+CAPABILITIES: tuple[Capability, ...] = (
+    "completion",
+    "embedding",
+    "vision",
+    "audio",
+    "tools",
+    "insert",
+    "thinking",
+    "image",
+)
+"""The order in which they are listed."""
+
+
+class Catalog:
+    """Reads a store. Synchronous: callers on an event loop use a thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._metadata: dict[tuple[tuple[str, int, int], ...], ModelMetadata] = {}
+
+    def summaries(self) -> list[ModelSummary]:
+        """All models, newest first; one whose weights are missing or broken is listed with what is known of it."""
+        return [self._summary(entry) for entry in self._store.list()]
+
+    def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
+        model = open_model(self._store, name)
+        header = _header(model)
+        metadata = self.metadata(model)
+        projector = read_header(model.projector_paths[0]) if model.projector_paths else None
+        return ModelInfo(
+            license="\n".join(model.licenses),
+            modelfile=render_modelfile(model, model.name.display),
+            parameters=parameters_text(model.parameters),
+            template=model.template if model.template is not None else metadata.chat_template,
+            system=model.system or "",
+            details=details(model, metadata),
+            messages=model.messages or None,
+            model_info=model_info(header, verbose=verbose),
+            projector_info=model_info(projector, verbose=verbose) if projector else None,
+            tensors=tensor_infos(header),
+            capabilities=list(self.capabilities(model)),
+            modified_at=model.modified_at,
+            requires=model.config.requires,
+        )
+
+    def metadata(self, model: Model) -> ModelMetadata:
+        """What the header of the model's weights says; InvalidGGUF, StoreError where there are none."""
+        if not model.model_paths:
+            raise StoreError(
+                f"model '{model.name.display}' has no weights here",
+                hint="It may be a safetensors or cloud model, which this program does not run.",
+            )
+        key = tuple(_fingerprint(path) for path in model.model_paths)
+        if key not in self._metadata:
+            self._metadata[key] = model_metadata(_header(model))
+        return self._metadata[key]
+
+    def capabilities(self, model: Model) -> tuple[str, ...]:
+        """Spec §1.7: what the config says, the weights, the template and a projector add up to."""
+        found: set[str] = set(model.config.capabilities)
+        found.update(self.metadata(model).capabilities)
+        if model.template is not None:
+            found.update(template_capabilities(model.template))
+        if model.projector_paths:
+            found.add("vision")
+        return tuple(word for word in CAPABILITIES if word in found)
+
+    def _summary(self, entry: Entry) -> ModelSummary:
+        known, capabilities = ModelDetails(), ()
+        try:
+            model = open_model(self._store, entry.name)
+            known = details(model, None)
+            known = details(model, self.metadata(model))
+            capabilities = self.capabilities(model)
+        except (StoreError, InvalidGGUF):
+            pass  # the name can still be seen, and deleted; `show` and `chat` say what is wrong with it
+        return ModelSummary(
+            name=entry.name.display,
+            model=entry.name.display,
+            modified_at=entry.modified_at,
+            size=entry.size,
+            digest=entry.digest,
+            details=known,
+            capabilities=list(capabilities),
+        )
+
+
+def details(model: Model, metadata: ModelMetadata | None) -> ModelDetails:
+    """The config's words where it has them (they are what was pulled), the header's otherwise."""
+    config = model.config
+    found = metadata.details if metadata else ModelDetails()
+    return ModelDetails(
+        parent_model=model.parent,
+        format=config.model_format or found.format,
+        family=config.model_family or found.family,
+        families=config.model_families or found.families,
+        parameter_size=config.model_type or found.parameter_size,
+        quantization_level=config.file_type or found.quantization_level,
+        context_length=config.context_length or found.context_length,
+        embedding_length=config.embedding_length or found.embedding_length,
+    )
+
+
+def _header(model: Model) -> Header:
+    headers = [read_header(path) for path in model.model_paths]
+    if not headers:
+        raise StoreError(f"model '{model.name.display}' has no weights here")
+    return headers[0] if len(headers) == 1 else merge_shards(headers)
+
+
+def _fingerprint(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns

@@ -1,0 +1,183 @@
+"""`LocalEngine`: the verbs, done here. Thin: store, catalog, inference and scheduler do the work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Self, TypeVar
+
+import psutil
+
+from ollama_engine import __version__, bundled
+from ollama_engine.catalog import Catalog
+from ollama_engine.errors import EngineError, InvalidName, InvalidRequest
+from ollama_engine.inference import Inference
+from ollama_engine.modelfile.layers import create_model
+from ollama_engine.runner.client import Runner
+from ollama_engine.runner.protocol import Stats
+from ollama_engine.scheduler.residency import Scheduler
+from ollama_engine.scheduler.resident import Resident
+from ollama_engine.settings import Settings
+from ollama_engine.store import names
+from ollama_engine.store.store import Store
+from ollama_engine.types import (
+    ChatChunk,
+    ChatRequest,
+    CreateRequest,
+    GenerateChunk,
+    GenerateRequest,
+    KeepAlive,
+    ModelInfo,
+    ModelSummary,
+    Progress,
+    RunningModel,
+)
+
+T = TypeVar("T")
+
+STATS_TIMEOUT = 1.0
+FOREVER = timedelta(days=292 * 365)
+"""What Ollama shows for a model that is never unloaded: some time in the 2310s."""
+
+
+class LocalEngine:
+    """An engine in this process; models run in children of it. Use it as an async context manager.
+
+    Implements `ollama_engine.engine.Engine`. It belongs to the event loop it was entered in.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = Store(settings.models)
+        self._catalog = Catalog(self._store)
+
+    async def __aenter__(self) -> Self:
+        self._scheduler = Scheduler(self._settings)
+        self._inference = Inference(self._store, self._catalog, self._scheduler, self._settings)
+        await asyncio.to_thread(bundled.install, self._store)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._scheduler.aclose()
+
+    async def version(self) -> str:
+        return __version__
+
+    async def models(self) -> list[ModelSummary]:
+        return await asyncio.to_thread(self._catalog.summaries)
+
+    async def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
+        return await asyncio.to_thread(self._catalog.show, name, verbose=verbose)
+
+    async def create(self, request: CreateRequest) -> AsyncIterator[Progress]:
+        steps = create_model(self._store, request)
+        try:
+            while (step := await asyncio.to_thread(next, steps, None)) is not None:
+                yield step
+        finally:
+            await asyncio.to_thread(_close, steps)
+
+    async def copy(self, source: str, destination: str) -> None:
+        for word, name in (("source", source), ("destination", destination)):
+            try:
+                names.parse(name)
+            except InvalidName as error:
+                raise InvalidRequest(f'{word} "{name}" is invalid', hint=error.hint) from error
+        await asyncio.to_thread(self._store.copy, source, destination)
+
+    async def delete(self, name: str) -> None:
+        await asyncio.to_thread(self._store.delete, name)
+
+    async def has_blob(self, digest: str) -> bool:
+        return await asyncio.to_thread(self._store.blobs.exists, digest)
+
+    async def put_blob(self, digest: str, data: AsyncIterable[bytes]) -> bool:
+        return (await self._store.blobs.write_stream(digest, data)).new
+
+    def generate(self, request: GenerateRequest) -> AsyncIterator[GenerateChunk]:
+        return self._inference.generate(request)
+
+    def chat(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        return self._inference.chat(request)
+
+    async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
+        await self._inference.load(name, keep_alive)
+
+    async def unload(self, name: str) -> None:
+        await self._inference.unload(name)
+
+    async def running(self) -> list[RunningModel]:
+        residents = sorted(self._scheduler.residents, key=lambda resident: -resident.seconds_left)
+        return list(await asyncio.gather(*(_running(resident) for resident in residents)))
+
+
+def _close(steps: Iterator[T]) -> None:
+    close = getattr(steps, "close", None)
+    if close is not None:
+        close()
+
+
+async def _running(resident: Resident) -> RunningModel:
+    subject, runner = resident.subject, resident.runner
+    model = RunningModel(
+        name=subject.name,
+        model=subject.name,
+        size=0,
+        digest=subject.digest,
+        details=subject.details,
+        expires_at=_expires_at(resident),
+        size_vram=0,
+        context_length=resident.placement.spec.n_ctx,
+        state=resident.state,
+        load_progress=1.0 if runner else resident.progress,
+        slots=resident.placement.spec.n_seq,
+        queued=resident.waiting,
+    )
+    if runner is not None:
+        _add_memory(model, runner)
+        stats = await _stats(runner)
+        if stats is not None:
+            model.context_used = stats.cells_used
+            model.slots_busy = stats.slots_busy
+            model.queued = stats.queued
+            model.tokens_per_second = stats.tokens_per_second
+    return model
+
+
+def _add_memory(model: RunningModel, runner: Runner) -> None:
+    """Buffers as llama.cpp allocated them; resident memory as the system counts it now."""
+    model.pid = runner.pid
+    model.context_length = runner.info.n_ctx
+    for buffer in runner.info.buffers:
+        model.size += buffer.size
+        if not (buffer.device.startswith("CPU") or buffer.device.endswith("_Host")):
+            model.size_vram += buffer.size
+        match buffer.kind:
+            case "model":
+                model.weights += buffer.size
+            case "KV" | "RS":
+                model.kv_cache += buffer.size
+            case _:
+                model.compute += buffer.size
+    with contextlib.suppress(psutil.Error):  # it may have ended this moment
+        model.rss = psutil.Process(runner.pid).memory_info().rss
+
+
+async def _stats(runner: Runner) -> Stats | None:
+    try:
+        async with asyncio.timeout(STATS_TIMEOUT):
+            return await runner.stats()
+    except (TimeoutError, EngineError):
+        return None
+
+
+def _expires_at(resident: Resident) -> str:
+    left = resident.seconds_left
+    after = FOREVER if math.isinf(left) else min(timedelta(seconds=left), FOREVER)
+    return (datetime.now(UTC) + after).astimezone().isoformat()

@@ -1,0 +1,169 @@
+"""From a model's shape, the caller's options and the memory that is free to the way it is loaded.
+
+The estimates are deliberately plain: weights, KV cache and a reserve for compute buffers. They decide how many
+requests a model answers at once and whether a load is worth trying at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ollama_engine.errors import LoadFailed
+from ollama_engine.gguf.memory import kv_cache_bytes
+from ollama_engine.gguf.metadata import ModelMetadata
+from ollama_engine.options import Options
+from ollama_engine.runner.protocol import LoadSpec
+from ollama_engine.settings import Settings
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+MIN_CONTEXT = 4
+FALLBACK_CONTEXT = 4096
+CONTEXT_TIERS = ((47 * GIB, 262_144), (23 * GIB, 32_768))
+"""Total device memory -> default context (spec §10)."""
+
+SLOT_CHOICES = (4, 2, 1)
+COMPUTE_RESERVE = 32 * MIB
+COMFORT = 0.8
+"""Share of the free memory that a default choice may fill."""
+
+
+@dataclass(frozen=True)
+class FreeMemory:
+    """Bytes. Device figures are 0 where there is no device whose driver tells."""
+
+    ram: int
+    device: int = 0
+    device_total: int = 0
+    devices: int = 0
+
+    @property
+    def usable(self) -> int:
+        return self.ram + self.device
+
+
+def measure_memory() -> FreeMemory:
+    """What is free now: RAM by the system, NVIDIA devices by their driver."""
+    free, total, devices = _nvidia_memory()
+    return FreeMemory(psutil.virtual_memory().available, free, total, devices)
+
+
+def _nvidia_memory() -> tuple[int, int, int]:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return 0, 0, 0
+    try:
+        infos = [
+            pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(i))
+            for i in range(pynvml.nvmlDeviceGetCount())
+        ]
+        return sum(int(info.free) for info in infos), sum(int(info.total) for info in infos), len(infos)
+    except pynvml.NVMLError:
+        return 0, 0, 0
+    finally:
+        pynvml.nvmlShutdown()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How to load a model, and the bytes it will take by estimate.
+
+    `chosen` names the fields of `spec` that nobody asked for: a loaded runner that differs only in those will do.
+    """
+
+    spec: LoadSpec
+    needed: int
+    chosen: frozenset[str]
+
+    def served_by(self, loaded: LoadSpec) -> bool:
+        """Whether a runner loaded so can answer for this placement; a larger context than asked for can."""
+        if loaded.model_paths != self.spec.model_paths:
+            return False
+        if "n_ctx" not in self.chosen and loaded.n_ctx < self.spec.n_ctx:
+            return False
+        fixed = {"n_batch", "n_gpu_layers", "main_gpu", "use_mmap", "n_threads"} - self.chosen
+        return all(getattr(loaded, name) == getattr(self.spec, name) for name in fixed)
+
+
+def place(
+    model_paths: list[Path],
+    metadata: ModelMetadata,
+    options: Options,
+    given: frozenset[str],
+    settings: Settings,
+    free: FreeMemory,
+) -> Placement:
+    """Decide how to load a model.
+
+    Args:
+        given: names of the options that the model or the request really set; the others are ours to choose.
+
+    Raises:
+        LoadFailed: it needs more memory than there is.
+        InvalidRequest: the KV cache type of the settings is none.
+    """
+    weights = sum(path.stat().st_size for path in model_paths)
+
+    def needed(n_ctx: int, n_seq: int) -> int:
+        kv_type = settings.kv_cache_type or "f16"
+        return weights + kv_cache_bytes(metadata, n_ctx * n_seq, kv_type, kv_type) + COMPUTE_RESERVE
+
+    trained = metadata.context_length or FALLBACK_CONTEXT
+    asked = options.num_ctx or settings.context_length
+    n_ctx = min(max(asked or _default_context(free), MIN_CONTEXT), trained)
+    if not asked:
+        while n_ctx > FALLBACK_CONTEXT and needed(n_ctx, 1) > free.usable * COMFORT:
+            n_ctx = max(n_ctx // 2, FALLBACK_CONTEXT)
+    n_seq = settings.num_parallel or next(
+        (n for n in SLOT_CHOICES if needed(n_ctx, n) <= free.usable * COMFORT), SLOT_CHOICES[-1]
+    )
+    spec = LoadSpec(
+        model_paths=[str(path) for path in model_paths],
+        n_ctx=n_ctx,
+        n_seq=n_seq,
+        n_batch=max(1, min(options.num_batch, n_ctx)),
+        n_gpu_layers=options.num_gpu,
+        main_gpu=options.main_gpu,
+        use_mmap=options.use_mmap,
+        n_threads=max(0, options.num_thread),
+        kv_cache_type=settings.kv_cache_type,
+        flash_attention=settings.flash_attention,
+    )
+    return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
+
+
+def _default_context(free: FreeMemory) -> int:
+    return next((n for least, n in CONTEXT_TIERS if free.device_total >= least), FALLBACK_CONTEXT)
+
+
+def _chosen_by_us(given: frozenset[str], context_asked: bool) -> frozenset[str]:
+    fields = {
+        "num_batch": "n_batch",
+        "num_gpu": "n_gpu_layers",
+        "main_gpu": "main_gpu",
+        "use_mmap": "use_mmap",
+        "num_thread": "n_threads",
+    }
+    chosen = {field for option, field in fields.items() if option not in given}
+    return frozenset(chosen if context_asked else chosen | {"n_ctx"})
+
+
+def check_fits(placement: Placement, free: FreeMemory) -> None:
+    """LoadFailed, with both figures, where a load cannot succeed."""
+    if placement.needed <= free.usable:
+        return
+    raise LoadFailed(
+        f"model requires more memory ({_gib(placement.needed)}) than is available ({_gib(free.usable)})",
+        hint=f"Try a num_ctx below {placement.spec.n_ctx}, a smaller quantization or model, or free some memory.",
+    )
+
+
+def _gib(n: int) -> str:
+    return f"{n / GIB:.1f} GiB"
