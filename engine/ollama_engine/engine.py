@@ -8,7 +8,7 @@ Streams are async generators: closing one cancels what it does. Every failure is
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Protocol, Self
 
 from ollama_engine.types import (
@@ -44,7 +44,7 @@ class Engine(Protocol):
         """Everything known of one model; ModelNotFound, InvalidName."""
         ...
 
-    def create(self, request: CreateRequest) -> AsyncIterator[Progress]:
+    def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         """Make a model out of another one or of blobs (see has_blob, put_blob)."""
         ...
 
@@ -59,9 +59,9 @@ class Engine(Protocol):
         """Store bytes under their digest. True when written, False when it was there already; DigestMismatch."""
         ...
 
-    def generate(self, request: GenerateRequest) -> AsyncIterator[GenerateChunk]: ...
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]: ...
 
-    def chat(self, request: ChatRequest) -> AsyncIterator[ChatChunk]: ...
+    def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]: ...
 
     async def running(self) -> list[RunningModel]:
         """Models in memory, loading ones included, the one that stays longest first."""

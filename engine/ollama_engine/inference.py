@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
@@ -31,6 +32,7 @@ from ollama_engine.settings import Settings
 from ollama_engine.store.model import Model, open_model
 from ollama_engine.store.store import Store
 from ollama_engine.types import (
+    JSON,
     ChatChunk,
     ChatRequest,
     DebugInfo,
@@ -82,7 +84,7 @@ class Inference:
 
     # -- the verbs ---------------------------------------------------------------------------------------------
 
-    async def chat(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         _check_logprobs(request.logprobs, request.top_logprobs)
         if not request.model:
             raise InvalidRequest("model is required")
@@ -90,9 +92,9 @@ class Inference:
         opened = await self.open(request.model, request.options)
         keep_alive = _keep_alive(request.keep_alive)
 
-        def chunk(content: str = "", **last: object) -> ChatChunk:
+        def chunk(content: str = "", **last: Any) -> ChatChunk:
             message = Message("assistant", content)
-            return ChatChunk(model=request.model, created_at=_now(), message=message, done=bool(last), **last)  # pyright: ignore[reportArgumentType]
+            return ChatChunk(model=request.model, created_at=_now(), message=message, done=bool(last), **last)
 
         if not request.messages and keep_alive == 0:
             await self._scheduler.unload(opened.subject.key)
@@ -125,7 +127,7 @@ class Inference:
                     else:
                         yield chunk(**_last(part, lease, began))
 
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[GenerateChunk]:
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
         _check_logprobs(request.logprobs, request.top_logprobs)
         if not request.model:
             raise ModelNotFound(request.model)
@@ -133,8 +135,8 @@ class Inference:
         opened = await self.open(request.model, request.options)
         keep_alive = _keep_alive(request.keep_alive)
 
-        def chunk(text: str = "", **last: object) -> GenerateChunk:
-            return GenerateChunk(model=request.model, created_at=_now(), response=text, done=bool(last), **last)  # pyright: ignore[reportArgumentType]
+        def chunk(text: str = "", **last: Any) -> GenerateChunk:
+            return GenerateChunk(model=request.model, created_at=_now(), response=text, done=bool(last), **last)
 
         if not request.prompt and keep_alive == 0:
             await self._scheduler.unload(opened.subject.key)
@@ -181,11 +183,11 @@ class Inference:
 
     # -- steps -------------------------------------------------------------------------------------------------
 
-    async def open(self, name: str, request_options: dict[str, object] | None) -> Opened:
+    async def open(self, name: str, request_options: JSON | None) -> Opened:
         """Resolve a model and its options; ModelNotFound, InvalidName, InvalidRequest."""
         return await asyncio.to_thread(self._open, name, request_options)
 
-    def _open(self, name: str, request_options: dict[str, object] | None) -> Opened:
+    def _open(self, name: str, request_options: JSON | None) -> Opened:
         model = open_model(self._store, name)
         given = {**model.parameters, **{k: v for k, v in (request_options or {}).items() if v is not None}}
         options = merge_options(model.parameters, request_options)
@@ -259,7 +261,7 @@ class Inference:
             id=0,
             tokens=tokens,
             n_ctx=n_ctx,
-            max_tokens=effective_num_predict(options.num_predict, n_ctx),
+            max_tokens=effective_num_predict(options, n_ctx),
             stop=list(options.stop),
             sampling=_sampling(options),
             keep=keep,
@@ -279,7 +281,7 @@ def _sampling(options: Options) -> Sampling:
     return Sampling(**{name: getattr(options, name) for name in names})
 
 
-def _last(done: Done, lease: Lease, began: int) -> dict[str, object]:
+def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
     """The final chunk's fields."""
     return {
         "done_reason": done.reason,

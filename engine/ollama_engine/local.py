@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
@@ -75,7 +75,7 @@ class LocalEngine:
     async def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
         return await asyncio.to_thread(self._catalog.show, name, verbose=verbose)
 
-    async def create(self, request: CreateRequest) -> AsyncIterator[Progress]:
+    async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         steps = create_model(self._store, request)
         try:
             while (step := await asyncio.to_thread(next, steps, None)) is not None:
@@ -100,10 +100,10 @@ class LocalEngine:
     async def put_blob(self, digest: str, data: AsyncIterable[bytes]) -> bool:
         return (await self._store.blobs.write_stream(digest, data)).new
 
-    def generate(self, request: GenerateRequest) -> AsyncIterator[GenerateChunk]:
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
         return self._inference.generate(request)
 
-    def chat(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+    def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         return self._inference.chat(request)
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:

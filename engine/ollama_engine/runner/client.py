@@ -16,7 +16,7 @@ import logging
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 
 from ollama_engine.errors import InvalidRequest, LoadFailed, RunnerDied, RunnerError
 from ollama_engine.runner.protocol import (
@@ -46,6 +46,7 @@ from ollama_engine.runner.protocol import (
 log = logging.getLogger(__name__)
 
 STDERR_LINES = 40
+Inbox = asyncio.Queue[Report | Piece | RunnerError]
 STOP_GRACE = 5.0
 """Seconds a runner has to end by itself before it is killed."""
 
@@ -58,7 +59,7 @@ class Runner:
         self._reader = reader
         self._writer = writer
         self._ids = itertools.count(1)
-        self._inboxes: dict[int, asyncio.Queue[Report | RunnerError]] = {}
+        self._inboxes: dict[int, Inbox] = {}
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
@@ -145,7 +146,7 @@ class Runner:
     def alive(self) -> bool:
         return not self.died.is_set() and self._process.returncode is None
 
-    async def generate(self, request: Generate) -> AsyncIterator[Piece | Done]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Piece | Done, None]:
         """The answer's pieces, then one Done. `request.id` is set here.
 
         Raises:
@@ -210,21 +211,21 @@ class Runner:
     # -- frames ------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _inbox(self):
+    def _inbox(self) -> Iterator[tuple[int, Inbox]]:
         request_id = next(self._ids)
-        inbox: asyncio.Queue[Report | RunnerError] = asyncio.Queue()
+        inbox: Inbox = asyncio.Queue()
         self._inboxes[request_id] = inbox
         try:
             yield request_id, inbox
         finally:
             del self._inboxes[request_id]
 
-    async def _ask(self, command: Callable[[int], Command]) -> Report:
+    async def _ask(self, command: Callable[[int], Command]) -> Report | Piece:
         with self._inbox() as (request_id, inbox):
             self._send(command(request_id))
             return await self._next(inbox)
 
-    async def _next(self, inbox: asyncio.Queue[Report | RunnerError]) -> Report:
+    async def _next(self, inbox: Inbox) -> Report | Piece:
         if not self.alive and inbox.empty():
             raise RunnerDied(f"{DIED}{await self._last_words()}", hint=DIED_HINT)
         report = await inbox.get()
@@ -268,7 +269,7 @@ class Runner:
             case _:
                 log.warning("runner %d sent an unexpected %s", self.pid, type(report).__name__)
 
-    def _put(self, request_id: int, report: Report) -> None:
+    def _put(self, request_id: int, report: Report | Piece) -> None:
         inbox = self._inboxes.get(request_id)
         if inbox is not None:  # else it was cancelled, and this was already on its way
             inbox.put_nowait(report)

@@ -33,6 +33,18 @@ else:
         sys.modules["llama_cpp"] = _package
     import llama_cpp.llama_cpp as C
 
+__all__ = [
+    "DECODE_ABORTED",
+    "DECODE_NO_SLOT",
+    "C",
+    "LlamaBatch",
+    "LlamaContext",
+    "LlamaError",
+    "LlamaModel",
+    "LlamaSampler",
+    "set_log",
+]
+
 KV_TYPES = {
     "f32": 0,
     "f16": 1,
@@ -62,7 +74,7 @@ def set_log(callback: Callable[[int, str], None]) -> object:
     def forward(level: int, text: bytes, _user_data: int) -> None:
         callback(level, text.decode("utf-8", "replace"))
 
-    C.llama_log_set(forward, None)
+    C.llama_log_set(forward, ctypes.c_void_p())
     return forward
 
 

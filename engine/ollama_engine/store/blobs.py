@@ -161,8 +161,7 @@ class BlobStore:
         """
         try:
             length = path.stat().st_size
-            lengths = {entry.stat().st_size for entry in self._files()}
-            if length in lengths:
+            if length in self._lengths():
                 with open(open_regular(path), "rb") as file:
                     digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
                 if present := self._present(digest):
@@ -193,12 +192,13 @@ class BlobStore:
             sync_folder(self.folder)
         return Blob(expected, size, new)
 
-    def _files(self) -> Iterator[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.folder) as entries:
-                yield from (entry for entry in entries if entry.is_file())
-        except FileNotFoundError:
-            return
+    def _lengths(self) -> set[int]:
+        lengths: set[int] = set()
+        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(OSError):  # gone meanwhile, or a link to nothing
+                    lengths.add(entry.stat().st_size)
+        return lengths
 
     def _present(self, digest: Digest) -> Blob | None:
         size = self.size(digest)

@@ -117,7 +117,7 @@ class ManifestTree:
         except OSError as error:
             self.warn(folder, error.strerror or error)
             return False
-        complete = True
+        complete = True  # isdir and isfile, unlike the entry's own, say no to a link that runs in a circle
         for entry in entries:
             if not is_valid_part(_KINDS[len(above)], entry.name):
                 if not entry.name.startswith("."):
@@ -125,9 +125,9 @@ class ManifestTree:
             elif entry.is_symlink() and self._escapes(Path(entry.path)):
                 self.warn(entry.path, "a link that leads out of the store")
                 complete = False
-            elif len(above) < 3 and entry.is_dir():
+            elif len(above) < 3 and os.path.isdir(entry.path):
                 complete &= self._descend(Path(entry.path), (*above, entry.name), found)
-            elif len(above) == 3 and entry.is_file():
+            elif len(above) == 3 and os.path.isfile(entry.path):
                 found.append(ModelName(*above, entry.name))
             else:
                 self.warn(entry.path, "not a manifest's place")
