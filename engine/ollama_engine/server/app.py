@@ -1,0 +1,103 @@
+"""The ASGI app: Ollama's API in front of an Engine. `serve.py` runs it; tests call it through httpx."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from ollama_engine.engine import Engine
+from ollama_engine.server.drain import Drain, DrainRequests
+from ollama_engine.server.encode import json_response
+from ollama_engine.server.errors import ErrorAnswers, http_exception
+from ollama_engine.server.native.blobs import Blobs
+from ollama_engine.server.native.inference import Inference
+from ollama_engine.server.native.models import Models
+from ollama_engine.server.security import CORS, HostRule, is_loopback
+from ollama_engine.settings import Settings
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None) -> Starlette:
+    """The app for a server bound to `settings.host`.
+
+    Args:
+        engine: what does the work; the caller opens and closes it.
+        drain: shared with whoever ends the server, `serve.py`; the app makes its own where nobody does.
+    """
+    middleware = [
+        Middleware(ErrorAnswers),
+        Middleware(DrainRequests, drain=drain or Drain()),
+        Middleware(CORS, origins=settings.origins),
+    ]
+    if is_loopback(settings.host.host):
+        middleware.append(Middleware(HostRule))
+    # Innermost again: what an endpoint raises must become an answer inside CORS, or a browser cannot read it.
+    middleware.append(Middleware(ErrorAnswers))
+    app = Starlette(
+        routes=_routes(engine),
+        middleware=middleware,
+        exception_handlers={HTTPException: http_exception},
+    )
+    app.router.redirect_slashes = False
+    app.router.default = _no_route(app)
+    return app
+
+
+class ExactRoute(Route):
+    """A route that has the methods it names and no HEAD that nobody asked for."""
+
+    def __init__(self, path: str, endpoint: Endpoint, *methods: str) -> None:
+        super().__init__(path, endpoint, methods=methods)
+        self.methods = set(methods)
+
+
+def _routes(engine: Engine) -> Sequence[Route]:
+    inference, models, blobs = Inference(engine), Models(engine), Blobs(engine)
+
+    async def root(request: Request) -> Response:
+        return PlainTextResponse("Ollama is running")
+
+    async def version(request: Request) -> Response:
+        return json_response({"version": await engine.version()})
+
+    return [
+        ExactRoute("/", root, "GET", "HEAD"),
+        ExactRoute("/api/version", version, "GET", "HEAD"),
+        ExactRoute("/api/tags", models.tags, "GET", "HEAD"),
+        ExactRoute("/api/ps", models.ps, "GET"),
+        ExactRoute("/api/show", models.show, "POST"),
+        ExactRoute("/api/generate", inference.generate, "POST"),
+        ExactRoute("/api/chat", inference.chat, "POST"),
+        ExactRoute("/api/create", models.create, "POST"),
+        ExactRoute("/api/copy", models.copy, "POST"),
+        ExactRoute("/api/delete", models.delete, "DELETE"),
+        ExactRoute("/api/blobs/{digest}", blobs.blob, "HEAD", "POST"),
+        ExactRoute("/api/pull", models.registry, "POST"),
+        ExactRoute("/api/push", models.registry, "POST"),
+    ]
+
+
+def _no_route(app: Starlette) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Gin's answer to a path it does not know: the path with, or without, a trailing slash; else 404."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        other = path[:-1] if path.endswith("/") else f"{path}/"
+        if any(route.matches({**scope, "path": other})[0] is Match.FULL for route in app.routes):
+            query = scope["query_string"].decode("latin-1")
+            location = f"{other}?{query}" if query else other
+            status = 301 if scope["method"] == "GET" else 307
+            response: Response = Response(status_code=status, headers={"Location": location})
+        else:
+            response = PlainTextResponse("404 page not found", 404)
+        await response(scope, receive, send)
+
+    return answer

@@ -1,0 +1,163 @@
+"""Runs the app until told to stop: bind, answer, drain, close. The `serve` command is the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+
+import uvicorn
+
+from ollama_engine.engine import Engine
+from ollama_engine.server.app import create_app
+from ollama_engine.server.drain import Drain
+from ollama_engine.server.listener import listen
+from ollama_engine.settings import HostAddress, Settings
+
+_LOG = logging.getLogger("ollama_engine.server")
+
+DRAIN_SECONDS = 30.0
+"""How long running requests may take to finish once the server is told to stop."""
+
+_GOODBYE_SECONDS = 2.0
+"""How long requests that were cut off may take to send their last line."""
+
+_KEEP_ALIVE_SECONDS = 120
+"""Idle connections. Go's server keeps them for ever; clients pool them and trip over a close they did not expect."""
+
+
+async def serve(
+    settings: Settings,
+    engine: Engine,
+    *,
+    on_ready: Callable[[HostAddress], None] | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> int:
+    """Serve `engine` at `settings.host` until SIGTERM or SIGINT, then close it. Returns the exit status, 0.
+
+    The first signal drains: new requests get 503, running ones finish within `drain_seconds`; what still runs then,
+    or at a second signal, ends with an error that says so.
+
+    Args:
+        on_ready: called once with the address, its real port included, when requests are answered.
+
+    Raises:
+        CannotListen: the address cannot be bound.
+    """
+    try:
+        listener, address = listen(settings.host)
+        with contextlib.closing(listener):
+            drain = Drain()
+            app = create_app(engine, replace(settings, host=address), drain=drain)
+            server = _Server(_config(app, settings), on_started=lambda: _announce(address, on_ready))
+            with _stop_signals() as signals:
+                await _run(server, listener, drain, signals, drain_seconds)
+    finally:
+        await engine.aclose()
+    return 0
+
+
+def _config(app: Callable[..., Awaitable[None]], settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        log_level="info" if settings.debug else "warning",
+        access_log=settings.debug,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(_GOODBYE_SECONDS),
+    )
+
+
+def _announce(address: HostAddress, on_ready: Callable[[HostAddress], None] | None) -> None:
+    _LOG.info("listening at %s", address.url)
+    if on_ready is not None:
+        on_ready(address)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn with the signals left to us, and a call when it answers."""
+
+    def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.on_started = on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.on_started()
+
+
+class _Signals:
+    """The first and the second time that somebody asked to stop."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+
+    def stop(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[_Signals]:
+    signals = _Signals()
+    loop = asyncio.get_running_loop()
+    previous: dict[signal.Signals, object] = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            # signal.signal, not loop.add_signal_handler: Windows has only this one, and it can be put back.
+            previous[number] = signal.signal(number, lambda *_: loop.call_soon_threadsafe(signals.stop))
+        except ValueError:  # not in the main thread: whoever runs us there stops us by cancelling
+            break
+    try:
+        yield signals
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType] - what signal.signal returned
+
+
+async def _run(server: _Server, listener: socket.socket, drain: Drain, signals: _Signals, drain_seconds: float) -> None:
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        await _first_of(serving, signals.first.wait())
+        if serving.done():
+            return serving.result()
+        await _drain(drain, signals, drain_seconds)
+    finally:
+        # Cancelled from outside nothing has drained yet; uvicorn gives the goodbyes their two seconds.
+        drain.begin()
+        drain.cut_off()
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+    return serving.result()
+
+
+async def _drain(drain: Drain, signals: _Signals, seconds: float) -> None:
+    drain.begin()
+    if drain.active:
+        _LOG.info("stopping: %d requests may take %.0f s to finish; interrupt again to end them", drain.active, seconds)
+    await _first_of(drain.idle(), signals.second.wait(), timeout=seconds)
+    if drain.active:
+        _LOG.warning("ending %d requests that still run", drain.active)
+
+
+async def _first_of(*awaitables: Awaitable[object], timeout: float | None = None) -> None:
+    """Wait for one of them; the others are cancelled, except tasks, which are their owner's."""
+    tasks = [asyncio.ensure_future(each) for each in awaitables]
+    try:
+        await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task, each in zip(tasks, awaitables, strict=True):
+            if task is not each:
+                task.cancel()

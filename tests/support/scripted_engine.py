@@ -1,0 +1,209 @@
+"""An Engine in memory that says what a test tells it to, when the test lets it.
+
+For the shape of answers and errors on the wire, where a real model would only be slower and less exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from typing import Self
+
+from ollama_engine.errors import DigestMismatch, EngineError, InvalidDigest, ModelNotFound
+from ollama_engine.types import (
+    ChatChunk,
+    ChatRequest,
+    CreateRequest,
+    GenerateChunk,
+    GenerateRequest,
+    KeepAlive,
+    Message,
+    ModelDetails,
+    ModelInfo,
+    ModelSummary,
+    Progress,
+    RunningModel,
+)
+
+CREATED_AT = "2026-01-02T03:04:05.000000006Z"
+MODIFIED_AT = "2026-01-02T03:04:05.000000006+01:00"
+DETAILS = ModelDetails(
+    format="gguf", family="llama", families=["llama"], parameter_size="4M", quantization_level="Q8_0"
+)
+
+
+class ScriptedEngine:
+    """Says `pieces`, one after another.
+
+    Attributes:
+        pieces: text of each chunk; an EngineError or another exception among them is raised at its place.
+        step: when set to an Event, each piece after the first waits for it and clears it.
+        closed_early: set when a caller closed (or cancelled) a stream before its end.
+        requests: every request that reached a stream, as it arrived.
+    """
+
+    def __init__(self, pieces: Sequence[str | Exception] = ("Hello", " world")) -> None:
+        self.pieces = list(pieces)
+        self.step: asyncio.Event | None = None
+        self.waiting = asyncio.Event()
+        self.closed_early = asyncio.Event()
+        self.closed = False
+        self.requests: list[GenerateRequest | ChatRequest | CreateRequest] = []
+        self.names = ["bard:latest"]
+        self.blobs: dict[str, bytes] = {}
+        self.loaded: list[RunningModel] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+    async def version(self) -> str:
+        return "1.2.3"
+
+    async def models(self) -> list[ModelSummary]:
+        return [
+            ModelSummary(
+                name=name,
+                model=name,
+                modified_at=MODIFIED_AT,
+                size=12,
+                digest="ab" * 32,
+                details=DETAILS,
+                capabilities=["completion"],
+            )
+            for name in self.names
+        ]
+
+    async def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
+        self._known(name)
+        return ModelInfo(
+            modelfile="FROM <x> & y",
+            details=DETAILS,
+            model_info={"general.architecture": "llama", "verbose": verbose},
+            capabilities=["completion"],
+            modified_at=MODIFIED_AT,
+        )
+
+    async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
+        self.requests.append(request)
+        async for piece in self._said():
+            yield Progress(status=piece)
+        self.names.insert(0, request.model)
+        yield Progress(status="success")
+
+    async def copy(self, source: str, destination: str) -> None:
+        self._known(source)
+        self.names.insert(0, destination)
+
+    async def delete(self, name: str) -> None:
+        self.names.remove(self._known(name))
+
+    async def has_blob(self, digest: str) -> bool:
+        return _checked(digest) in self.blobs
+
+    async def put_blob(self, digest: str, data: AsyncIterable[bytes]) -> bool:
+        if _checked(digest) in self.blobs:
+            return False
+        try:
+            body = b"".join([piece async for piece in data])
+        except EngineError:
+            self.closed_early.set()
+            raise
+        actual = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        if actual != digest:
+            raise DigestMismatch(f'digest mismatch, expected "{digest}", got "{actual}"')
+        self.blobs[digest] = body
+        return True
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
+        self.requests.append(request)
+        self._known(request.model)
+        if not request.prompt:
+            reason = "unload" if request.keep_alive == 0 else "load"
+            yield GenerateChunk(model=request.model, created_at=CREATED_AT, response="", done=True, done_reason=reason)
+            return
+        async for piece in self._said():
+            yield GenerateChunk(model=request.model, created_at=CREATED_AT, response=piece, done=False)
+        yield GenerateChunk(
+            model=request.model,
+            created_at=CREATED_AT,
+            response="",
+            done=True,
+            done_reason="stop",
+            context=[1, 2, 3],
+            **_METRICS,  # pyright: ignore[reportArgumentType] - fields by name
+        )
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        self.requests.append(request)
+        self._known(request.model)
+        if not request.messages:
+            reason = "unload" if request.keep_alive == 0 else "load"
+            yield _turn(request, "", done=True, done_reason=reason)
+            return
+        async for piece in self._said():
+            yield _turn(request, piece, done=False)
+        yield _turn(request, "", done=True, done_reason="stop", **_METRICS)
+
+    async def running(self) -> list[RunningModel]:
+        return self.loaded
+
+    async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
+        self._known(name)
+
+    async def unload(self, name: str) -> None:
+        self._known(name)
+
+    async def _said(self) -> AsyncGenerator[str, None]:
+        complete = False
+        try:
+            for number, piece in enumerate(self.pieces):
+                if number and self.step is not None:
+                    self.waiting.set()
+                    await self.step.wait()
+                    self.step.clear()
+                if isinstance(piece, Exception):
+                    complete = True
+                    raise piece
+                yield piece
+            complete = True
+        finally:
+            if not complete:
+                self.closed_early.set()
+
+    def _known(self, name: str) -> str:
+        full = name if ":" in name else f"{name}:latest"
+        if full not in self.names:
+            raise ModelNotFound(name)
+        return full
+
+
+_METRICS = {
+    "total_duration": 9,
+    "load_duration": 1,
+    "prompt_eval_count": 3,
+    "prompt_eval_duration": 2,
+    "eval_count": 2,
+    "eval_duration": 5,
+}
+
+
+def _turn(request: ChatRequest, text: str, **fields: object) -> ChatChunk:
+    return ChatChunk(
+        model=request.model,
+        created_at=CREATED_AT,
+        message=Message(role="assistant", content=text),
+        **fields,  # pyright: ignore[reportArgumentType] - the fields of the last chunk, by name
+    )
+
+
+def _checked(digest: str) -> str:
+    if not digest.startswith("sha256:") or len(digest) != 71:
+        raise InvalidDigest(f"invalid digest format: {digest}")
+    return digest
