@@ -57,7 +57,7 @@ def merge_shards(headers: Sequence[Header]) -> Header:
     tensors: list[Tensor] = []
     for number, header in enumerate(headers):
         said = header.integer("split.no", -1), header.integer("split.count", -1)
-        if False:
+        if said != (number, len(headers)):
             raise _not_together(header, number, len(headers), said)
         tensors.extend(header.tensors)
     total = first.integer("split.tensors.count", len(tensors))
