@@ -330,7 +330,7 @@ def test_a_write_that_fails_leaves_the_old_manifest_and_nothing_else(
         return 1000
 
     monkeypatch.setattr(os, "write", half)
-    with pytest.raises(StoreError, match="cannot write .*poet/latest: No space left"):
+    with pytest.raises(StoreError, match=r"cannot write .*poet/latest: No space left"):
         store.put_manifest("poet", longer)
     with pytest.raises(StoreError, match="No space left"):
         store.put_manifest("new", longer)
