@@ -1,0 +1,23 @@
+"""Every test has a home of its own, and no setting or proxy of the machine's reaches it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+FOLDERS = ("CONFIG", "DATA", "CACHE", "STATE")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary HOME, also for the processes that a test starts."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for folder in FOLDERS:
+        monkeypatch.setenv(f"XDG_{folder}_HOME", str(home / folder.lower()))
+    for name in list(os.environ):
+        if name.startswith("OLLAMA_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            monkeypatch.delenv(name)
+    return home

@@ -1,0 +1,102 @@
+"""Settings: which layer wins, how Ollama's variables read, and what a mistake in one of them says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from ollama_engine.errors import InvalidRequest
+from ollama_engine.settings import HostAddress, Settings
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("127.0.0.1:11434", "http://127.0.0.1:11434"),
+        ("", "http://127.0.0.1:11434"),
+        ("0.0.0.0", "http://0.0.0.0:11434"),
+        (":8080", "http://127.0.0.1:8080"),
+        ("http://box", "http://box:80"),
+        ("https://box", "https://box:443"),
+        ("https://box:8443/ollama/", "https://box:8443/ollama"),
+        ("box:99999", "http://box:11434"),
+        ("box:x", "http://box:11434"),
+        ("[::1]:1234", "http://[::1]:1234"),
+        ("::1", "http://[::1]:11434"),
+        ("ollama.com", "https://ollama.com:443"),
+        ("localhost:0", "http://localhost:0"),
+    ],
+)
+def test_a_host_reads_as_ollama_reads_it(text: str, url: str) -> None:
+    assert HostAddress.parse(text).url == url
+
+
+@pytest.mark.parametrize(("bound", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.1", "10.0.0.1")])
+def test_a_client_connects_to_a_real_address(bound: str, reached: str) -> None:
+    assert HostAddress(host=bound).client.host == reached
+
+
+def test_defaults_lie_in_the_home_folder(home: Path) -> None:
+    settings = Settings.resolve(environ={})
+    assert settings.models == home / ".ollama" / "models"
+    assert settings.keep_alive == 300
+    assert settings.max_queue == 512
+
+
+def test_the_environment_beats_the_file_and_a_flag_beats_both(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('keep_alive = "1m"\nmax_queue = 3\nnum_parallel = 2\norigins = ["app://a", "http://b"]\n')
+    settings = Settings.resolve(
+        environ={"OLLAMA_KEEP_ALIVE": "2m", "OLLAMA_MAX_QUEUE": "4"}, config_file=config, max_queue=5
+    )
+    assert settings.keep_alive == 120
+    assert settings.max_queue == 5
+    assert settings.num_parallel == 2
+    assert settings.origins == ("app://a", "http://b")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("OLLAMA_KEEP_ALIVE", "-1", "keep_alive", math.inf),
+        ("OLLAMA_KEEP_ALIVE", " '10m' ", "keep_alive", 600),
+        ("OLLAMA_KEEP_ALIVE", "90", "keep_alive", 90),
+        ("OLLAMA_LOAD_TIMEOUT", "0", "load_timeout", math.inf),
+        ("OLLAMA_FLASH_ATTENTION", "", "flash_attention", None),
+        ("OLLAMA_FLASH_ATTENTION", "0", "flash_attention", False),
+        ("OLLAMA_DEBUG", "yes please", "debug", True),
+        ("OLLAMA_DEBUG", "false", "debug", False),
+        ("OLLAMA_MODELS", "~/elsewhere", "models", None),
+    ],
+)
+def test_variables_read_as_ollama_reads_them(name: str, text: str, field: str, value: object, home: Path) -> None:
+    settings = Settings.resolve(environ={name: text})
+    expected = home / "elsewhere" if field == "models" else value
+    assert getattr(settings, field) == expected
+
+
+@pytest.mark.parametrize("text", ["-3", "many", "1.5"])
+def test_a_bad_number_names_the_variable(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="OLLAMA_MAX_QUEUE"):
+        Settings.resolve(environ={"OLLAMA_MAX_QUEUE": text})
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [("max_quue = 3", "max_quue"), ("max_queue = 'x'", "max_queue"), ("max_queue =", "config.toml"), ("\x00", "config")],
+)
+def test_a_bad_file_is_named_with_its_key(tmp_path: Path, content: str, named: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(content)
+    with pytest.raises(InvalidRequest, match=named) as caught:
+        Settings.resolve(environ={}, config_file=config)
+    assert "config.toml" in str(caught.value)
+    assert caught.value.hint
+
+
+def test_tables_of_the_file_are_left_to_their_owners(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("max_queue = 7\n[keys]\nquit = 'q'\n")
+    assert Settings.resolve(environ={}, config_file=config).max_queue == 7
