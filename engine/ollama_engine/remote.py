@@ -1,0 +1,164 @@
+"""`RemoteEngine`: the verbs over HTTP, asked of any server that speaks Ollama's API, Ollama's own included.
+
+What a server leaves out is filled with its type's zero; what it adds is ignored. Its errors come back as the errors
+they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from ollama_engine.connection import Connection, answers
+from ollama_engine.errors import InvalidDigest
+from ollama_engine.settings import HostAddress
+from ollama_engine.types import (
+    ChatChunk,
+    ChatRequest,
+    CreateRequest,
+    GenerateChunk,
+    GenerateRequest,
+    KeepAlive,
+    ModelInfo,
+    ModelSummary,
+    Progress,
+    RunningModel,
+)
+
+__all__ = ["RemoteEngine", "answers"]
+
+S = TypeVar("S", bound=msgspec.Struct)
+C = TypeVar("C", GenerateChunk, ChatChunk)
+
+
+class RemoteEngine:
+    """An engine at the other end of a connection. Use it as an async context manager; belongs to one event loop.
+
+    Implements `ollama_engine.engine.Engine`.
+    """
+
+    def __init__(self, host: HostAddress, *, api_key: str | None = None) -> None:
+        self.host = host.client
+        self._server = Connection(host, api_key)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._server.aclose()
+
+    async def version(self) -> str:
+        return str((await self._server.ask("GET", "/api/version")).get("version", ""))
+
+    async def models(self) -> list[ModelSummary]:
+        return self._listed((await self._server.ask("GET", "/api/tags")).get("models"), ModelSummary)
+
+    async def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
+        return self._made(
+            await self._server.ask("POST", "/api/show", {"model": name, "verbose": verbose}, model=name), ModelInfo
+        )
+
+    async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
+        succeeded = False
+        async with aclosing(self._server.lines("/api/create", request)) as lines:
+            async for line in lines:
+                step = self._made(line, Progress)
+                succeeded = step.status == "success"
+                yield step
+        if not succeeded:
+            raise self._server.broken_off()
+
+    async def copy(self, source: str, destination: str) -> None:
+        await self._server.ask("POST", "/api/copy", {"source": source, "destination": destination}, model=source)
+
+    async def delete(self, name: str) -> None:
+        await self._server.ask("DELETE", "/api/delete", {"model": name}, model=name)
+
+    async def has_blob(self, digest: str) -> bool:
+        async with self._server.response("HEAD", f"/api/blobs/{_path_part(digest)}", quick=True) as response:
+            if response.status_code == 400:
+                raise InvalidDigest(f"invalid digest '{digest}'", hint="A digest is sha256: and 64 hex digits.")
+            if response.status_code not in (200, 404):
+                raise await self._server.error(response)
+            return response.status_code == 200
+
+    async def put_blob(self, digest: str, data: AsyncIterable[bytes]) -> bool:
+        if await self.has_blob(digest):
+            return False
+        async with self._server.response("POST", f"/api/blobs/{_path_part(digest)}", content=data) as response:
+            if response.status_code >= 400:
+                raise await self._server.error(response, digest=True)
+            return response.status_code == 201
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
+        return self._chunks("/api/generate", request, GenerateChunk)
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        return self._chunks("/api/chat", request, ChatChunk)
+
+    async def running(self) -> list[RunningModel]:
+        return self._listed((await self._server.ask("GET", "/api/ps?loading=true")).get("models"), RunningModel)
+
+    async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
+        request = GenerateRequest(model=name, stream=False)
+        if keep_alive is not None:
+            request.keep_alive = keep_alive
+        await self._server.ask("POST", "/api/generate", request, model=name, quick=False)
+
+    async def unload(self, name: str) -> None:
+        request = GenerateRequest(model=name, keep_alive=0, stream=False)
+        await self._server.ask("POST", "/api/generate", request, model=name, quick=False)
+
+    async def _chunks(
+        self, path: str, request: GenerateRequest | ChatRequest, kind: type[C]
+    ) -> AsyncGenerator[C, None]:
+        done = False
+        async with aclosing(self._server.lines(path, request, model=request.model)) as lines:
+            # Read to the end and not only to `done`, so that the connection can serve again.
+            async for line in lines:
+                chunk = self._made(line, kind)
+                done = done or chunk.done or chunk.debug_info is not None
+                yield chunk
+        if not done:
+            raise self._server.broken_off()
+
+    def _made(self, value: Any, kind: type[S]) -> S:
+        try:
+            return msgspec.convert(_completed(value, kind), kind)
+        except msgspec.ValidationError as error:
+            raise self._server.not_ollama(f"an answer that does not fit Ollama's API ({error})") from error
+
+    def _listed(self, values: Any, kind: type[S]) -> list[S]:
+        if values is None:
+            return []
+        if not isinstance(values, list):
+            raise self._server.not_ollama("a list that is none")
+        return [self._made(value, kind) for value in values]
+
+
+def _path_part(digest: str) -> str:
+    """A digest as it may stand in a path, so that nothing in it can lead to another endpoint."""
+    if not all(character.isascii() and (character.isalnum() or character in ":-") for character in digest):
+        raise InvalidDigest(f"invalid digest '{digest}'", hint="A digest is sha256: and 64 hex digits.")
+    return digest
+
+
+def _completed(value: Any, kind: type[msgspec.Struct]) -> Any:
+    """`value` with the zeros of the fields that `kind` must have and a server, perhaps an older one, leaves out."""
+    if not isinstance(value, dict):
+        return value
+    completed = {key: item for key, item in value.items() if item is not None}
+    for field in msgspec.structs.fields(kind):
+        name, hint = field.encode_name, field.type
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            if name in completed or field.required:
+                completed[name] = _completed(completed.get(name, {}), hint)
+        elif field.required and name not in completed:
+            completed[name] = {str: "", int: 0, bool: False}.get(hint)
+    return completed
