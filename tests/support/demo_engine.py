@@ -1,0 +1,295 @@
+"""`DemoEngine`: an engine without models, deterministic to the token, for tests of the faces and for looking at them.
+
+It keeps the Engine Protocol: streams are async generators that end when they are closed. `python -m
+tests.support.demo_engine` opens the workstation on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+from datetime import UTC, datetime
+from typing import Self
+
+from ollama_engine.errors import EngineError, ModelNotFound
+from ollama_engine.types import (
+    ChatChunk,
+    ChatRequest,
+    CreateRequest,
+    GenerateChunk,
+    GenerateRequest,
+    KeepAlive,
+    Message,
+    ModelDetails,
+    ModelInfo,
+    ModelSummary,
+    Progress,
+    RunningModel,
+)
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
+
+ANSWER = """Good morrow! Here is **what thou askest**, in three parts:
+
+- first, a *list* of things
+- second, `inline code`
+- third, a longer point that goes on for a while so that it has to wrap at eighty columns or thereabouts
+
+```python
+def greet(name: str) -> str:
+    return f"hail, {name}"
+```
+
+| part | why |
+|---|---|
+| table | it must be drawn whole |
+
+And so, fare thee well.
+"""
+
+
+def pieces(text: str) -> list[str]:
+    """`text` cut as a model would say it: a word with the blank before it."""
+    cut: list[str] = []
+    for character in text:
+        if cut and not (character.isspace() and not cut[-1].isspace()):
+            cut[-1] += character
+        else:
+            cut.append(character)
+    return cut
+
+
+def summary(
+    name: str,
+    size: int,
+    parameters: str,
+    quantization: str,
+    context: int,
+    *capabilities: str,
+    modified: str = "2026-02-28T12:00:00Z",
+    family: str = "llama",
+) -> ModelSummary:
+    details = ModelDetails(
+        format="gguf",
+        family=family,
+        families=[family],
+        parameter_size=parameters,
+        quantization_level=quantization,
+        context_length=context,
+        embedding_length=4096,
+    )
+    return ModelSummary(name, name, modified, size, f"{abs(hash_of(name)):064x}", details, list(capabilities))
+
+
+def hash_of(name: str) -> int:
+    """A number that stays the same from run to run, unlike `hash`."""
+    return int.from_bytes(name.encode().ljust(24, b".")[:24], "big")
+
+
+def demo_models() -> list[ModelSummary]:
+    return [
+        summary("bard:latest", 4_300_000, "3.7M", "Q8_0", 512, "completion", modified="2026-03-01T11:58:00Z"),
+        summary("llama3.1:8b", 4_920_000_000, "8.0B", "Q4_K_M", 131072, "completion", "tools"),
+        summary("qwen2.5-coder:7b", 4_680_000_000, "7.6B", "Q4_K_M", 32768, "completion", "tools", "insert",
+                modified="2026-02-10T12:00:00Z", family="qwen2"),
+        summary("llava:13b-v1.6-vicuna-q4_K_M", 8_010_000_000, "13B", "Q4_K_M", 4096, "completion", "vision",
+                modified="2025-12-24T12:00:00Z"),
+        summary("nomic-embed-text:latest", 274_000_000, "137M", "F16", 2048, "embedding",
+                modified="2025-03-01T12:00:00Z", family="nomic-bert"),
+    ]  # fmt: skip
+
+
+def demo_running(name: str = "llama3.1:8b", state: str = "busy") -> RunningModel:
+    return RunningModel(
+        name=name,
+        model=name,
+        size=6_650_000_000,
+        digest="",
+        details=ModelDetails(quantization_level="Q4_K_M"),
+        expires_at="2026-03-01T12:04:31Z",
+        size_vram=6_300_000_000,
+        context_length=8192,
+        state=state,
+        load_progress=0.4 if state == "loading" else 0.0,
+        pid=4242,
+        rss=812_000_000,
+        weights=4_920_000_000,
+        kv_cache=1_070_000_000,
+        compute=560_000_000,
+        context_used=9210,
+        slots=4,
+        slots_busy=2,
+        queued=1,
+        tokens_per_second=87.4,
+    )
+
+
+class DemoEngine:
+    """`failures` maps a verb to the error it raises; `gate`, where set, must be released once for every piece."""
+
+    def __init__(
+        self,
+        *,
+        models: list[ModelSummary] | None = None,
+        running: list[RunningModel] | None = None,
+        answer: str = ANSWER,
+        thinking: str = "",
+        pace: float = 0.0,
+    ) -> None:
+        self.stored = demo_models() if models is None else models
+        self.in_memory = [] if running is None else running
+        self.answer = answer
+        self.thinking = thinking
+        self.pace = pace
+        self.gate: asyncio.Semaphore | None = None
+        self.failures: dict[str, EngineError] = {}
+        self.fails_after: int | None = None
+        self.requests: list[ChatRequest] = []
+        self.closed_streams = 0
+        self.closed = False
+        self.polls = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+    def _check(self, verb: str) -> None:
+        if verb in self.failures:
+            raise self.failures[verb]
+
+    def _find(self, name: str) -> ModelSummary:
+        for model in self.stored:
+            if name in (model.name, model.name.removesuffix(":latest")):
+                return model
+        raise ModelNotFound(name, hint="List what is there with `ollama-tui list`.")
+
+    async def version(self) -> str:
+        self._check("version")
+        return "0.1.0"
+
+    async def models(self) -> list[ModelSummary]:
+        self._check("models")
+        return list(self.stored)
+
+    async def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
+        self._check("show")
+        model = self._find(name)
+        return ModelInfo(
+            license="MIT License\nCopyright (c) the authors",
+            parameters="temperature                    0.8\ntop_k                          40",
+            template="{{ .System }}\n{{ .Prompt }}",
+            system="Thou art a poet." if model.name.startswith("bard") else "",
+            details=model.details,
+            model_info={
+                "general.architecture": model.details.family,
+                "general.parameter_count": 3_700_000,
+                "llama.block_count": 6,
+                "llama.context_length": model.details.context_length,
+                "tokenizer.ggml.tokens": ["a"] * 512,
+            },
+            capabilities=model.capabilities,
+            modified_at=model.modified_at,
+        )
+
+    async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
+        self._check("create")
+        yield Progress("success")
+
+    async def copy(self, source: str, destination: str) -> None:
+        self._check("copy")
+        self._find(source)
+
+    async def delete(self, name: str) -> None:
+        self._check("delete")
+        self.stored.remove(self._find(name))
+
+    async def has_blob(self, digest: str) -> bool:
+        return False
+
+    async def put_blob(self, digest: str, data: AsyncIterable[bytes]) -> bool:
+        async for _ in data:
+            pass
+        return True
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
+        self._check("generate")
+        for piece in pieces(self.answer):
+            yield GenerateChunk(model=request.model, created_at="", response=piece, done=False)
+        yield GenerateChunk(model=request.model, created_at="", response="", done=True, done_reason="stop")
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        self.requests.append(request)
+        try:
+            self._check("chat")
+            self._find(request.model)
+            said = 0
+            for field, text in (("thinking", self.thinking), ("content", self.answer)):
+                for piece in pieces(text):
+                    if said == self.fails_after:
+                        raise self.failures["later"]
+                    await self._wait()
+                    said += 1
+                    message = Message("assistant", piece if field == "content" else "")
+                    message.thinking = piece if field == "thinking" else ""
+                    yield ChatChunk(model=request.model, created_at="", message=message, done=False)
+            yield ChatChunk(
+                model=request.model,
+                created_at="",
+                message=Message("assistant"),
+                done=True,
+                done_reason="stop",
+                total_duration=2_500_000_000,
+                load_duration=400_000_000,
+                prompt_eval_count=26,
+                prompt_eval_duration=50_000_000,
+                eval_count=84,
+                eval_duration=2_000_000_000,
+            )
+        finally:
+            self.closed_streams += 1
+
+    async def _wait(self) -> None:
+        if self.gate is not None:
+            await self.gate.acquire()
+        await asyncio.sleep(self.pace)
+
+    async def running(self) -> list[RunningModel]:
+        self.polls += 1
+        self._check("running")
+        return list(self.in_memory)
+
+    async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
+        self._check("load")
+        self._find(name)
+
+    async def unload(self, name: str) -> None:
+        self._check("unload")
+        self._find(name)
+        self.in_memory = [one for one in self.in_memory if one.name != name]
+
+
+def main() -> None:
+    """The workstation on the demo engine, with a store in a temporary folder; for looking at it."""
+    import tempfile
+    from pathlib import Path
+
+    from ollama_engine.settings import Settings
+    from ollama_tui.app import Workstation
+    from ollama_tui.chats import ChatStore
+
+    engine = DemoEngine(running=[demo_running(), demo_running("bard:latest", "idle")], pace=0.02)
+    with tempfile.TemporaryDirectory() as folder:
+        chats = ChatStore(Path(folder) / "chats.db")
+        memory = 16_000_000_000
+        Workstation(
+            engine, Settings(), chats=chats, host_label="demo", clock=lambda: NOW, machine_memory=lambda: memory
+        ).run()
+
+
+if __name__ == "__main__":
+    main()

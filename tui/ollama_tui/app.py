@@ -1,0 +1,181 @@
+"""`Workstation`: the Textual App. It holds the frame of five panes, themes and commands; services do the work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import BindingType
+from textual.getters import query_one
+from textual.reactive import var
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher
+
+from ollama_engine.engine import Engine
+from ollama_engine.settings import Settings
+from ollama_tui import actions, panes, suggestions, themes
+from ollama_tui.chats import ChatStore
+from ollama_tui.panes.library import LibraryPane
+from ollama_tui.services import Connect, EngineLink, Services
+from ollama_tui.services.link import LinkState
+from ollama_tui.widgets.key_line import KeyLine
+from ollama_tui.widgets.keys_screen import KeysScreen
+from ollama_tui.widgets.pane import Pane
+from ollama_tui.widgets.top_line import TopLine
+
+
+class Workstation(App[None], inherit_bindings=False):
+    """Args:
+    engine: the engine (not yet entered), or how to choose one; either is entered after the first paint.
+    host_label: where the engine is, in words, until it is connected.
+    theme_folders: folders of `*.toml`, a user's own last.
+    clock: Unix seconds; machine_memory: bytes a model may use here.
+    """
+
+    TITLE = "ollama-tui"
+    AUTO_FOCUS = None
+    CSS_PATH: ClassVar[list[str | Path]] = [  # pyright: ignore[reportIncompatibleVariableOverride]
+        "frame.tcss",
+        *(f"panes/{pane}/{pane}.tcss" for pane in panes.TITLES),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("app")]
+
+    top_line = query_one(TopLine)
+    switcher = query_one("#panes", ContentSwitcher)
+
+    pane: var[str] = var("library")
+
+    def __init__(
+        self,
+        engine: Engine | Connect,
+        settings: Settings,
+        *,
+        chats: ChatStore,
+        host_label: str,
+        theme_folders: Iterable[Path] = (),
+        clock: Callable[[], float] = time.time,
+        machine_memory: Callable[[], int] = suggestions.machine_memory,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        link = EngineLink(engine, host_label) if callable(engine) else EngineLink.to(engine, host_label)
+        self.services = Services(link, chats, clock=clock, machine_memory=machine_memory)
+        if "TEXTUAL_ANIMATIONS" not in os.environ:
+            self.animation_level = "none"
+        self._bad_themes = self._load_themes([themes.bundled_folder(), *theme_folders])
+
+    def _load_themes(self, folders: Iterable[Path]) -> list[themes.BadTheme]:
+        loaded, bad = themes.load(folders)
+        for theme in loaded:
+            self.register_theme(theme)
+        if "TEXTUAL_THEME" not in os.environ and themes.DEFAULT in self.available_themes:
+            self.theme = themes.DEFAULT
+        return bad
+
+    def compose(self) -> ComposeResult:
+        yield TopLine()
+        with ContentSwitcher(id="panes", initial="library"):
+            yield LibraryPane(self.services)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        self._end_on_signals()
+        for bad in self._bad_themes:
+            self.notify(f"{bad.path}: {bad.reason}", title="Not a theme", severity="warning", markup=False)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """After the first paint: connect, and look for the last conversation."""
+        pane = self._current_pane()
+        pane.entered()
+        target = pane.focus_target()
+        if target is not None:
+            target.focus()
+        self.run_worker(self._follow_link(), group="link")
+        self.run_worker(self._restore(), group="restore")
+
+    async def _follow_link(self) -> None:
+        async for state in self.services.link.state.watch():
+            self._show_link(state)
+
+    def _show_link(self, state: LinkState) -> None:
+        self.top_line.link = state
+
+    async def _restore(self) -> None:
+        await self.services.chats.restore()
+
+    # Panes
+
+    def _current_pane(self) -> Pane:
+        return self.switcher.query_one(f"#{self.pane}", Pane)
+
+    async def action_pane(self, pane_id: str) -> None:
+        """Show a pane, made now where it was never shown before."""
+        if pane_id == self.pane:
+            return
+        self._current_pane().left()
+        if not self.switcher.query(f"#{pane_id}"):
+            await self.switcher.mount(panes.make(pane_id, self.services))
+        self.pane = pane_id
+        self.switcher.current = pane_id
+        self.top_line.pane = pane_id
+        pane = self._current_pane()
+        pane.entered()
+        target = pane.focus_target()
+        if target is not None:
+            target.focus()
+
+    @on(LibraryPane.ChatWanted)
+    async def _chat_with(self, event: LibraryPane.ChatWanted) -> None:
+        from ollama_tui.panes.chat import ChatPane
+
+        await self.action_pane("chat")
+        await self.switcher.query_one(ChatPane).use_model(event.model)
+
+    # Commands
+
+    def action_keys(self) -> None:
+        self.push_screen(KeysScreen(self.pane, panes.TITLES[self.pane]))
+
+    def action_interrupt(self) -> None:
+        self.notify("ctrl+q quits; esc stops an answer.", markup=False)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The command palette: every action of this pane and of the frame, then the themes."""
+        pane = self._current_pane()
+        for action in actions.of(self.pane, "app"):
+            node = self if action.pane == "app" else pane
+            if not action.palette or not node.check_action(action.call, ()):
+                continue
+            keys = actions.key_names(actions.keys_of(action))
+            title = action.label if action.pane == "app" else f"{panes.TITLES[self.pane]}: {action.label}"
+            yield SystemCommand(title, f"{action.help}  ({keys})", partial(node.run_action, action.call))
+        for name in self.available_themes:
+            yield SystemCommand(f"Theme: {name}", "Use this theme", partial(setattr, self, "theme", name))
+
+    # The end
+
+    def _end_on_signals(self) -> None:
+        """SIGTERM and a lost terminal end the App as `q` does: the terminal is restored, nothing is lost."""
+        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.exit)
+
+    async def on_unmount(self) -> None:
+        if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+        await self.services.keep()

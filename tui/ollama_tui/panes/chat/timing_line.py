@@ -1,0 +1,33 @@
+"""The line under an answer: how fast it was, and why it ended early."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from ollama_tui import figures
+from ollama_tui.chats import StoredMessage
+from ollama_tui.text import one_line
+
+
+def timing_line(message: StoredMessage) -> Content:
+    """`42.1 tok/s · prompt 512 tok/s · first token 0.8 s · 120 tokens`, and a note in front where there is one."""
+    timings = message.timings
+    generation = figures.rate(timings.tokens, timings.tokens_ns)
+    prompt = figures.rate(timings.prompt_tokens, timings.prompt_ns)
+    facts = [
+        f"{figures.per_second(generation)} tok/s" if generation else "",
+        f"prompt {figures.per_second(prompt)} tok/s" if prompt else "",
+        f"first token {figures.seconds(timings.first_token_ns / 1e9)}" if timings.first_token_ns else "",
+        f"{timings.tokens} tokens" if timings.tokens else "",
+    ]
+    if message.thinking:
+        facts.append(f"thought {len(message.thinking.split())} words")
+    notes = {"streaming": "interrupted", "failed": f"failed: {one_line(message.note)}"}
+    note = notes.get(message.status, one_line(message.note))
+    if not (message.content or message.thinking) and not note:
+        note = "an empty answer"
+    line = Content.styled(" · ".join(fact for fact in facts if fact), "$text-muted")
+    if not note:
+        return line
+    style = "$text-error" if message.status == "failed" else "$text-warning"
+    return Content(" · ").join([part for part in (Content.styled(note, style), line) if part.plain])

@@ -1,0 +1,15 @@
+"""The work behind the panes: what talks to the engine, owned by the App and outliving every pane.
+
+A service publishes frozen snapshots (`Latest`); panes draw them and call its verbs. No widget holds an engine.
+"""
+
+from __future__ import annotations
+
+from ollama_tui.services.conversations import ChatService
+from ollama_tui.services.latest import Latest
+from ollama_tui.services.library import LibraryService
+from ollama_tui.services.link import Connect, EngineLink
+from ollama_tui.services.residency import ResidencyService
+from ollama_tui.services.services import Services
+
+__all__ = ["ChatService", "Connect", "EngineLink", "Latest", "LibraryService", "ResidencyService", "Services"]

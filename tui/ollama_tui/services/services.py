@@ -1,0 +1,42 @@
+"""All services of one workstation, made and ended together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ollama_tui.chats import ChatStore
+from ollama_tui.services.conversations import ChatService
+from ollama_tui.services.library import LibraryService
+from ollama_tui.services.link import EngineLink
+from ollama_tui.services.residency import ResidencyService
+
+
+class Services:
+    """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment)."""
+
+    def __init__(
+        self,
+        link: EngineLink,
+        chats: ChatStore,
+        *,
+        clock: Callable[[], float],
+        machine_memory: Callable[[], int],
+    ) -> None:
+        self.link = link
+        self.clock = clock
+        self.machine_memory = machine_memory
+        self.library = LibraryService(link)
+        self.residency = ResidencyService(link)
+        self.chats = ChatService(link, chats, clock=clock)
+        self._store = chats
+
+    async def keep(self) -> None:
+        """Stop answers and write down what was said and typed; quick, and safe to call twice."""
+        await self.chats.aclose()
+        await self._store.aclose()
+        await self.residency.aclose()
+
+    async def aclose(self) -> None:
+        """`keep`, then end the engine, which may take a moment; safe to call twice."""
+        await self.keep()
+        await self.link.aclose()

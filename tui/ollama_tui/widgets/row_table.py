@@ -1,0 +1,100 @@
+"""`RowTable`: a table of rows with keys that changes in place: a cell that stayed the same is not written again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import DataTable
+
+
+@dataclass(frozen=True)
+class Column:
+    """`width` in cells; `right` aligns figures."""
+
+    key: str
+    title: str
+    width: int
+    right: bool = False
+
+
+class RowTable(DataTable[Text], inherit_bindings=False):
+    """Rows are given whole, as texts by column key; only what differs from before is drawn.
+
+    Its bindings only move the cursor: what enter does is the pane's to say.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor_up", show=False),
+        Binding("down,j", "cursor_down", show=False),
+        Binding("pageup", "page_up", show=False),
+        Binding("pagedown", "page_down", show=False),
+        Binding("home,g", "scroll_top", show=False),
+        Binding("end,G", "scroll_bottom", show=False),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False, show_header=True)
+        self._layout: tuple[Column, ...] = ()
+        self._shown: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def selected(self) -> str | None:
+        """The key of the row under the cursor."""
+        if not self.row_count:
+            return None
+        return self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
+
+    def select(self, key: str) -> None:
+        if key in self._shown:
+            self.move_cursor(row=self.get_row_index(key))
+
+    def lay_out(self, columns: Sequence[Column]) -> bool:
+        """Take these columns; whether that changed anything (then the rows must be shown again)."""
+        if tuple(columns) == self._layout:
+            return False
+        self.clear(columns=True)
+        self._shown.clear()
+        self._layout = tuple(columns)
+        for column in columns:
+            title = Text(column.title, justify="right" if column.right else "left", no_wrap=True)
+            self.add_column(title, width=column.width, key=column.key)
+        return True
+
+    def show_rows(self, rows: Mapping[str, Mapping[str, str]]) -> None:
+        """Show these rows, in this order. Order, and thus the cursor's row, is kept where nothing moved."""
+        wanted = {key: tuple(row.get(column.key, "") for column in self._layout) for key, row in rows.items()}
+        kept = [key for key in self._shown if key in wanted]
+        if kept + [key for key in wanted if key not in self._shown] != list(wanted):
+            self._refill(wanted)
+            return
+        for key in [key for key in self._shown if key not in wanted]:
+            self.remove_row(key)
+        for key, cells in wanted.items():
+            self._show_row(key, cells)
+        self._shown = wanted
+
+    def _refill(self, wanted: dict[str, tuple[str, ...]]) -> None:
+        selected = self.selected
+        self.clear()
+        self._shown.clear()
+        for key, cells in wanted.items():
+            self._show_row(key, cells)
+        self._shown = wanted
+        if selected is not None:
+            self.select(selected)
+
+    def _show_row(self, key: str, cells: tuple[str, ...]) -> None:
+        before = self._shown.get(key)
+        if before is None:
+            self.add_row(*map(self._cell, self._layout, cells), key=key)
+            return
+        for column, old, new in zip(self._layout, before, cells, strict=True):
+            if old != new:
+                self.update_cell(key, column.key, self._cell(column, new))
+
+    def _cell(self, column: Column, text: str) -> Text:
+        return Text(text, justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis")
