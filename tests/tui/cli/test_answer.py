@@ -1,0 +1,101 @@
+"""What `run` prints while an answer arrives: thinking, wrapped words, the blank line, timings."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_engine.types import Metrics
+from ollama_tui.cli.answer import AnswerPrinter, WordWrap, timings
+
+
+def printed(pieces: list[tuple[str, str]], *, terminal: bool = False, width: int = 0, thinking: bool = True) -> str:
+    out = io.StringIO()
+    with AnswerPrinter(out, terminal=terminal, width=width, thinking=thinking) as printer:
+        for kind, text in pieces:
+            (printer.think if kind == "think" else printer.write)(text)
+        printer.end(blank_line=True)
+    return out.getvalue()
+
+
+def test_an_answer_ends_with_a_blank_line() -> None:
+    assert printed([("say", "Good "), ("say", "morrow.")]) == "Good morrow.\n\n"
+
+
+def test_thinking_is_set_apart_from_the_answer() -> None:
+    pieces = [("think", "Let me "), ("think", "see."), ("say", "Yes.")]
+    assert printed(pieces) == "Thinking...\nLet me see.\n...done thinking.\n\nYes.\n\n"
+
+
+def test_thinking_at_a_terminal_is_grey_and_the_answer_is_not() -> None:
+    shown = printed([("think", "Hm."), ("say", "Yes.")], terminal=True)
+    assert shown == "\x1b[90mThinking...\nHm.\n...done thinking.\n\n\x1b[0mYes.\n\n"
+
+
+def test_hidden_thinking_leaves_nothing_but_the_answer() -> None:
+    assert printed([("think", "Hm."), ("say", "Yes.")], thinking=False) == "Yes.\n\n"
+
+
+def test_an_answer_broken_off_while_thinking_gives_the_colour_back() -> None:
+    out = io.StringIO()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        AnswerPrinter(out, terminal=True, width=80, thinking=True) as printer,
+    ):
+        printer.think("So th")
+        raise KeyboardInterrupt
+    assert out.getvalue() == "\x1b[90mThinking...\nSo th\x1b[0m"
+
+
+def test_a_model_cannot_steer_the_terminal_but_a_file_gets_every_byte() -> None:
+    assert printed([("say", "a\x1b]0;owned\x07b")], terminal=True) == "a]0;ownedb\n\n"
+    assert printed([("say", "a\x1b[2Jb")]) == "a\x1b[2Jb\n\n"
+
+
+def test_words_move_to_the_next_line_whole_however_they_are_cut_into_pieces() -> None:
+    pieces = [("say", piece) for piece in ("To b", "e, or n", "ot to", " be: th", "at is")]
+    assert printed(pieces, width=10) == "To be, or\nnot to be:\nthat is\n\n"
+
+
+@given(st.text(alphabet="ab 模\n\t-", max_size=200), st.integers(3, 20), st.integers(1, 7))
+def test_wrapping_loses_no_word_and_heeds_no_cut(text: str, width: int, step: int) -> None:
+    whole, cut = WordWrap(width), WordWrap(width)
+    at_once = whole.feed(text) + whole.flush()
+    in_pieces = "".join(cut.feed(text[i : i + step]) for i in range(0, len(text), step)) + cut.flush()
+    assert in_pieces == at_once
+    assert "".join(at_once.split()) == "".join(text.split())
+
+
+@given(st.text(alphabet="abc ", max_size=200), st.integers(3, 20))
+def test_wrapped_lines_fit_the_width(text: str, width: int) -> None:
+    wrap = WordWrap(width)
+    lines = (wrap.feed(text) + wrap.flush()).split("\n")
+    assert all(len(line) <= width for line in lines if line.strip())
+
+
+def test_timings_name_counts_durations_and_rates() -> None:
+    metrics = Metrics(
+        total_duration=2_500_000_000,
+        load_duration=300_000_000,
+        prompt_eval_count=10,
+        prompt_eval_duration=100_000_000,
+        eval_count=50,
+        eval_duration=2_000_000_000,
+    )
+    assert timings(metrics) == (
+        "total duration:       2.5s\n"
+        "load duration:        300ms\n"
+        "prompt eval count:    10 token(s)\n"
+        "prompt eval duration: 100ms\n"
+        "prompt eval rate:     100.00 tokens/s\n"
+        "eval count:           50 token(s)\n"
+        "eval duration:        2s\n"
+        "eval rate:            25.00 tokens/s\n"
+    )
+
+
+def test_timings_leave_out_what_was_not_measured() -> None:
+    assert timings(Metrics(total_duration=5_000_000)) == "total duration:       5ms\n"

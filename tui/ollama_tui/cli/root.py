@@ -1,0 +1,114 @@
+"""`ollama-tui` itself: the options before a command, and the commands, each imported only when it is called for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ollama_engine.settings import Settings
+
+
+@dataclass(frozen=True)
+class LazyCommand:
+    """A command that is not imported yet: its help line, and its module, which holds it as `command`."""
+
+    summary: str
+    module: str
+
+
+_COMMANDS = {
+    "serve": LazyCommand("Answer Ollama's HTTP API, with no terminal", "serve"),
+    "create": LazyCommand("Make a model from a Modelfile", "create"),
+    "show": LazyCommand("Show what is known of a model", "show"),
+    "run": LazyCommand("Run a model", "run"),
+    "stop": LazyCommand("Let a running model go", "stop"),
+    "pull": LazyCommand("Pull a model from a registry (not in this build)", "pull"),
+    "push": LazyCommand("Push a model to a registry (not in this build)", "push"),
+    "list": LazyCommand("List models", "list"),
+    "ps": LazyCommand("List running models", "ps"),
+    "cp": LazyCommand("Copy a model", "cp"),
+    "rm": LazyCommand("Remove models", "rm"),
+}
+_ALIASES = {"ls": "list", "start": "serve"}
+
+
+class LazyCommands(click.Group):
+    """A group that lists its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        lazy = _COMMANDS.get(_ALIASES.get(cmd_name, cmd_name))
+        return import_module(f"ollama_tui.cli.{lazy.module}").command if lazy else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = {target: alias for alias, target in _ALIASES.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (f"{name}, {names[name]}" if name in names else name, lazy.summary)
+                    for name, lazy in _COMMANDS.items()
+                ]
+            )
+
+
+class Invocation:
+    """What stood before the command; commands get it as their click object."""
+
+    def __init__(self, host: str | None = None) -> None:
+        self.host = host
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Resolved when first wanted: `--help` must work with a config file that does not.
+
+        Raises:
+            InvalidRequest: naming the setting that is wrong.
+        """
+        from ollama_engine.settings import HostAddress, Settings
+
+        return Settings.resolve(host=HostAddress.parse(self.host) if self.host else None)
+
+
+@click.group(
+    cls=LazyCommands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--host", metavar="ADDRESS", help="Server to use, or to be, instead of OLLAMA_HOST.")
+@click.option("--serve", is_flag=True, help="Answer Ollama's HTTP API, with no terminal.")
+@click.option("-v", "--version", is_flag=True, help="Print the version.")
+@click.pass_context
+def root(context: click.Context, host: str | None, serve: bool, version: bool) -> int:
+    """A workstation and a server for local language models, compatible with Ollama.
+
+    Without a command the workstation opens: on the server at OLLAMA_HOST if one answers there, else on an engine of
+    its own.
+    """
+    invocation = context.obj = Invocation(host)
+    if version:
+        return _print_version(context)
+    if context.invoked_subcommand is not None:
+        if serve:
+            raise click.UsageError("--serve takes no command.", context)
+        return 0
+    if serve:
+        from ollama_tui.cli.serve import serve_until_told_to_stop
+
+        return serve_until_told_to_stop(invocation.settings)
+    from ollama_tui.cli.workstation import open_workstation
+
+    return open_workstation(invocation)
+
+
+def _print_version(context: click.Context) -> int:
+    from ollama_engine import __version__
+
+    click.echo(f"ollama-tui version is {__version__}")
+    context.exit(0)

@@ -1,0 +1,44 @@
+"""`serve`: the engine behind HTTP, with no terminal, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import click
+
+from ollama_engine.settings import HostAddress, Settings
+from ollama_tui.cli.root import Invocation
+
+
+@click.command("serve")
+@click.pass_obj
+def command(invocation: Invocation) -> int:
+    """Answer Ollama's HTTP API at OLLAMA_HOST (127.0.0.1:11434), with no terminal.
+
+    Ctrl-C or SIGTERM lets running answers finish, then ends; a second one ends at once.
+    """
+    return serve_until_told_to_stop(invocation.settings)
+
+
+def serve_until_told_to_stop(settings: Settings) -> int:
+    logging.basicConfig(
+        level=logging.DEBUG if settings.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # Libraries tell of every connection at INFO; that is not what somebody who serves a model wants to read.
+    for library in ("httpx", "httpcore", "asyncio"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    from ollama_engine.local import LocalEngine
+    from ollama_engine.server.serve import serve
+
+    async with LocalEngine(settings) as engine:
+        return await serve(settings, engine, on_ready=_announce)
+
+
+def _announce(address: HostAddress) -> None:
+    click.echo(f"Serving Ollama's API at {address.client.url} (Ctrl-C to stop)", err=True)

@@ -1,0 +1,29 @@
+"""Opens the workstation: `ollama-tui` alone, and `run MODEL` at a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from ollama_engine.errors import InvalidRequest
+from ollama_tui.cli.root import Invocation
+from ollama_tui.connect import is_this_machine, require_server
+
+
+def open_workstation(invocation: Invocation, model: str | None = None) -> int:
+    """Run the Textual app until the user leaves it; returns its exit status.
+
+    Raises:
+        InvalidRequest: there is no terminal to open it in.
+        ServerUnreachable: `--host`, or another machine's OLLAMA_HOST, does not answer.
+    """
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InvalidRequest(
+            "the workstation needs a terminal",
+            hint="In a script use 'ollama-tui run MODEL PROMPT', or 'ollama-tui serve' for the HTTP API.",
+        )
+    if invocation.host or not is_this_machine(invocation.settings.host):
+        asyncio.run(require_server(invocation.settings))
+    from ollama_tui.launch import run_workstation
+
+    return run_workstation(invocation.settings, model=model)
