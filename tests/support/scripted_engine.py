@@ -44,7 +44,7 @@ class ScriptedEngine:
     """
 
     def __init__(self, pieces: Sequence[str | Exception] = ("Hello", " world")) -> None:
-        self.pieces = list(pieces)
+        self.pieces: Sequence[str | Exception] = pieces
         self.step: asyncio.Event | None = None
         self.waiting = asyncio.Event()
         self.closed_early = asyncio.Event()

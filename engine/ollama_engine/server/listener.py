@@ -30,7 +30,7 @@ def listen(host: HostAddress) -> tuple[socket.socket, HostAddress]:
         listener.bind(sockaddr)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         if listener is not None:
             listener.close()
         raise _explained(host, error) from error
@@ -56,7 +56,7 @@ def _set_options(listener: socket.socket, family: socket.AddressFamily, host: st
 
 def _explained(host: HostAddress, error: Exception) -> CannotListen:
     elsewhere = "Choose another address, for example OLLAMA_HOST=127.0.0.1:11435."
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return CannotListen(f"cannot listen at {host.url}: no such host '{host.host}'", hint=elsewhere)
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:

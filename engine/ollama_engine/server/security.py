@@ -56,9 +56,10 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def host_without_port(header: str) -> str:
-    """The host of a Host header: brackets and port off."""
+    """The host of a Host header: brackets and port off; empty where a bracket is left open."""
     if header.startswith("["):
-        return header[1:].partition("]")[0]
+        host, closed, _ = header[1:].partition("]")
+        return host if closed else ""
     return header.rpartition(":")[0] if header.count(":") == 1 else header
 
 
