@@ -13,8 +13,8 @@ from collections.abc import Sequence
 class StopMatcher:
     """Finds the first of several stop strings in text that comes in pieces.
 
-    Where two stop strings begin at the same place the longer one need not be waited for: the text is cut before
-    either of them.
+    First is the one that begins earliest: when one is found inside what may still become another that began before
+    it, the text waits until that is decided. Of two that begin at the same place either will do.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -27,18 +27,23 @@ class StopMatcher:
         if not self._stops:
             return text, False
         text = self._held + text
-        found = min((at for at in (text.find(stop) for stop in self._stops) if at >= 0), default=-1)
-        if found >= 0:
+        found = self._find(text)
+        keep = self._possible_start(text)
+        if 0 <= found <= keep:
             self._held = ""
             return text[:found], True
-        keep = self._possible_start(text)
         self._held = text[keep:]
         return text[:keep], False
 
-    def flush(self) -> str:
-        """Give up what is held back: no more text will come, so it is no stop string."""
+    def flush(self) -> tuple[str, bool]:
+        """What is held back may be shown now, up to a stop string that may be in it: no more text will come."""
         held, self._held = self._held, ""
-        return held
+        found = self._find(held)
+        return (held, False) if found < 0 else (held[:found], True)
+
+    def _find(self, text: str) -> int:
+        """Where the first stop string begins, or -1."""
+        return min((at for at in (text.find(stop) for stop in self._stops) if at >= 0), default=-1)
 
     def _possible_start(self, text: str) -> int:
         """The first index from which the rest of `text` is the beginning of a stop string; len(text) if none."""
@@ -71,5 +76,8 @@ class TextStream:
         return text
 
     def flush(self) -> str:
-        """The text still held back, once the answer has ended for another reason than a stop string."""
-        return "" if self.stopped else self._matcher.flush()
+        """The text still held back, once no more tokens come. It may turn out to hold a stop string (`stopped`)."""
+        if self.stopped:
+            return ""
+        text, self.stopped = self._matcher.flush()
+        return text
