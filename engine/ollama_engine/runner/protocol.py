@@ -124,7 +124,7 @@ class Buffer(Struct, frozen=True):
 
 
 class Loaded(Struct, tag="loaded"):
-    """The model is ready. `n_ctx` is what one sequence really has; `the buffers' kinds are logs.py's."""
+    """The model is ready. `n_ctx` is what one sequence really has; the buffers' kinds are logs.py's."""
 
     n_ctx: int
     n_ctx_train: int
@@ -206,8 +206,13 @@ decode_report = msgspec.msgpack.Decoder(Report).decode
 
 
 def encode(frame: Command | Report) -> bytes:
-    """A frame with its length before it."""
-    body = _encoder.encode(frame)
+    """A frame with its length before it; ValueError where it can be none (too long, or text that is no Unicode)."""
+    try:
+        body = _encoder.encode(frame)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+    if len(body) > MAX_FRAME:
+        raise ValueError(f"{len(body)} bytes are more than the {MAX_FRAME} of a frame")
     return _LENGTH.pack(len(body)) + body
 
 
