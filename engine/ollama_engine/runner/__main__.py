@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
+import traceback
 
 
-def main() -> int:
+def main() -> None:
     # A Ctrl-C in the terminal reaches the whole process group; only the parent decides when a runner ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sock = socket.socket(fileno=int(sys.argv[1]))
+    code = 1
+    try:
+        sock = socket.socket(fileno=int(sys.argv[1]))
 
-    from ollama_engine.runner.session import Channel, Session
+        from ollama_engine.runner.session import Channel, Session
 
-    return Session(Channel(sock)).run()
+        code = Session(Channel(sock)).run()
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        # Not by the interpreter's own end: a thread still reads the socket, and drivers may hang in destructors.
+        sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,7 +15,7 @@ from collections import deque
 from typing import Literal
 
 from ollama_engine.runner.llama import DECODE_ABORTED, DECODE_NO_SLOT, LlamaBatch, LlamaContext, LlamaError
-from ollama_engine.runner.protocol import Done, Failed, Generate, Piece, Step
+from ollama_engine.runner.protocol import Done, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_chain
 from ollama_engine.runner.sequence import Sequence, Slot
 
@@ -43,8 +43,10 @@ class Batcher:
         self._in_batch: frozenset[int] = frozenset()
         self._canceled: set[int] = set()
         self._lock = threading.Condition()
-        """Guards what another thread touches: `_waiting`, `_canceled`, `_in_batch` and its abort flag."""
+        """Guards what another thread touches: `_waiting`, `_canceled`, `_rates`, `_in_batch` and its abort flag."""
         self._rates: deque[tuple[float, int]] = deque()
+        self._sampled = 0
+        """Tokens chosen in the current step."""
         self._failures: list[Failed] = []
 
     def wait_for_work(self) -> None:
@@ -56,6 +58,9 @@ class Batcher:
         """Queue a request; it gets its first step as soon as a slot is free. Answers what is wrong with it, if so."""
         if not request.tokens:
             return Failed(request.id, "the prompt has no tokens", "invalid")
+        if min(request.tokens) < 0 or max(request.tokens) >= self._model.n_vocab:
+            # llama.cpp would refuse the whole batch, everybody else's tokens with it.
+            return Failed(request.id, "the prompt has tokens that are not in the vocabulary", "invalid")
         request.n_ctx = min(request.n_ctx or self._context.n_ctx, self._context.n_ctx)
         if len(request.tokens) >= request.n_ctx:
             problem = f"the prompt has {len(request.tokens)} tokens, the context {request.n_ctx}"
@@ -75,11 +80,12 @@ class Batcher:
     def step(self) -> tuple[Step, list[Failed]]:
         """One round. Both lists may be empty (a chunk of a long prompt gives no text)."""
         step = Step([], [])
+        self._sampled = 0
         self._drop_canceled(step)
         self._admit()
         if self._running and self._schedule():
             self._decode_and_sample(step)
-        self._measure(sum(piece.n for piece in step.pieces))
+        self._measure(self._sampled)
         failures, self._failures = self._failures, []
         return step, failures
 
@@ -100,21 +106,22 @@ class Batcher:
     @property
     def tokens_per_second(self) -> float:
         now = time.monotonic()
-        recent = [(at, n) for at, n in list(self._rates) if now - at <= RATE_WINDOW]
+        with self._lock:
+            recent = [(at, n) for at, n in self._rates if now - at <= RATE_WINDOW]
         if not recent:
             return 0.0
         return sum(n for _, n in recent) / max(now - recent[0][0], 0.25)
 
     def _measure(self, n: int) -> None:
         now = time.monotonic()
-        if n:
-            if self._rates and now - self._rates[-1][0] < 0.1:
+        with self._lock:
+            if n and self._rates and now - self._rates[-1][0] < 0.1:
                 at, before = self._rates[-1]
                 self._rates[-1] = (at, before + n)
-            else:
+            elif n:
                 self._rates.append((now, n))
-        while self._rates and now - self._rates[0][0] > RATE_WINDOW:
-            self._rates.popleft()
+            while self._rates and now - self._rates[0][0] > RATE_WINDOW:
+                self._rates.popleft()
 
     # -- requests come and go ----------------------------------------------------------------------------------
 
@@ -143,8 +150,7 @@ class Batcher:
                 continue
             cached = self._reuse(best, request.tokens)
             best.busy = True
-            if sampler.looks_back:
-                sampler.prime(request.tokens)
+            sampler.prime(request.tokens)
             self._running.append(Sequence(request, best, sampler, cached))
 
     def _reuse(self, slot: Slot, prompt: list[int]) -> int:
@@ -163,6 +169,10 @@ class Batcher:
     def _release(self, sequence: Sequence) -> None:
         self._running.remove(sequence)
         sequence.sampler.close()
+        if sequence.kept is not None:
+            # Cells that were moved were computed with the cut-out ones before them: no prompt may be given them.
+            del sequence.slot.tokens[sequence.kept :]
+            self._cut_back(sequence.slot)
         sequence.slot.busy = False
         sequence.slot.used_at = time.monotonic()
 
@@ -225,6 +235,7 @@ class Batcher:
             return
         token = sequence.sampler.sample(self._context, sequence.row)
         sequence.accept(token)
+        self._sampled += 1
         if self._model.is_end(token):
             self._finish(sequence, sequence.text.flush(), "stop", step)
             return
@@ -232,13 +243,14 @@ class Batcher:
         if sequence.text.stopped:
             self._finish(sequence, text, "stop", step)
         elif sequence.is_out_of_tokens or not self._make_room(sequence):
-            self._finish(sequence, text + sequence.text.flush(), "length", step)
+            text += sequence.text.flush()
+            self._finish(sequence, text, "stop" if sequence.text.stopped else "length", step)
         elif text:
-            step.pieces.append(Piece(sequence.id, text, 1))
+            step.pieces.append(sequence.piece(text))
 
     def _finish(self, sequence: Sequence, text: str, reason: Reason, step: Step) -> None:
         if text:
-            step.pieces.append(Piece(sequence.id, text, 1))
+            step.pieces.append(sequence.piece(text))
         self._release(sequence)
         step.done.append(sequence.finish(reason))
 
@@ -251,8 +263,10 @@ class Batcher:
             return False
         keep = min(max(sequence.request.keep, 0), len(slot.tokens) - 2)
         n = (len(slot.tokens) - keep) // 2
-        self._context.discard(slot.id, keep, n)
+        if not self._context.discard(slot.id, keep, n):
+            return False
         del slot.tokens[keep : keep + n]
+        sequence.kept = keep
         return True
 
     def _cut_back(self, slot: Slot) -> None:

@@ -15,8 +15,8 @@ import itertools
 import logging
 import socket
 import sys
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import TypeVar
 
 from ollama_engine.errors import InvalidRequest, LoadFailed, RunnerDied, RunnerError
 from ollama_engine.runner.protocol import (
@@ -45,7 +45,8 @@ from ollama_engine.runner.protocol import (
 
 log = logging.getLogger(__name__)
 
-STDERR_LINES = 40
+LAST_STDERR_BYTES = 16 * 1024
+Answer = TypeVar("Answer", Tokens, Text, Stats)
 Inbox = asyncio.Queue[Report | Piece | RunnerError]
 STOP_GRACE = 5.0
 """Seconds a runner has to end by itself before it is killed."""
@@ -60,7 +61,8 @@ class Runner:
         self._writer = writer
         self._ids = itertools.count(1)
         self._inboxes: dict[int, Inbox] = {}
-        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._stderr = bytearray()
+        """The end of what the process has written to stderr."""
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self.died = asyncio.Event()
@@ -95,20 +97,30 @@ class Runner:
 
     @classmethod
     async def _spawn(cls) -> Runner:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "ollama_engine.runner",
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        sys.executable,
+                        "-P",  # a `numpy.py` in the folder the user happens to be in is not ours to run
+                        "-m",
+                        "ollama_engine.runner",
+                        str(theirs.fileno()),
+                        pass_fds=(theirs.fileno(),),
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=asyncio.subprocess.DEVNULL,
+                        stderr=asyncio.subprocess.PIPE,
+                        start_new_session=True,
+                    )
+                except BaseException:
+                    writer.close()
+                    raise
+        except OSError as error:
+            raise LoadFailed(
+                f"cannot start a process for the model: {error}", hint="Close other programs or raise their limits."
+            ) from error
         runner = cls(process, reader, writer)
         runner._tasks.append(asyncio.create_task(runner._read_stderr(), name="runner-stderr"))
         return runner
@@ -119,6 +131,8 @@ class Runner:
             try:
                 async with asyncio.timeout(stall_timeout if stall_timeout != float("inf") else None):
                     report = await self._receive()
+            except ValueError as error:
+                raise LoadFailed(f"the runner sent a broken frame while it loaded the model: {error}") from error
             except TimeoutError:
                 raise LoadFailed(
                     f"timed out loading the model: no progress for {stall_timeout:.0f} s",
@@ -175,19 +189,14 @@ class Runner:
 
     async def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = True) -> list[int]:
         """Token ids of `text`; special tokens written in it count as such with `parse_special`."""
-        report = await self._ask(lambda id: Tokenize(id, text, add_special, parse_special))
-        assert isinstance(report, Tokens)
-        return report.tokens
+        return (await self._ask(lambda id: Tokenize(id, text, add_special, parse_special), Tokens)).tokens
 
     async def detokenize(self, tokens: list[int]) -> str:
-        report = await self._ask(lambda id: Detokenize(id, tokens))
-        assert isinstance(report, Text)
-        return report.text
+        """The text of `tokens`, control tokens written out; InvalidRequest where one is not in the vocabulary."""
+        return (await self._ask(lambda id: Detokenize(id, tokens), Text)).text
 
     async def stats(self) -> Stats:
-        report = await self._ask(GetStats)
-        assert isinstance(report, Stats)
-        return report
+        return await self._ask(GetStats, Stats)
 
     def kill(self) -> None:
         """End the process at once; requests in it raise RunnerDied."""
@@ -198,6 +207,12 @@ class Runner:
         """Close the socket, which ends the process, and wait until it is gone. Safe to call twice."""
         self._closing = True
         self._writer.close()
+        await self._gone()
+        self._give_up(RunnerDied("the model was unloaded while it answered"))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _gone(self) -> None:
+        """Wait for the end of a process whose socket is closed."""
         try:
             async with asyncio.timeout(STOP_GRACE):
                 await self._process.wait()
@@ -205,8 +220,6 @@ class Runner:
             log.warning("runner %d did not end by itself and is killed", self.pid)
             self.kill()
             await self._process.wait()
-        self._give_up(RunnerDied("the model was unloaded while it answered"))
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- frames ------------------------------------------------------------------------------------------------
 
@@ -220,10 +233,13 @@ class Runner:
         finally:
             del self._inboxes[request_id]
 
-    async def _ask(self, command: Callable[[int], Command]) -> Report | Piece:
+    async def _ask(self, command: Callable[[int], Command], kind: type[Answer]) -> Answer:
         with self._inbox() as (request_id, inbox):
             self._send(command(request_id))
-            return await self._next(inbox)
+            report = await self._next(inbox)
+        if not isinstance(report, kind):
+            raise RunnerError(f"the runner answered with {type(report).__name__}")
+        return report
 
     async def _next(self, inbox: Inbox) -> Report | Piece:
         if not self.alive and inbox.empty():
@@ -237,8 +253,12 @@ class Runner:
         return report
 
     def _send(self, command: Command) -> None:
+        try:
+            frame = encode(command)
+        except ValueError as error:
+            raise InvalidRequest(f"the model cannot be asked this: {error}", hint="Shorten or correct it.") from error
         if not self._writer.is_closing():
-            self._writer.write(encode(command))
+            self._writer.write(frame)
 
     async def _receive(self) -> Report | None:
         try:
@@ -254,7 +274,7 @@ class Runner:
         except ValueError as error:  # msgspec's errors are ValueErrors: a frame that is none
             log.error("runner %d sent a broken frame: %s", self.pid, error)
             self.kill()
-        await self._process.wait()
+        await self._gone()
         if not self._closing:
             log.error("runner %d died%s", self.pid, await self._last_words())
         self._give_up(RunnerDied(f"{DIED}{await self._last_words()}", hint=DIED_HINT))
@@ -281,21 +301,19 @@ class Runner:
 
     async def _read_stderr(self) -> None:
         assert self._process.stderr is not None
-        with contextlib.suppress(ValueError):  # a line longer than the limit: nothing of use comes after it
-            async for line in self._process.stderr:
-                text = line.decode("utf-8", "replace").rstrip()
-                log.debug("runner %d: %s", self.pid, text)
-                self._stderr.append(text)
+        # Not by lines: whatever comes must be taken, or the process would stand still with a full pipe.
+        while chunk := await self._process.stderr.read(LAST_STDERR_BYTES):
+            log.debug("runner %d: %s", self.pid, chunk.decode("utf-8", "replace").rstrip())
+            self._stderr += chunk
+            del self._stderr[:-LAST_STDERR_BYTES]
 
     async def _last_words(self) -> str:
         """`: why`, from the exit code and what the process wrote before it ended."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                await self._process.wait()
-                await self._tasks[0]
+        await asyncio.wait(self._tasks[:1], timeout=1.0)  # never `await` the task: its awaiter's end would be its own
         code = self._process.returncode
         reason = f" (signal {-code})" if code is not None and code < 0 else ""
-        telling = [line for line in self._stderr if "ASSERT" in line or "rror" in line] or list(self._stderr)
+        lines = [line for line in self._stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        telling = [line for line in lines if "ASSERT" in line or "rror" in line] or lines
         return f"{reason}: {telling[-1]}" if telling else reason
 
 

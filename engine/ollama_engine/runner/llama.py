@@ -58,7 +58,6 @@ KV_TYPES = {
 }
 """Cache type names to ggml_type (ggml.h)."""
 
-RANDOM_SEED = 0xFFFFFFFF
 DECODE_NO_SLOT = 1
 DECODE_ABORTED = 2
 
@@ -120,11 +119,6 @@ class LlamaModel:
         C.llama_model_desc(self.handle, buffer, 256)
         return buffer.value.decode("utf-8", "replace")
 
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether the state of a sequence cannot be cut back to a prefix (mamba, rwkv, hybrids)."""
-        return C.llama_model_is_recurrent(self.handle) or C.llama_model_is_hybrid(self.handle)
-
     def is_end(self, token: int) -> bool:
         return C.llama_vocab_is_eog(self.vocab, token)
 
@@ -144,20 +138,21 @@ class LlamaModel:
         return ids
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        return b"".join(self.piece(token) for token in tokens).decode("utf-8", "replace")
+        """Text that tokenizes to `tokens` again, control tokens written out."""
+        return b"".join(self._read_piece(token, special=True) for token in tokens).decode("utf-8", "replace")
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; none for control tokens, which are not text."""
         piece = self._pieces.get(token)
         if piece is None:
-            piece = self._pieces[token] = self._read_piece(token)
+            piece = self._pieces[token] = self._read_piece(token, special=False)
         return piece
 
-    def _read_piece(self, token: int) -> bytes:
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
         room = 64
         while True:
             buffer = ctypes.create_string_buffer(room)
-            n = C.llama_token_to_piece(self.vocab, token, buffer, room, 0, False)
+            n = C.llama_token_to_piece(self.vocab, token, buffer, room, 0, special)
             if n >= 0:
                 return buffer.raw[:n]
             room = -n
@@ -243,7 +238,8 @@ class LlamaContext:
         self.handle: Any = handle
         self.model = model
         self.memory: Any = C.llama_get_memory(handle)
-        self.n_ctx = C.llama_n_ctx(handle) // spec.n_seq
+        # llama.cpp rounds the cells up; a context beyond what was asked or trained for is still none to be used.
+        self.n_ctx = min(n_ctx, C.llama_n_ctx(handle) // spec.n_seq)
         self.n_seq = spec.n_seq
         self.n_batch = C.llama_n_batch(handle)
         self.can_shift = bool(self.memory and C.llama_memory_can_shift(self.memory))
@@ -261,13 +257,12 @@ class LlamaContext:
         """Forget all of a sequence from position `n` on; False where the model cannot forget in part."""
         return C.llama_memory_seq_rm(self.memory, seq, n, -1)
 
-    def discard(self, seq: int, start: int, n: int) -> None:
-        """Cut `n` positions out at `start` and move what follows down."""
-        C.llama_memory_seq_rm(self.memory, seq, start, start + n)
+    def discard(self, seq: int, start: int, n: int) -> bool:
+        """Cut `n` positions out at `start` and move what follows down; False where the model cannot forget in part."""
+        if not C.llama_memory_seq_rm(self.memory, seq, start, start + n):
+            return False
         C.llama_memory_seq_add(self.memory, seq, start + n, -1, -n)
-
-    def clear(self) -> None:
-        C.llama_memory_clear(self.memory, True)
+        return True
 
 
 class LlamaSampler:
@@ -277,27 +272,23 @@ class LlamaSampler:
         params = C.llama_sampler_chain_default_params()
         params.no_perf = True
         self._chain: Any = C.llama_sampler_chain_init(params)
-        self._history: list[Any] = []
+        self._history: list[tuple[Any, int]] = []
 
     def add(self, sampler: Any) -> None:
         if not sampler:
             raise LlamaError("sampler could not be made")
         C.llama_sampler_chain_add(self._chain, sampler)
 
-    def add_history(self, sampler: Any) -> None:
-        """Add a sampler that looks back at earlier tokens, those of the prompt included."""
+    def add_history(self, sampler: Any, last_n: int) -> None:
+        """Add a sampler that looks back at the `last_n` tokens before, those of the prompt included."""
         self.add(sampler)
-        self._history.append(sampler)
+        self._history.append((sampler, last_n))
 
     def prime(self, tokens: Sequence[int]) -> None:
         """Tell the samplers that look back what the prompt was; the others only ever see the answer."""
-        for sampler in self._history:
-            for token in tokens:
+        for sampler, last_n in self._history:
+            for token in tokens[-last_n:]:
                 C.llama_sampler_accept(sampler, token)
-
-    @property
-    def looks_back(self) -> bool:
-        return bool(self._history)
 
     def sample(self, context: LlamaContext, row: int) -> int:
         """Choose and accept the token after row `row` of the batch just decoded."""

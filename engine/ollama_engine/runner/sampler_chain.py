@@ -80,11 +80,12 @@ def _add_penalties(chain: LlamaSampler, sampling: Sampling, context: LlamaContex
                 sampling.repeat_penalty,
                 sampling.frequency_penalty,
                 sampling.presence_penalty,
-            )
+            ),
+            last_n,
         )
-    if sampling.dry_multiplier > 0:
+    dry_last_n = context.n_ctx if sampling.dry_penalty_last_n < 0 else sampling.dry_penalty_last_n
+    if sampling.dry_multiplier > 0 and dry_last_n > 0:
         breakers = (ctypes.c_char_p * len(DRY_BREAKERS))(*DRY_BREAKERS)
-        dry_last_n = context.n_ctx if sampling.dry_penalty_last_n < 0 else sampling.dry_penalty_last_n
         chain.add_history(
             C.llama_sampler_init_dry(
                 context.model.vocab,
@@ -94,5 +95,6 @@ def _add_penalties(chain: LlamaSampler, sampling: Sampling, context: LlamaContex
                 dry_last_n,
                 breakers,
                 len(DRY_BREAKERS),
-            )
+            ),
+            dry_last_n,
         )

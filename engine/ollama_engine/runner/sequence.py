@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from ollama_engine.runner.llama import LlamaSampler
-from ollama_engine.runner.protocol import Done, Generate
+from ollama_engine.runner.protocol import Done, Generate, Piece
 from ollama_engine.runner.text_stream import TextStream
 
 
@@ -39,10 +39,13 @@ class Sequence:
         self.text = TextStream(request.stop)
         self.cached = cached
         self.output: list[int] = []
+        self.kept: int | None = None
+        """Once the context was shifted: how many leading tokens are still those of an unbroken prefill."""
         self.pending = request.tokens[cached:]
         """Tokens still to be decoded: the rest of the prompt, later the one token just sampled."""
         self.row = -1
         """Row of the current batch whose logits are this sequence's; -1 when it has none in this step."""
+        self._told = 0
         self._started = time.perf_counter_ns()
         self._first_token = 0
 
@@ -60,6 +63,12 @@ class Sequence:
             self._first_token = time.perf_counter_ns()
         self.output.append(token)
         self.pending = [token]
+
+    def piece(self, text: str) -> Piece:
+        """`text` as a frame part, with the tokens it took: those without text of their own count with the next."""
+        n = len(self.output) - self._told
+        self._told = len(self.output)
+        return Piece(self.id, text, n)
 
     @property
     def is_out_of_tokens(self) -> bool:

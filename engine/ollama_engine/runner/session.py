@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 
 from ollama_engine.runner import llama
@@ -124,12 +125,17 @@ class Session:
         return report
 
     def _read(self) -> None:
+        code = 1
         try:
             while command := self._channel.receive():
                 self._ready.wait()  # the parent asks nothing before it has heard that the model is there
                 self._answer(command)
+            code = 0
+        except BaseException:
+            traceback.print_exc()  # the parent reads it and says it to whoever waits for an answer
+            raise
         finally:
-            os._exit(0)  # the parent is gone; a decode that runs in the other thread has nobody to wait for it
+            os._exit(code)  # the parent is gone; a decode that runs in the other thread has nobody to wait for it
 
     def _answer(self, command: Command) -> None:
         match command:
