@@ -2,16 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
 
 import pytest
 
 from ollama_engine.errors import DigestMismatch, InvalidGGUF, InvalidName, InvalidRequest, ModelfileError
-from ollama_engine.modelfile.compile import CreatePlan, plan_create, send_files, upload_and_request
+from ollama_engine.modelfile.compile import (
+    CreatePlan,
+    create_from_plan,
+    plan_create,
+    send_files,
+    upload_and_request,
+)
+from ollama_engine.modelfile.layers import create_model
 from ollama_engine.modelfile.parser import parse_modelfile
-from ollama_engine.store import Store
-from ollama_engine.types import Message
+from ollama_engine.store import Store, open_model
+from ollama_engine.types import CreateRequest, Message, Progress
 from tests.engine.modelfile.gguf_parts import adapter, projector, weights
 from tests.support.gguf_split import split_gguf
 
@@ -29,6 +36,10 @@ class StoreSink:
     async def put_blob(self, digest: str, data: AsyncIterable[bytes]) -> bool:
         self.received.append(digest)
         return (await self.store.blobs.write_stream(digest, data)).new
+
+    async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
+        for progress in create_model(self.store, request):
+            yield progress
 
 
 def plan(text: str, folder: Path) -> CreatePlan:
@@ -167,6 +178,17 @@ async def test_progress_tells_what_is_hashed_and_what_is_sent(tmp_path: Path) ->
     done = [p.status for p in seen if p.completed == size]
     assert list(dict.fromkeys(done)) == ["hashing m.gguf", f"copying file {digest_of(path)}"]
     assert all(p.total == size for p in seen)
+
+
+async def test_one_stream_goes_from_a_modelfile_to_a_model(tmp_path: Path) -> None:
+    path = weights(tmp_path / "m.gguf")
+    engine = StoreSink(tmp_path / "store")
+    made = plan("FROM m.gguf\nSYSTEM hi\nPARAMETER top_k 3", tmp_path)
+    statuses = [progress.status async for progress in create_from_plan(engine, made, "mine")]
+    assert (statuses[0], statuses[-1]) == ("hashing m.gguf", "success")
+    model = open_model(engine.store, "mine")
+    assert (model.system, model.parameters) == ("hi", {"top_k": 3})
+    assert model.model_paths[0].read_bytes() == path.read_bytes()
 
 
 async def test_a_file_that_changes_while_it_is_sent_makes_no_blob(tmp_path: Path) -> None:
