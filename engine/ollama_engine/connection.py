@@ -139,7 +139,7 @@ class Connection:
         """The error that a refusal stands for."""
         text = (await _bounded(response, _MAX_ERROR) or b"").decode("utf-8", errors="replace").strip()
         answer: Any = None
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, RecursionError):
             answer = msgspec.json.decode(text)
         if not isinstance(answer, dict) or not answer.get("error"):
             first_line = text.splitlines()[0][:200] if text else response.reason_phrase
@@ -169,7 +169,7 @@ async def answers(host: HostAddress, timeout: float = 0.5) -> bool:
                 return False
             response = await client.get("/api/version")
             value = msgspec.json.decode(response.content) if response.status_code == 200 else None
-    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError):
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, RecursionError):
         return False
     return isinstance(value, dict) and isinstance(value.get("version"), str)
 

@@ -1,0 +1,130 @@
+"""The `ollama` package from PyPI, unchanged, against a live server: synchronous and asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import ollama
+import pytest
+
+from ollama_engine.settings import HostAddress
+from tests.support.gguf_models import scripted_model
+
+TEXT = "Once upon a time, a café served 🦙s."
+ASK = [{"role": "user", "content": "Tell me."}]
+
+
+@pytest.fixture
+def client(server: HostAddress) -> ollama.AsyncClient:
+    return ollama.AsyncClient(host=server.url)
+
+
+@pytest.fixture
+async def story(client: ollama.AsyncClient, tmp_path: Path) -> str:
+    """A model that says TEXT, made the way this client makes models."""
+    path = scripted_model(tmp_path / "story.gguf", TEXT)
+    digest = await client.create_blob(path)
+    made = await client.create(model="story", files={"story.gguf": digest})
+    assert made.status == "success"
+    return "story"
+
+
+async def test_it_lists_and_shows(client: ollama.AsyncClient) -> None:
+    [bard] = (await client.list()).models
+    assert (bard.model, bard.details.quantization_level if bard.details else "") == ("bard:latest", "Q8_0")
+    assert bard.size
+    assert bard.modified_at
+    info = await client.show("bard")
+    assert info.details
+    assert info.details.format == "gguf"
+    assert info.capabilities
+    assert "completion" in info.capabilities
+    assert info.modelinfo
+
+
+async def test_it_chats(client: ollama.AsyncClient, story: str) -> None:
+    answer = await client.chat(model=story, messages=ASK)
+    assert (answer.message.content, answer.done, answer.done_reason) == (TEXT, True, "stop")
+    assert answer.eval_count
+    assert answer.eval_duration
+
+
+async def test_it_streams_a_chat(client: ollama.AsyncClient, story: str) -> None:
+    parts = [part async for part in await client.chat(model=story, messages=ASK, stream=True)]
+    assert "".join(part.message.content or "" for part in parts) == TEXT
+    assert len(parts) > 5
+    assert parts[-1].done_reason == "stop"
+
+
+async def test_it_generates(client: ollama.AsyncClient, story: str) -> None:
+    answer = await client.generate(model=story, prompt="Tell me.")
+    assert answer.response == TEXT
+    parts = [
+        part async for part in await client.generate(model=story, prompt="x", options={"num_predict": 4}, stream=True)
+    ]
+    assert parts[-1].done_reason == "length"
+    assert parts[-1].eval_count == 4
+
+
+async def test_it_loads_sees_and_unloads(client: ollama.AsyncClient, story: str) -> None:
+    assert (await client.ps()).models == []
+    assert (await client.generate(model=story, keep_alive="5m")).done_reason == "load"
+    [running] = (await client.ps()).models
+    assert running.name == "story:latest"
+    assert running.size
+    assert running.expires_at
+    assert (await client.generate(model=story, keep_alive=0)).done_reason == "unload"
+    async with asyncio.timeout(10):
+        while (await client.ps()).models:
+            pass
+
+
+async def test_it_creates_copies_and_deletes(client: ollama.AsyncClient) -> None:
+    steps = [step async for step in await client.create(model="poet", from_="bard", system="Be <brief>.", stream=True)]
+    assert [step.status for step in steps][-2:] == ["writing manifest", "success"]
+    assert (await client.show("poet")).modelfile
+    assert (await client.copy("poet", "poet2")).status == "success"
+    assert (await client.delete("poet")).status == "success"
+    assert {model.model for model in (await client.list()).models} == {"bard:latest", "poet2:latest"}
+
+
+async def test_it_meets_errors_with_their_status(client: ollama.AsyncClient) -> None:
+    with pytest.raises(ollama.ResponseError, match="model 'nope' not found") as error:
+        await client.chat(model="nope", messages=ASK)
+    assert error.value.status_code == 404
+    with pytest.raises(ollama.ResponseError, match="does not support thinking") as error:
+        await client.chat(model="bard", messages=ASK, think=True)
+    assert error.value.status_code == 400
+    with pytest.raises(ollama.ResponseError, match="not in this build yet") as error:
+        await client.pull("llama3.2")
+    assert error.value.status_code == 501
+    with pytest.raises(ollama.ResponseError):
+        _ = [part async for part in await client.chat(model="nope", messages=ASK, stream=True)]
+
+
+async def test_the_synchronous_client_does_the_same(server: HostAddress, story: str) -> None:
+    def use() -> tuple[str, str, str]:
+        client = ollama.Client(host=server.url)
+        assert {model.model for model in client.list().models} == {"bard:latest", "story:latest"}
+        whole = client.chat(model=story, messages=ASK).message.content or ""
+        parts = client.chat(model=story, messages=ASK, stream=True)
+        streamed = "".join(part.message.content or "" for part in parts)
+        generated = "".join(part.response or "" for part in client.generate(model=story, prompt="x", stream=True))
+        client.copy(story, "again")
+        client.show("again")
+        client.delete("again")
+        return whole, streamed, generated
+
+    assert await asyncio.to_thread(use) == (TEXT, TEXT, TEXT)
+
+
+async def test_a_client_that_stops_reading_frees_the_model(client: ollama.AsyncClient) -> None:
+    parts = await client.chat(model="bard", messages=ASK, options={"num_predict": 400}, stream=True)
+    async for _ in parts:
+        break
+    await parts.aclose()  # pyright: ignore[reportAttributeAccessIssue] - it is a generator
+    [running] = (await client.ps()).models
+    assert running.model == "bard:latest"
+    again = await client.chat(model="bard", messages=ASK, options={"num_predict": 3})
+    assert again.done

@@ -1,0 +1,137 @@
+"""The contract of the verbs that make a model speak, whichever engine does them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from ollama_engine.engine import Engine
+from ollama_engine.errors import InvalidRequest, ModelNotFound
+from ollama_engine.types import ChatRequest, GenerateRequest, Message, RunningModel
+from tests.engine.contract.conftest import TEXT
+
+USER = [Message("user", "Tell me.")]
+
+
+async def states(engine: Engine) -> AsyncIterator[dict[str, RunningModel]]:
+    while True:
+        yield {model.name: model for model in await engine.running()}
+
+
+async def test_chat_says_the_whole_text_in_pieces_and_ends_with_its_metrics(engine: Engine, story: str) -> None:
+    chunks = [chunk async for chunk in engine.chat(ChatRequest(story, USER))]
+    assert "".join(chunk.message.content for chunk in chunks) == TEXT
+    assert len(chunks) > 5
+    assert all(chunk.model == story and chunk.created_at.endswith("Z") for chunk in chunks)
+    assert [chunk.done for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    last = chunks[-1]
+    assert last.done_reason == "stop"
+    assert last.eval_count > 10
+    assert last.prompt_eval_count > 0
+    assert last.total_duration >= last.eval_duration > 0
+
+
+async def test_generate_says_the_same_and_gives_its_context(engine: Engine, story: str) -> None:
+    chunks = [chunk async for chunk in engine.generate(GenerateRequest(story, "Tell me."))]
+    assert "".join(chunk.response for chunk in chunks) == TEXT
+    assert chunks[-1].done
+    assert chunks[-1].context
+
+
+async def test_the_bundled_model_speaks(engine: Engine) -> None:
+    request = ChatRequest("bard", USER, options={"num_predict": 12, "seed": 1})
+    chunks = [chunk async for chunk in engine.chat(request)]
+    assert "".join(chunk.message.content for chunk in chunks).strip()
+    assert (chunks[-1].done_reason, chunks[-1].eval_count) in {("length", 12), ("stop", chunks[-1].eval_count)}
+
+
+async def test_a_length_limit_ends_with_length(engine: Engine, loop: str) -> None:
+    chunks = [chunk async for chunk in engine.generate(GenerateRequest(loop, "x", options={"num_predict": 5}))]
+    assert (chunks[-1].done_reason, chunks[-1].eval_count) == ("length", 5)
+
+
+async def test_a_stop_string_ends_the_text_before_itself(engine: Engine, story: str) -> None:
+    chunks = [chunk async for chunk in engine.chat(ChatRequest(story, USER, options={"stop": ["café"]}))]
+    assert "".join(chunk.message.content for chunk in chunks) == TEXT.partition("café")[0]
+    assert chunks[-1].done_reason == "stop"
+
+
+async def test_closing_a_stream_frees_the_model_at_once(engine: Engine, loop: str) -> None:
+    request = ChatRequest(loop, USER, options={"num_predict": 100_000})
+    async with aclosing(engine.chat(request)) as chunks:
+        assert not (await anext(chunks)).done
+        [running] = await engine.running()
+        assert running.state == "busy"
+    async with asyncio.timeout(10):
+        async for models in states(engine):
+            if models["loop:latest"].state == "idle":
+                break
+
+
+async def test_streams_of_one_model_run_side_by_side(engine: Engine, story: str) -> None:
+    async def ask() -> str:
+        return "".join([chunk.message.content async for chunk in engine.chat(ChatRequest(story, USER))])
+
+    assert await asyncio.gather(*(ask() for _ in range(6))) == [TEXT] * 6
+
+
+async def test_load_and_unload_bring_a_model_in_and_out(engine: Engine, story: str) -> None:
+    assert await engine.running() == []
+    await engine.load(story, keep_alive="10m")
+    [running] = await engine.running()
+    assert (running.name, running.model) == ("story:latest", "story:latest")
+    assert running.size > 0
+    assert running.context_length > 0
+    assert running.expires_at
+    assert running.pid > 0
+    await engine.unload(story)
+    async with asyncio.timeout(10):
+        async for models in states(engine):
+            if not models:
+                break
+
+
+async def test_empty_requests_load_and_unload_with_one_chunk(engine: Engine, story: str) -> None:
+    [loaded] = [chunk async for chunk in engine.chat(ChatRequest(story))]
+    assert (loaded.done, loaded.done_reason, loaded.message.content) == (True, "load", "")
+    [unloaded] = [chunk async for chunk in engine.generate(GenerateRequest(story, keep_alive=0))]
+    assert (unloaded.done, unloaded.done_reason, unloaded.response) == (True, "unload", "")
+
+
+async def test_render_only_shows_the_prompt_and_runs_nothing(engine: Engine, story: str) -> None:
+    request = ChatRequest(story, [Message("system", "S"), *USER], debug_render_only=True)
+    [chunk] = [chunk async for chunk in engine.chat(request)]
+    assert chunk.debug_info is not None
+    assert "<|im_start|>user\nTell me.<|im_end|>" in chunk.debug_info.rendered_template
+    assert await engine.running() == []
+
+
+async def test_a_missing_model_is_not_found(engine: Engine) -> None:
+    with pytest.raises(ModelNotFound, match="model 'nope' not found") as error:
+        await anext(engine.chat(ChatRequest("nope", USER)))
+    assert error.value.name == "nope"
+    with pytest.raises(ModelNotFound, match="model 'nope' not found"):
+        await anext(engine.generate(GenerateRequest("nope", "x")))
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (ChatRequest("story", USER, think=True), "does not support thinking"),
+        (ChatRequest("story", USER, think="loudly"), "invalid think value"),
+        (ChatRequest("story", USER, top_logprobs=21), "top_logprobs must be between 0 and 20"),
+        (ChatRequest("story", USER, keep_alive="10"), "missing unit"),
+        (GenerateRequest("story", "x", raw=True, system="s"), "raw mode does not support"),
+        (GenerateRequest("story", "x", suffix="y"), "does not support insert"),
+    ],
+)
+async def test_bad_requests_are_refused_by_name(
+    engine: Engine, story: str, request_: ChatRequest | GenerateRequest, words: str
+) -> None:
+    chunks = engine.chat(request_) if isinstance(request_, ChatRequest) else engine.generate(request_)
+    with pytest.raises(InvalidRequest, match=words):
+        await anext(chunks)
+    assert [model.state for model in await engine.running() if model.state == "busy"] == []
