@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -36,7 +37,7 @@ _TOOL = {
 }
 
 
-def render(source: str, messages: list[Message] | None = None, **variables: object) -> str:
+def render(source: str, messages: list[Message] | None = None, **variables: Any) -> str:
     return JinjaTemplate(source, "<s>", "</s>", limits=_FAST).render(messages or _ASK, **variables)
 
 
