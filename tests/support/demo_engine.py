@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Self
 
 from ollama_engine.errors import EngineError, ModelNotFound
@@ -78,12 +79,7 @@ def summary(
         context_length=context,
         embedding_length=4096,
     )
-    return ModelSummary(name, name, modified, size, f"{abs(hash_of(name)):064x}", details, list(capabilities))
-
-
-def hash_of(name: str) -> int:
-    """A number that stays the same from run to run, unlike `hash`."""
-    return int.from_bytes(name.encode().ljust(24, b".")[:24], "big")
+    return ModelSummary(name, name, modified, size, sha256(name.encode()).hexdigest(), details, list(capabilities))
 
 
 def demo_models() -> list[ModelSummary]:
@@ -100,27 +96,29 @@ def demo_models() -> list[ModelSummary]:
 
 
 def demo_running(name: str = "llama3.1:8b", state: str = "busy") -> RunningModel:
+    """A model in memory; the toy is small, and all of it on the host."""
+    toy, busy = name.startswith("bard"), state == "busy"
     return RunningModel(
         name=name,
         model=name,
-        size=6_650_000_000,
+        size=9_800_000 if toy else 6_650_000_000,
         digest="",
-        details=ModelDetails(quantization_level="Q4_K_M"),
+        details=ModelDetails(quantization_level="Q8_0" if toy else "Q4_K_M"),
         expires_at="2026-03-01T12:04:31Z",
-        size_vram=6_300_000_000,
-        context_length=8192,
+        size_vram=0 if toy else 6_300_000_000,
+        context_length=512 if toy else 8192,
         state=state,
         load_progress=0.4 if state == "loading" else 0.0,
-        pid=4242,
-        rss=812_000_000,
-        weights=4_920_000_000,
-        kv_cache=1_070_000_000,
-        compute=560_000_000,
-        context_used=9210,
-        slots=4,
-        slots_busy=2,
-        queued=1,
-        tokens_per_second=87.4,
+        pid=4243 if toy else 4242,
+        rss=46_000_000 if toy else 812_000_000,
+        weights=4_300_000 if toy else 4_920_000_000,
+        kv_cache=1_600_000 if toy else 1_070_000_000,
+        compute=2_900_000 if toy else 560_000_000,
+        context_used=96 if toy else 9210,
+        slots=1 if toy else 4,
+        slots_busy=2 if busy else 0,
+        queued=1 if busy else 0,
+        tokens_per_second=87.4 if busy else 0.0,
     )
 
 

@@ -82,6 +82,9 @@ class Workstation(App[None], inherit_bindings=False):
             self.theme = themes.DEFAULT
         return bad
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return themes.OUR_COLORS
+
     def compose(self) -> ComposeResult:
         yield TopLine()
         with ContentSwitcher(id="panes", initial="library"):

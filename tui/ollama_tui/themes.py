@@ -18,7 +18,9 @@ from textual.theme import Theme
 DEFAULT = "ink"
 
 REQUIRED_COLORS = ("background", "surface", "panel", "foreground", "primary", "accent", "success", "warning", "error")
-COLORS = (*REQUIRED_COLORS, "secondary", "boost")
+COLORS = (*REQUIRED_COLORS, "secondary", "boost", "muted")
+OUR_COLORS = {"muted": "#8c8c8c"}
+"""Colours that Textual's own themes do not know, and what stands for them there."""
 _TEXT_STYLE = re.compile(r"(none|((not )?(bold|dim|italic|underline|reverse|strike) ?)+)")
 _KEYS = {"name", "dark", "colors", "variables"}
 
@@ -80,7 +82,10 @@ def read(path: Path) -> Theme:
             _check_value(variable, value)
     theme = Theme(name=name, primary=colors["primary"], dark=dark, variables=variables)
     for color, value in colors.items():
-        setattr(theme, color, value)
+        if color in OUR_COLORS:
+            theme.variables[color] = value
+        else:
+            setattr(theme, color, value)
     return theme
 
 

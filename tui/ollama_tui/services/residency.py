@@ -32,6 +32,11 @@ class ResidencyService:
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody looks, so that the engine is asked again and again."""
+        return self._wanted.is_set()
+
     def watch_for(self, who: str) -> None:
         self._watchers.add(who)
         self._wanted.set()

@@ -15,13 +15,13 @@ def advice(memory: int) -> Content:
     real = suggestions.suggest(memory)
     offer = (
         Content(f"A real model that fits this machine ({figures.size(memory)}): ")
-        + Content.styled(real.name, "$text-success bold")
+        + Content.styled(real.name, "$success bold")
         + Content(f", {real.note}, {figures.size(real.download)}.")
     )
     way = (
         Content("Get it: ")
-        + Content.styled(real.get, "$text-primary")
+        + Content.styled(real.get, "$primary")
         + Content(" with Ollama itself (the store is shared), or from a GGUF: ")
-        + Content.styled(suggestions.CREATE_COMMAND, "$text-primary")
+        + Content.styled(suggestions.CREATE_COMMAND, "$primary")
     )
     return Content("\n").join((toy, offer, way))

@@ -17,7 +17,7 @@ class EmptyState(VerticalGroup):
         padding: 1 2;
         .empty-title { color: $accent; text-style: bold; }
         .empty-text { margin-top: 1; }
-        .empty-command { color: $text-primary; padding-left: 2; }
+        .empty-command { color: $primary; padding-left: 2; }
         .empty-commands { margin-top: 1; height: auto; }
     }
     """

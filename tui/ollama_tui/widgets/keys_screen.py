@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.table import Table
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -20,9 +21,10 @@ class KeysScreen(ModalScreen[None]):
         align: center middle;
         background: $background;
         #keys-box {
-            width: 76; max-width: 100%; height: auto; max-height: 100%;
+            width: 92; max-width: 100%; height: auto; max-height: 100%;
             border: round $border; padding: 0 2; background: $surface;
         }
+        .keys-heading { margin-top: 1; color: $accent; text-style: bold; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,13 +40,17 @@ class KeysScreen(ModalScreen[None]):
         with VerticalScroll(id="keys-box") as box:
             box.border_title = f"Keys · {self._title}"
             box.border_subtitle = "esc closes"
-            yield Static(self._section(self._pane))
-            yield Static("\nEverywhere", markup=False)
-            yield Static(self._section("app"))
+            yield Static(self._section(self._pane), markup=False)
+            yield Static("Everywhere", classes="keys-heading", markup=False)
+            yield Static(self._section("app"), markup=False)
 
-    def _section(self, pane: str) -> Content:
-        lines: list[Content] = []
-        for action in actions.of(pane):
-            keys = actions.key_names(actions.keys_of(action))
-            lines.append(Content.styled(f"{keys:<26} ", "$accent") + Content(action.help))
-        return Content("\n").join(lines) if lines else Content("This pane has no keys of its own yet.")
+    def _section(self, pane: str) -> Table | str:
+        listed = actions.of(pane)
+        if not listed:
+            return "This pane has no keys of its own yet."
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="bold", no_wrap=True, width=24)
+        table.add_column()
+        for action in listed:
+            table.add_row(Text(actions.key_names(actions.keys_of(action))), Text(action.help))
+        return table

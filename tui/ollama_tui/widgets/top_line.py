@@ -44,11 +44,11 @@ class TopLine(Widget):
         link = self.link
         label = one_line(link.label)
         if link.status == "connecting":
-            return Content.styled(f"connecting to {label}…" if label else "connecting…", "$text-muted")
+            return Content.styled(f"connecting to {label}…" if label else "connecting…", "$muted")
         if link.status == "offline":
-            return Content.styled(f"✗ {label} does not answer", "$text-error")
+            return Content.styled(f"✗ {label} does not answer", "$error")
         version = f" {one_line(link.version)}" if self.size.width >= 100 and link.version else ""
-        return Content.styled("● ", "$text-success") + Content.styled(f"{label}{version}", "$text-muted")
+        return Content.styled("● ", "$success") + Content.styled(f"{label}{version}", "$muted")
 
     def _actions(self) -> list[actions.Action]:
         return [action for action in actions.of("app") if action.id.removeprefix("app.") in PANES]

@@ -57,10 +57,10 @@ class Answer(VerticalGroup):
         """Show the answer as far as it has come; `waiting` while there is nothing of it."""
         tail = self.query_one(".answer-tail", Static)
         if reply.phase == "waiting":
-            tail.update(Content.styled(waiting, "$text-muted"))
+            tail.update(Content.styled(waiting, "$muted"))
             return
         if not reply.text:
-            tail.update(Content.styled(f"thinking… {len(reply.thinking.split())} words", "$text-muted"))
+            tail.update(Content.styled(f"thinking… {len(reply.thinking.split())} words", "$muted"))
             return
         end = settled(reply.text, self._settled)
         if end > self._settled:

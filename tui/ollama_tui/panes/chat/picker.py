@@ -112,4 +112,4 @@ class Picker(Vertical):
 
 
 def _line(choice: Choice) -> Content:
-    return Content(choice.text) + Content.styled(f"  {choice.note}" if choice.note else "", "$text-muted")
+    return Content(choice.text) + Content.styled(f"  {choice.note}" if choice.note else "", "$muted")

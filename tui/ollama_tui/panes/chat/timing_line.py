@@ -26,8 +26,8 @@ def timing_line(message: StoredMessage) -> Content:
     note = notes.get(message.status, one_line(message.note))
     if not (message.content or message.thinking) and not note:
         note = "an empty answer"
-    line = Content.styled(" · ".join(fact for fact in facts if fact), "$text-muted")
+    line = Content.styled(" · ".join(fact for fact in facts if fact), "$muted")
     if not note:
         return line
-    style = "$text-error" if message.status == "failed" else "$text-warning"
+    style = "$error" if message.status == "failed" else "$warning"
     return Content(" · ").join([part for part in (Content.styled(note, style), line) if part.plain])

@@ -18,10 +18,10 @@ def details(model: ModelSummary, info: ModelInfo | None) -> Content:
     """The whole page; what only `show` knows is left out until it has answered (`info` None)."""
     parts = [Content.styled(one_line(model.name), "$accent bold")]
     if suggestions.is_toy(model.name):
-        parts.append(Content.styled(suggestions.TOY_NOTE, "$text-warning"))
+        parts.append(Content.styled(suggestions.TOY_NOTE, "$warning"))
     parts.append(_facts(model, info))
     if info is None:
-        parts.append(Content.styled("reading…", "$text-muted"))
+        parts.append(Content.styled("reading…", "$muted"))
         return Content("\n\n").join(parts)
     sections = (
         ("Parameters", info.parameters),
@@ -52,7 +52,7 @@ def _facts(model: ModelSummary, info: ModelInfo | None) -> Content:
 
 
 def _fact(name: str, value: str) -> Content:
-    return Content.styled(f"{name:<14}", "$text-muted") + Content(one_line(value))
+    return Content.styled(f"{name:<14}", "$muted") + Content(one_line(value))
 
 
 def _section(title: str, text: str) -> Content:
@@ -60,13 +60,13 @@ def _section(title: str, text: str) -> Content:
     shown = lines[:_SECTION_LINES]
     body = Content("\n".join(shown))
     if len(lines) > len(shown):
-        body += Content.styled(f"\n… {len(lines) - len(shown)} more lines", "$text-muted")
+        body += Content.styled(f"\n… {len(lines) - len(shown)} more lines", "$muted")
     return Content.styled(f"{title}\n", "$primary bold") + body
 
 
 def _metadata(table: dict[str, Any]) -> Content:
     lines = [
-        Content.styled(f"{one_line(str(key))} ", "$text-muted") + Content(_value(value))
+        Content.styled(f"{one_line(str(key))} ", "$muted") + Content(_value(value))
         for key, value in sorted(table.items())
         if value is not None
     ]

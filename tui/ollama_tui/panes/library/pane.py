@@ -64,6 +64,7 @@ class LibraryPane(Pane):
         yield Static("", id="library-advice", markup=False)
 
     def on_mount(self) -> None:
+        self.filter_input.cursor_blink = False
         self._models: dict[str, ModelSummary] = {}
         self._view = LibraryView()
         self._memory = 0
@@ -132,7 +133,8 @@ class LibraryPane(Pane):
     def _draw_advice(self) -> None:
         only_toys = self._view.known and all(map(suggestions.is_toy, self._models))
         selected = self.table.selected
-        wanted = only_toys or (selected is not None and suggestions.is_toy(selected))
+        selected_toy = selected is not None and suggestions.is_toy(selected)
+        wanted = (only_toys or selected_toy) and not self.has_class("-under")
         self.advice_lines.display = wanted
         if wanted:
             self.advice_lines.update(advice(self._memory))
@@ -144,6 +146,7 @@ class LibraryPane(Pane):
         self.details_box.display = shown
         self.details_box.can_focus = shown
         self.set_class(shown and not beside, "-under")
+        self._draw_advice()
 
     def watch_wanted_details(self) -> None:
         if self.is_mounted:

@@ -12,9 +12,9 @@ from ollama_tui.text import one_line
 def breakdown(model: RunningModel, width: int) -> Content:
     """Lines of `name  bar  figure`; only what was measured."""
     lines = [
-        Content.styled(one_line(model.name), "$accent bold") + Content.styled(_facts(model), "$text-muted"),
+        Content.styled(one_line(model.name), "$accent bold") + Content.styled(_facts(model), "$muted"),
     ]
-    bar_width = max(8, min(48, width - 34))
+    bar_width = max(8, min(48, width - 40))
     parts = (("weights", model.weights), ("KV cache", model.kv_cache), ("compute", model.compute))
     largest = max(sum(size for _, size in parts), 1)
     for name, size in parts:
@@ -41,7 +41,7 @@ def _facts(model: RunningModel) -> str:
 def _bar(name: str, part: float, width: int, figure: str, style: str) -> Content:
     filled = min(width, max(1, round(part * width)))
     return (
-        Content.styled(f"{name:<9} ", "$text-muted")
+        Content.styled(f"{name:<9} ", "$muted")
         + Content.styled("━" * filled, style)
         + Content.styled("─" * (width - filled), "$border-blurred")
         + Content(f" {figure}")

@@ -65,7 +65,6 @@ class PSPane(Pane):
         self.table.lay_out(columns(self.size.width))
         now = self.services.clock()
         self.table.show_rows({model.name: row(model, now) for model in running})
-        self.table.display = bool(running)
         self._draw_status(bool(running))
         self._draw_breakdown()
 

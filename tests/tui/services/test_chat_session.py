@@ -1,0 +1,153 @@
+"""A conversation as a service: it answers without a screen, saves while it streams, and survives a broken disk."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ollama_tui.chats import ChatStore
+from ollama_tui.services import ChatService, EngineLink
+from ollama_tui.services import chat_session as module
+from ollama_tui.services.chat_session import ChatSession
+from tests.support.demo_engine import NOW, DemoEngine
+
+
+async def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "this never came true"
+        await asyncio.sleep(0.005)
+
+
+def service(folder: Path, engine: DemoEngine) -> tuple[ChatService, ChatStore]:
+    store = ChatStore(folder / "chats.db")
+    return ChatService(EngineLink.to(engine, "demo"), store, clock=lambda: NOW), store
+
+
+def is_done(session: ChatSession) -> bool:
+    return not session.busy and session.view.value.reply is None
+
+
+async def test_while_it_streams_the_answer_is_on_disk_within_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
+    engine = DemoEngine(answer="one two three")
+    engine.gate = asyncio.Semaphore(2)
+    chats, store = service(tmp_path, engine)
+    await chats.new("bard")
+    session = chats.shown.value
+    assert session.send("hail")
+    await until(lambda: session.view.value.reply and session.view.value.reply.text == "one two")
+    other = ChatStore(tmp_path / "chats.db")
+    messages = []
+    for _ in range(200):
+        messages = await other.messages(session.id)
+        if messages[-1].content == "one two":
+            break
+        await asyncio.sleep(0.01)
+    assert [(one.content, one.status) for one in messages] == [("hail", "done"), ("one two", "streaming")]
+    await other.aclose()
+    await chats.aclose()
+    await store.aclose()
+
+
+async def test_a_second_prompt_waits_for_the_first_answer(tmp_path: Path) -> None:
+    engine = DemoEngine()
+    engine.gate = asyncio.Semaphore(0)
+    chats, store = service(tmp_path, engine)
+    await chats.new("bard")
+    session = chats.shown.value
+    assert session.send("one")
+    assert not session.send("two")
+    assert not session.send("  ")
+    await chats.aclose()
+    await store.aclose()
+
+
+async def test_stopped_before_the_first_word_the_prompt_is_a_draft_again(tmp_path: Path) -> None:
+    engine = DemoEngine()
+    engine.gate = asyncio.Semaphore(0)
+    chats, store = service(tmp_path, engine)
+    await chats.new("bard")
+    session = chats.shown.value
+    session.send("think of this")
+    await until(lambda: engine.requests)
+    session.edit_draft("and that")
+    assert session.stop()
+    assert not session.stop()
+    await until(lambda: is_done(session))
+    assert session.view.value.messages == ()
+    assert session.view.value.draft == "think of this\n\nand that"
+    await chats.aclose()
+    saved = await store.latest()
+    assert saved is not None
+    assert saved.draft == "think of this\n\nand that"
+    assert await store.messages(saved.id) == []
+    await store.aclose()
+
+
+async def test_stop_at_any_moment_loses_neither_prompt_nor_answer(tmp_path: Path) -> None:
+    for steps in range(12):
+        folder = tmp_path / str(steps)
+        chats, store = service(folder, DemoEngine(answer="one two three"))
+        await chats.new("bard")
+        session = chats.shown.value
+        session.send("hail")
+        for _ in range(steps):
+            await asyncio.sleep(0.001)
+        session.stop()
+        await until(lambda: is_done(session))  # noqa: B023
+        view = session.view.value
+        assert view.draft == "hail" or (view.messages[0].content == "hail" and view.messages[1].content)
+        await chats.aclose()
+        await store.aclose()
+
+
+async def test_a_conversation_answers_behind_the_one_that_is_shown(tmp_path: Path) -> None:
+    engine = DemoEngine(answer="one two")
+    engine.gate = asyncio.Semaphore(0)
+    chats, store = service(tmp_path, engine)
+    await chats.new("bard")
+    behind = chats.shown.value
+    behind.send("hail")
+    await until(lambda: engine.requests)
+    await chats.new("bard")
+    assert chats.shown.value is not behind
+    engine.gate.release()
+    engine.gate.release()
+    await until(lambda: is_done(behind))
+    assert behind.view.value.messages[-1].content == "one two"
+    await chats.show(behind.id)
+    assert [one.content for one in chats.shown.value.view.value.messages] == ["hail", "one two"]
+    await chats.aclose()
+    await store.aclose()
+
+
+async def test_where_nothing_can_be_saved_one_can_still_talk_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "chats.db").mkdir()
+    chats, store = service(tmp_path, DemoEngine(answer="aye"))
+    assert await chats.restore() is not None
+    await chats.new("bard")
+    session = chats.shown.value
+    session.send("hail")
+    await until(lambda: is_done(session) and len(session.view.value.messages) == 2)
+    assert [one.content for one in session.view.value.messages] == ["hail", "aye"]
+    failure = session.view.value.failure
+    assert failure is not None
+    assert "cannot keep conversations" in failure.error.message
+    await chats.aclose()
+    await store.aclose()
+
+
+async def test_an_empty_conversation_leaves_no_trace(tmp_path: Path) -> None:
+    chats, store = service(tmp_path, DemoEngine())
+    await chats.new("bard")
+    await chats.new("llama3.1:8b")
+    await chats.aclose()
+    assert await store.conversations() == []
+    await store.aclose()

@@ -1,0 +1,149 @@
+"""The frame: five panes by one key each, help, palette, themes, and an end that loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
+from textual.widgets import Input
+
+from ollama_engine.errors import ServerUnreachable
+from ollama_tui import actions, panes
+from ollama_tui.widgets.key_line import KeyLine
+from ollama_tui.widgets.keys_screen import KeysScreen
+from tests.support.demo_engine import DemoEngine
+from tests.support.workstation import notices, screen_text, until, workstation
+
+
+@pytest.mark.parametrize(("key", "pane"), list(zip("12345", panes.TITLES, strict=True)))
+async def test_a_digit_goes_to_its_pane(tmp_path: Path, key: str, pane: str) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.focused)
+        await pilot.press(key)
+        await until(pilot, lambda: app.pane == pane)
+        assert app.switcher.current == pane
+
+
+async def test_in_the_prompt_digits_are_text_and_alt_digits_change_panes(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        await pilot.press("4", "1", "2", "q")
+        assert app.pane == "chat"
+        assert app.screen.query_one("#prompt").text == "12q"  # pyright: ignore[reportAttributeAccessIssue]
+        await pilot.press("alt+3")
+        await until(pilot, lambda: app.pane == "ps")
+
+
+async def test_escape_leaves_the_prompt_so_that_digits_change_panes(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        await pilot.press("4", "escape", "2")
+        await until(pilot, lambda: app.pane == "pulls")
+
+
+async def test_the_last_line_offers_only_keys_that_work_here(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.focused)
+        line = app.screen.query_one(KeyLine)
+        await until(pilot, lambda: ("r", "refresh") in line.keys)
+        assert ("q", "quit") in line.keys
+        await pilot.press("4")
+        await until(pilot, lambda: ("enter", "send") in line.keys)
+        assert ("^q", "quit") in line.keys
+        assert ("q", "quit") not in line.keys
+        assert ("esc", "stop") not in line.keys
+
+
+async def test_question_mark_shows_the_keys_of_the_pane_and_closes_again(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("3", "question_mark")
+        await until(pilot, lambda: isinstance(app.screen, KeysScreen))
+        await pilot.pause()
+        text = screen_text(app)
+        assert all(action.help in text for action in actions.of("ps", "app"))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, KeysScreen))
+
+
+async def test_the_palette_runs_an_action_of_the_pane(tmp_path: Path) -> None:
+    engine = DemoEngine()
+    app = workstation(tmp_path, engine)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.services.library.view.value.known)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*"details")
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(app.screen, CommandPalette))
+        await until(pilot, lambda: app.screen.query_one("#library-details").display)
+
+
+async def test_every_action_in_the_table_is_a_method(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        for pane in panes.TITLES:
+            await app.run_action(f"pane('{pane}')")
+        await pilot.pause()
+        for action in actions.ACTIONS:
+            method = f"action_{action.call.partition('(')[0]}"
+            owners = [app, *app.screen.query(f"#{action.pane}"), *app.screen.query("#prompt")]
+            assert any(hasattr(owner, method) for owner in owners), action.id
+
+
+def test_ids_are_unique_and_each_key_means_one_thing_in_a_pane() -> None:
+    ids = [action.id for action in actions.ACTIONS]
+    assert len(ids) == len(set(ids))
+    for pane in panes.TITLES:
+        for editor in (False, True):
+            keys = [key for one in actions.of(pane) if one.editor == editor for key in actions.keys_of(one)]
+            # escape stops, else leaves: `check_action` tells which.
+            assert sorted(key for key in set(keys) if keys.count(key) > 1) in ([], ["escape"])
+
+
+@pytest.mark.parametrize("keys", [["q"], ["ctrl+q"], ["4", "ctrl+q"], ["question_mark", "ctrl+q"]])
+async def test_quit_keys_end_the_app(tmp_path: Path, keys: list[str]) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.focused)
+        await pilot.press(*keys)
+        await until(pilot, lambda: not app.is_running or app._exit)
+    assert app.return_code == 0
+
+
+async def test_an_engine_out_of_reach_is_a_state_and_comes_back(tmp_path: Path) -> None:
+    engine = DemoEngine()
+    engine.failures["version"] = ServerUnreachable("no server at demo", hint="Start it with `ollama-tui serve`.")
+    app = workstation(tmp_path, engine)
+    async with app.run_test(notifications=True) as pilot:
+        await until(pilot, lambda: app.services.link.state.value.status == "offline")
+        await until(pilot, lambda: "does not answer" in screen_text(app))
+        assert notices(app) == ["no server at demo\nStart it with `ollama-tui serve`."]
+        engine.failures.clear()
+        await pilot.press("r")
+        await until(pilot, lambda: "llama3.1:8b" in screen_text(app))
+        assert "● demo" in screen_text(app)
+
+
+async def test_the_first_paint_does_not_wait_for_the_engine(tmp_path: Path) -> None:
+    engine = DemoEngine()
+
+    async def never() -> tuple[DemoEngine, str]:
+        import asyncio
+
+        await asyncio.Event().wait()
+        return engine, ""
+
+    app = workstation(tmp_path)
+    from ollama_tui.services import EngineLink
+
+    app.services.link.__init__(never, "far away")
+    assert isinstance(app.services.link, EngineLink)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "connecting to far away…" in screen_text(app))
+        await pilot.press("slash")
+        assert isinstance(app.focused, Input)

@@ -1,0 +1,155 @@
+"""How each pane looks: at 80x24, at 120x40 and at 200x50, and in each theme. Look at a snapshot before accepting it.
+
+python -m pytest tests/tui/test_snapshots.py --snapshot-update
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import textual
+from textual.pilot import Pilot
+
+from ollama_engine.errors import LoadFailed
+from ollama_tui.app import Workstation
+from ollama_tui.chats import ChatStore, StoredMessage, Timings
+from tests.support.demo_engine import ANSWER, DemoEngine, demo_models, demo_running
+from tests.support.workstation import screen_text, until, workstation
+
+pytestmark = pytest.mark.skipif(
+    textual.__version__ != "8.2.8", reason="the snapshots are those of textual 8.2.8, others draw differently"
+)
+
+Compare = Callable[..., bool]
+SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 50)
+
+
+def by_size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+@pytest.fixture
+def compare(snap_compare: Compare, tmp_path: Path) -> Compare:
+    """Snapshot of a workstation that has pressed `keys` and shows `words`."""
+
+    def check(engine: DemoEngine, size: tuple[int, int], keys: list[str], words: str, *, theme: str = "ink") -> bool:
+        app = workstation(tmp_path, engine)
+        app.theme = theme
+        return snap_compare(app, terminal_size=size, run_before=_drive(app, keys, words))
+
+    return check
+
+
+def _drive(app: Workstation, keys: list[str], words: str) -> Callable[[Pilot[None]], Awaitable[None]]:
+    async def drive(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.focused and app.services.library.view.value.known)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause()
+        await until(pilot, lambda: words in screen_text(app))
+        await pilot.pause(0.2)
+
+    return drive
+
+
+def engine() -> DemoEngine:
+    return DemoEngine(running=[demo_running(), demo_running("bard:latest", "idle")])
+
+
+def talked(folder: Path) -> None:
+    """A saved conversation: a stopped answer, a whole one, a draft."""
+
+    async def write() -> None:
+        store = ChatStore(folder / "chats.db")
+        conversation = await store.start("bard:latest", "And what of the morrow?", 1.0)
+        for question, answer, note in (("Who goes there?", "Why, 'tis I, the", "stopped"), ("Speak!", ANSWER, "")):
+            await store.add_message(conversation, "user", question, status="done", model="", now=1.0)
+            answer_id = await store.add_message(
+                conversation, "assistant", answer, status="done", model="bard:latest", now=1.0
+            )
+            timings = Timings(26, 50_000_000, 84, 2_000_000_000, 400_000_000, 310_000_000)
+            status = "stopped" if note else "done"
+            await store.save_message(StoredMessage(answer_id, "assistant", answer, status, note=note, timings=timings))
+        await store.aclose()
+
+    asyncio.run(write())
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=by_size)
+def test_library(compare: Compare, size: tuple[int, int]) -> None:
+    assert compare(engine(), size, [], "●  bard:latest")
+
+
+def test_library_details_at_80_columns(compare: Compare) -> None:
+    assert compare(engine(), SMALL, ["down", "i"], "architecture  llama")
+
+
+def test_library_filter(compare: Compare) -> None:
+    assert compare(engine(), SMALL, ["slash", *"coder"], "qwen2.5-coder")
+
+
+def test_library_with_the_toy_alone(compare: Compare) -> None:
+    assert compare(DemoEngine(models=demo_models()[:1]), SMALL, [], "fits this machine")
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=by_size)
+def test_pulls(compare: Compare, size: tuple[int, int]) -> None:
+    assert compare(engine(), size, ["2"], "cannot pull yet")
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=by_size)
+def test_ps(compare: Compare, size: tuple[int, int]) -> None:
+    assert compare(engine(), size, ["3"], "KV cache")
+
+
+def test_ps_with_nothing_in_memory(compare: Compare) -> None:
+    assert compare(DemoEngine(), SMALL, ["3"], "No model is in memory")
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=by_size)
+def test_chat(compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    talked(tmp_path)
+    assert compare(engine(), size, ["4"], "42.0 tok/s")
+
+
+def test_chat_before_the_first_word(compare: Compare) -> None:
+    assert compare(DemoEngine(models=demo_models()[:1]), SMALL, ["4"], "fits this machine")
+
+
+def test_chat_while_it_streams(compare: Compare) -> None:
+    streaming = engine()
+    streaming.gate = asyncio.Semaphore(30)
+    assert compare(streaming, SMALL, ["4", *"hail", "enter"], "a longer")
+
+
+def test_chat_that_failed(compare: Compare) -> None:
+    failing = engine()
+    failing.failures["chat"] = LoadFailed("llama3.1:8b needs 6.7 GB, 2 GB are free", hint="Unload a model in PS (3).")
+    assert compare(failing, SMALL, ["4", *"hail", "enter"], "✗ llama3.1:8b needs")
+
+
+def test_chat_model_picker(compare: Compare) -> None:
+    assert compare(engine(), SMALL, ["4", "ctrl+o"], "Which model answers")
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=by_size)
+def test_bench(compare: Compare, size: tuple[int, int]) -> None:
+    assert compare(engine(), size, ["5"], "does not measure yet")
+
+
+def test_keys(compare: Compare) -> None:
+    assert compare(engine(), SMALL, ["4", "escape", "question_mark"], "Keys · Chat")
+
+
+@pytest.mark.parametrize("theme", ["paper", "contrast"])
+def test_library_in_other_themes(compare: Compare, theme: str) -> None:
+    assert compare(engine(), SMALL, [], "●  bard:latest", theme=theme)
+
+
+@pytest.mark.parametrize("theme", ["paper", "contrast"])
+def test_chat_in_other_themes(compare: Compare, tmp_path: Path, theme: str) -> None:
+    talked(tmp_path)
+    assert compare(engine(), SMALL, ["4"], "42.0 tok/s", theme=theme)
