@@ -20,7 +20,7 @@ NAME = "bard:latest"
 FILE = "bard-q8_0.gguf"
 PARAMETERS = {"temperature": 0.8, "top_k": 40, "repeat_penalty": 1.1}
 LICENSE = "CC0-1.0. Trained on public domain plays; see docs/bard/PROVENANCE.md of ollama-tui."
-MARKER = ".ollama-tui-bundled"
+MARKER = ".ollama-tui.bundled"
 """A file in the store's root; Ollama looks only into `manifests` and `blobs`."""
 
 

@@ -5,6 +5,7 @@ Header scans are kept by file (path, size and time), so a list of many models re
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from ollama_engine.errors import InvalidGGUF, StoreError
@@ -13,7 +14,8 @@ from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
 from ollama_engine.gguf.shards import merge_shards
 from ollama_engine.modelfile.layers import parameters_text, render_modelfile
-from ollama_engine.prompt.render import template_capabilities
+from ollama_engine.prompt.capabilities import template_capabilities
+from ollama_engine.prompt.render import ChatTemplate, select_template
 from ollama_engine.store.model import Model, open_model
 from ollama_engine.store.store import Entry, Store
 from ollama_engine.types import Capability, ModelDetails, ModelInfo, ModelSummary
@@ -30,6 +32,8 @@ CAPABILITIES: tuple[Capability, ...] = (
 )
 """The order in which they are listed."""
 
+KEPT_TEMPLATES = 32
+
 
 class Catalog:
     """Reads a store. Synchronous: callers on an event loop use a thread."""
@@ -37,6 +41,7 @@ class Catalog:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._metadata: dict[tuple[tuple[str, int, int], ...], ModelMetadata] = {}
+        self._select_template = functools.lru_cache(KEPT_TEMPLATES)(select_template)
 
     def summaries(self) -> list[ModelSummary]:
         """All models, newest first; one whose weights are missing or broken is listed with what is known of it."""
@@ -74,6 +79,11 @@ class Catalog:
         if key not in self._metadata:
             self._metadata[key] = model_metadata(_header(model))
         return self._metadata[key]
+
+    def template(self, model: Model) -> ChatTemplate:
+        """The template that speaks for the model, compiled once; TemplateError where it does not parse."""
+        metadata = self.metadata(model)
+        return self._select_template(model.template, metadata.chat_template, metadata.bos_token, metadata.eos_token)
 
     def capabilities(self, model: Model) -> tuple[str, ...]:
         """Spec §1.7: what the config says, the weights, the template and a projector add up to."""

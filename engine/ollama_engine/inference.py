@@ -21,7 +21,7 @@ from ollama_engine.durations import parse_keep_alive
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
 from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.options import Options, effective_num_predict, merge_options
-from ollama_engine.prompt.render import ChatTemplate, render_generate, select_template
+from ollama_engine.prompt.render import ChatTemplate, render_generate
 from ollama_engine.prompt.truncate import fit_messages
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Done, Generate, Piece, Sampling
@@ -61,16 +61,12 @@ class Opened:
     capabilities: tuple[str, ...]
     options: Options
     given: frozenset[str]
+    template: ChatTemplate
 
     @property
     def subject(self) -> Subject:
         key = "\n".join(str(path) for path in (*self.model.model_paths, *self.model.adapter_paths))
         return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata))
-
-    @property
-    def template(self) -> ChatTemplate:
-        metadata = self.metadata
-        return select_template(self.model.template, metadata.chat_template, metadata.bos_token, metadata.eos_token)
 
 
 class Inference:
@@ -105,7 +101,7 @@ class Inference:
         _refuse_unbuilt(opened, request)
         messages = _with_model_messages(request.messages, opened.model)
         if request.debug_render_only:
-            text = await asyncio.to_thread(opened.template.render, messages, tools=None, think=think)
+            text = await asyncio.to_thread(lambda: opened.template.render(messages, tools=None, think=think))
             yield ChatChunk(
                 model=request.model,
                 created_at=_now(),
@@ -192,7 +188,15 @@ class Inference:
         given = {**model.parameters, **{k: v for k, v in (request_options or {}).items() if v is not None}}
         options = merge_options(model.parameters, request_options)
         metadata = self._catalog.metadata(model)
-        return Opened(name, model, metadata, self._catalog.capabilities(model), options, frozenset(given))
+        return Opened(
+            requested=name,
+            model=model,
+            metadata=metadata,
+            capabilities=self._catalog.capabilities(model),
+            options=options,
+            given=frozenset(given),
+            template=self._catalog.template(model),
+        )
 
     @contextlib.asynccontextmanager
     async def _lease(self, opened: Opened, keep_alive: float | None) -> AsyncIterator[Lease]:
@@ -214,21 +218,18 @@ class Inference:
         self, opened: Opened, runner: Runner, messages: list[Message], think: Think, truncate: bool | None
     ) -> list[int]:
         """The prompt of a conversation, its oldest turns left out where it would not fit (spec §8.2)."""
-        template = opened.template
 
-        async def tokenize(some: list[Message]) -> list[int]:
-            text = await asyncio.to_thread(template.render, some, tools=None, think=think)
-            return await runner.tokenize(text)
+        def render(some: list[Message]) -> str:
+            return opened.template.render(some, tools=None, think=think)
 
-        tokens = await tokenize(messages)
+        async def count(texts: list[str]) -> list[int]:
+            return [len(tokens) for tokens in await asyncio.gather(*map(runner.tokenize, texts))]
+
+        tokens = await runner.tokenize(await asyncio.to_thread(render, messages))
         limit = self._context(opened, runner)
         if len(tokens) >= limit and truncate is not False:
-
-            async def count(some: list[Message]) -> int:
-                return len(await tokenize(some))
-
-            kept, _dropped = await fit_messages(messages, limit - 1, count)
-            tokens = await tokenize(kept)
+            fitted = await fit_messages(messages, limit - 1, count, render=render)
+            tokens = await runner.tokenize(await asyncio.to_thread(render, fitted.messages))
         return tokens
 
     async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think) -> str:
@@ -238,8 +239,10 @@ class Inference:
         return await asyncio.to_thread(
             render_generate,
             opened.template,
-            request,
+            request.prompt,
             system=request.system or opened.model.system or "",
+            suffix=request.suffix,
+            template=request.template,
             history=history,
             think=think,
         )

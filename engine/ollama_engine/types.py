@@ -96,22 +96,11 @@ class DebugInfo(Struct, omit_defaults=True):
     image_count: int = 0
 
 
-class Metrics(Struct, omit_defaults=True):
-    """How long it took: on the last chunk only, each field left out when zero.
+class GenerateChunk(Struct, omit_defaults=True, kw_only=True):
+    """A piece of an answer. The last one has `done` true, a `done_reason` and the metrics.
 
     `prompt_eval_count` counts the whole prompt, tokens served from the prefix cache included.
     """
-
-    total_duration: int = 0
-    load_duration: int = 0
-    prompt_eval_count: int = 0
-    prompt_eval_duration: int = 0
-    eval_count: int = 0
-    eval_duration: int = 0
-
-
-class GenerateChunk(Metrics, omit_defaults=True, kw_only=True):
-    """A piece of an answer. The last one has `done` true, a `done_reason` and the metrics."""
 
     model: str
     created_at: str
@@ -120,17 +109,29 @@ class GenerateChunk(Metrics, omit_defaults=True, kw_only=True):
     done: bool
     done_reason: str = ""
     context: list[int] | None = None
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
     debug_info: DebugInfo | None = field(name="_debug_info", default=None)
 
 
-class ChatChunk(Metrics, omit_defaults=True, kw_only=True):
-    """A piece of an answer. `message.content` is the new text only; the last chunk has `done` true."""
+class ChatChunk(Struct, omit_defaults=True, kw_only=True):
+    """A piece of an answer. `message.content` is the new text only; the last one is as GenerateChunk's."""
 
     model: str
     created_at: str
     message: Message
     done: bool
     done_reason: str = ""
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
     debug_info: DebugInfo | None = field(name="_debug_info", default=None)
 
 
