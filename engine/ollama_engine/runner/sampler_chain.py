@@ -30,8 +30,12 @@ def build_chain(sampling: Sampling, context: LlamaContext) -> LlamaSampler:
 def _fill(chain: LlamaSampler, sampling: Sampling, context: LlamaContext) -> None:
     model = context.model
     seed = sampling.seed & 0xFFFFFFFF if sampling.seed >= 0 else int.from_bytes(os.urandom(4), "little")
+    seed = min(seed, 0xFFFFFFFE)  # the one above means "at random" to llama.cpp
     if sampling.grammar:
-        chain.add(C.llama_sampler_init_grammar(model.vocab, sampling.grammar.encode(), b"root"))
+        grammar = C.llama_sampler_init_grammar(model.vocab, sampling.grammar.encode(), b"root")
+        if not grammar:
+            raise LlamaError("the grammar is not valid GBNF, or has no rule 'root'")
+        chain.add(grammar)
     _add_penalties(chain, sampling, context)
     if sampling.temperature <= 0:
         chain.add(C.llama_sampler_init_greedy())
