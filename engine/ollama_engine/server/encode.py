@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
-from ollama_engine.types import Metrics, encode_json
+from ollama_engine.types import encode_json
 
 JSON_TYPE = "application/json; charset=utf-8"
 NDJSON_TYPE = "application/x-ndjson"
@@ -23,17 +22,10 @@ _ESCAPES = (
 
 def encode(value: Any) -> bytes:
     """One JSON value, no newline at its end. The escaped characters occur in JSON only inside strings."""
-    text = encode_json(_in_go_order(value) if isinstance(value, Metrics) and value.total_duration else value)
+    text = encode_json(value)
     for character, escape in _ESCAPES:
         text = text.replace(character, escape)
     return text
-
-
-def _in_go_order(chunk: Metrics) -> dict[str, Any]:
-    """Ollama writes the metrics behind everything else; the Struct inherits them and has them first."""
-    fields: dict[str, Any] = msgspec.to_builtins(chunk)
-    metrics = {name: fields.pop(name) for name in Metrics.__struct_fields__ if name in fields}
-    return fields | metrics
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -8,7 +8,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_engine.types import Metrics
+from ollama_engine.types import GenerateChunk
 from ollama_tui.cli.answer import AnswerPrinter, WordWrap, timings
 
 
@@ -73,8 +73,12 @@ def test_wrapped_lines_fit_the_width(text: str, width: int) -> None:
     assert all(len(line) <= width for line in lines if line.strip())
 
 
+def last_chunk(**metrics: int) -> GenerateChunk:
+    return GenerateChunk(model="m", created_at="", response="", done=True, **metrics)
+
+
 def test_timings_name_counts_durations_and_rates() -> None:
-    metrics = Metrics(
+    metrics = last_chunk(
         total_duration=2_500_000_000,
         load_duration=300_000_000,
         prompt_eval_count=10,
@@ -95,4 +99,4 @@ def test_timings_name_counts_durations_and_rates() -> None:
 
 
 def test_timings_leave_out_what_was_not_measured() -> None:
-    assert timings(Metrics(total_duration=5_000_000)) == "total duration:       5ms\n"
+    assert timings(last_chunk(total_duration=5_000_000)) == "total duration:       5ms\n"

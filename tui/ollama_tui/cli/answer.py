@@ -7,7 +7,7 @@ import sys
 from typing import Self, TextIO
 
 from ollama_engine.durations import format_nanoseconds
-from ollama_engine.types import Metrics
+from ollama_engine.types import GenerateChunk
 from ollama_tui.format import cell_width, plain
 
 _GREY, _RESET = "\x1b[90m", "\x1b[0m"
@@ -128,7 +128,7 @@ class WordWrap:
         return gap + word
 
 
-def timings(metrics: Metrics) -> str:
+def timings(metrics: GenerateChunk) -> str:
     """The lines of `--verbose`: durations, token counts, and rates in tokens a second; zeros are left out."""
     rows: list[tuple[str, str]] = []
 
