@@ -1,0 +1,42 @@
+"""What a registry can do wrong, beyond the engine's own errors.
+
+    EngineError
+    ├── RegistryError        502  the registry's answer is not what the protocol allows
+    │   └── UnsafeRedirect   502  it sent us where we will not go
+    └── AccessDenied         401  it wants credentials that we do not have, or refuses those we have
+
+Where the registry cannot be reached, or keeps failing, that is ServerUnreachable; a digest that does not match is
+DigestMismatch; a disk that is full is StoreError; a model that it does not have is NotFound.
+"""
+
+from __future__ import annotations
+
+from ollama_engine.errors import EngineError
+
+
+class RegistryError(EngineError):
+    status = 502
+
+
+class UnsafeRedirect(RegistryError):
+    pass
+
+
+class AccessDenied(EngineError):
+    status = 401
+
+
+class Transient(Exception):
+    """Worth trying again; never leaves this package.
+
+    Args:
+        reason: what happened, as the end of a sentence ("the connection broke").
+        wait: seconds the registry asked us to wait (Retry-After).
+        counts: whether too many of this kind end the transfer.
+    """
+
+    def __init__(self, reason: str, *, wait: float | None = None, counts: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+        self.counts = counts

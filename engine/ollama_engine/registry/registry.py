@@ -1,0 +1,55 @@
+"""`Registry`: pull, push and look for updates, over one HTTP client and one budget of connections."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Self
+
+import httpx
+
+from ollama_engine.registry import pull as pulling
+from ollama_engine.registry.client import RegistryClient, Resolve, open_http, resolve_host
+from ollama_engine.registry.config import RegistryConfig
+from ollama_engine.registry.progress import PullProgress
+from ollama_engine.registry.transfers import Transfers
+from ollama_engine.store.names import ModelName
+from ollama_engine.store.store import Store
+
+
+class Registry:
+    """Transfers between a store and registries. It belongs to one event loop; use it as an async context manager.
+
+    Args:
+        http: a client to use instead of one of its own; it must not follow redirects.
+        resolve: how host names become addresses, for the check of redirects.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        config: RegistryConfig | None = None,
+        http: httpx.AsyncClient | None = None,
+        resolve: Resolve = resolve_host,
+    ) -> None:
+        self.store = store
+        self.config = config or RegistryConfig()
+        self._owns_http = http is None
+        self._http = http or open_http(self.config)
+        self._client = RegistryClient(self.config, self._http, resolve)
+        self._transfers = Transfers(store, self._client)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection. End the pulls first."""
+        if self._owns_http:
+            await self._http.aclose()
+
+    def pull(self, name: ModelName, *, insecure: bool = False) -> AsyncGenerator[PullProgress, None]:
+        """Bring a model into the store: see `pull.pull`."""
+        return pulling.pull(self.store, self._client, self._transfers, name, insecure=insecure)
