@@ -144,7 +144,7 @@ class RemoteEngine:
 
 def _path_part(digest: str) -> str:
     """A digest as it may stand in a path, so that nothing in it can lead to another endpoint."""
-    if not all(character.isascii() and (character.isalnum() or character in ":-") for character in digest):
+    if not digest or not all(part.isascii() and part.isalnum() for part in digest.replace("-", ":").split(":")):
         raise InvalidDigest(f"invalid digest '{digest}'", hint="A digest is sha256: and 64 hex digits.")
     return digest
 
