@@ -7,9 +7,10 @@ from collections import deque
 
 from ollama_engine.runner.protocol import Buffer
 
-ERROR_LEVEL = 3
-WARN_LEVEL = 2
+WARN_LEVEL = 3
+ERROR_LEVEL = 4
 CONTINUE_LEVEL = 5
+"""ggml_log_level (ggml.h)."""
 MIB = 1024 * 1024
 
 _BUFFER = re.compile(r"(\S+)\s+(model|KV|RS|compute|output)\s+buffer size\s*=\s*([\d.]+)\s*MiB")
@@ -20,14 +21,15 @@ class LlamaLog:
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, str], int] = {}
-        self._complaints: deque[str] = deque(maxlen=20)
+        self._warnings: deque[str] = deque(maxlen=3)
+        self._errors: deque[str] = deque(maxlen=3)
         self._last_level = 0
 
     def write(self, level: int, text: str) -> None:
         level = self._last_level if level == CONTINUE_LEVEL else level
         self._last_level = level
         if level in (WARN_LEVEL, ERROR_LEVEL) and text.strip(" .\n"):
-            self._complaints.append(text.strip())
+            (self._errors if level == ERROR_LEVEL else self._warnings).append(text.strip())
         for device, kind, mib in _BUFFER.findall(text):
             # A second line for the same buffer replaces the first: it was reserved again, not added.
             size = int(float(mib) * MIB)
@@ -41,6 +43,7 @@ class LlamaLog:
 
     @property
     def reason(self) -> str:
-        """The last complaints, as one line; empty where there were none."""
-        lines = [line.split(": ", 1)[-1] for line in self._complaints]
-        return "; ".join(dict.fromkeys(lines[-3:]))
+        """The last errors, else the last warnings, as one line; empty where there were none."""
+        # Each line begins with the C++ function that wrote it.
+        lines = [line.split(": ", 1)[-1] for line in self._errors or self._warnings]
+        return "; ".join(dict.fromkeys(lines))
