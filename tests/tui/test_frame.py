@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
-from textual.widgets import Input
 
 from ollama_engine.errors import ServerUnreachable
+from ollama_engine.settings import Settings
 from ollama_tui import actions, panes
+from ollama_tui.app import Workstation
+from ollama_tui.chats import ChatStore
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from tests.support.demo_engine import DemoEngine
@@ -26,13 +29,14 @@ async def test_a_digit_goes_to_its_pane(tmp_path: Path, key: str, pane: str) -> 
         assert app.switcher.current == pane
 
 
-async def test_in_the_prompt_digits_are_text_and_alt_digits_change_panes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["f3", "alt+3"])
+async def test_in_the_prompt_digits_are_text_and_other_keys_change_panes(tmp_path: Path, key: str) -> None:
     app = workstation(tmp_path)
     async with app.run_test() as pilot:
         await pilot.press("4", "1", "2", "q")
         assert app.pane == "chat"
         assert app.screen.query_one("#prompt").text == "12q"  # pyright: ignore[reportAttributeAccessIssue]
-        await pilot.press("alt+3")
+        await pilot.press(key)
         await until(pilot, lambda: app.pane == "ps")
 
 
@@ -129,21 +133,16 @@ async def test_an_engine_out_of_reach_is_a_state_and_comes_back(tmp_path: Path) 
         assert "● demo" in screen_text(app)
 
 
-async def test_the_first_paint_does_not_wait_for_the_engine(tmp_path: Path) -> None:
-    engine = DemoEngine()
-
+async def test_neither_the_first_paint_nor_a_key_waits_for_the_engine(tmp_path: Path) -> None:
     async def never() -> tuple[DemoEngine, str]:
-        import asyncio
-
         await asyncio.Event().wait()
-        return engine, ""
+        return DemoEngine(), ""
 
-    app = workstation(tmp_path)
-    from ollama_tui.services import EngineLink
-
-    app.services.link.__init__(never, "far away")
-    assert isinstance(app.services.link, EngineLink)
+    chats = ChatStore(tmp_path / "chats.db")
+    app = Workstation(never, Settings(), chats=chats, host_label="far away", machine_memory=lambda: 0)
     async with app.run_test() as pilot:
         await until(pilot, lambda: "connecting to far away…" in screen_text(app))
-        await pilot.press("slash")
-        assert isinstance(app.focused, Input)
+        await pilot.press("3")
+        await until(pilot, lambda: "asking…" in screen_text(app))
+        await pilot.press("4", *"typed meanwhile")
+        await until(pilot, lambda: "typed meanwhile" in screen_text(app))

@@ -35,6 +35,7 @@ class Action:
         return self.id.partition(".")[0]
 
 
+# Terminals without the kitty keyboard protocol send alt+3 as a character, so that function keys go to panes as well.
 ACTIONS: tuple[Action, ...] = (
     Action("library.chat", "enter", "chat", "chat", "Chat with the selected model", palette=False),
     Action("library.details", "i", "details", "details", "Show or hide what is known of the selected model"),
@@ -58,19 +59,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("chat.model", "ctrl+o", "pick_model", "model", "Choose the model that answers"),
     Action("chat.new", "ctrl+n", "new", "new", "Begin a new conversation"),
     Action("chat.conversations", "ctrl+l", "pick_conversation", "chats", "Open another conversation"),
-    Action("chat.leave", "escape", "leave", "leave", "Leave the prompt, so that 1-5 and q work", palette=False),
+    Action("chat.leave", "escape", "leave", "leave", "Leave the prompt: then 1-5 and q work", palette=False),
     Action("chat.write", "enter,i", "write", "write", "Go to the prompt"),
     Action("chat.up", "pageup", "read_up", "page up", "Read further up", footer=False, palette=False),
     Action("chat.down", "pagedown", "read_down", "page down", "Read further down", footer=False, palette=False),
     Action("chat.top", "ctrl+home", "top", "top", "Go to the oldest message shown", footer=False),
     Action("chat.end", "ctrl+end", "end", "end", "Go to the newest words and follow them", footer=False),
-    Action("app.library", "1,alt+1", "pane('library')", "Library", "Go to the models in the store", footer=False),
-    Action("app.pulls", "2,alt+2", "pane('pulls')", "Pulls", "Go to the downloads", footer=False),
-    Action("app.ps", "3,alt+3", "pane('ps')", "PS", "Go to the models in memory", footer=False),
-    Action("app.chat", "4,alt+4", "pane('chat')", "Chat", "Go to the conversation", footer=False),
-    Action("app.bench", "5,alt+5", "pane('bench')", "Bench", "Go to the measurements", footer=False),
+    Action("app.library", "1,f1,alt+1", "pane('library')", "Library", "Go to the models in the store", footer=False),
+    Action("app.pulls", "2,f2,alt+2", "pane('pulls')", "Pulls", "Go to the downloads", footer=False),
+    Action("app.ps", "3,f3,alt+3", "pane('ps')", "PS", "Go to the models in memory", footer=False),
+    Action("app.chat", "4,f4,alt+4", "pane('chat')", "Chat", "Go to the conversation", footer=False),
+    Action("app.bench", "5,f5,alt+5", "pane('bench')", "Bench", "Go to the measurements", footer=False),
     Action("app.palette", "ctrl+p", "command_palette", "menu", "Search all commands", palette=False, priority=True),
-    Action("app.help", "question_mark,f1", "keys", "keys", "Show the keys of this pane"),
+    Action("app.help", "question_mark,ctrl+g", "keys", "keys", "Show the keys of this pane"),
     Action("app.quit", "q", "quit", "quit", "Quit; conversation and draft are kept"),
     Action(
         "app.quit_anywhere",

@@ -195,7 +195,7 @@ async def test_an_answer_goes_on_while_another_pane_is_looked_at(tmp_path: Path)
         await until(pilot, lambda: view(app).model)
         await pilot.press("x", "enter")
         await until(pilot, lambda: view(app).reply and view(app).reply.text)  # pyright: ignore[reportOptionalMemberAccess]
-        await pilot.press("alt+5")
+        await pilot.press("f5")
         engine.gate.release()
         engine.gate.release()
         await until(pilot, lambda: answered(app))

@@ -28,7 +28,7 @@ class KeysScreen(ModalScreen[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1,enter", "app.pop_screen", "close", id="keys.close")
+        Binding("escape,q,question_mark,ctrl+g,enter", "app.pop_screen", "close", id="keys.close")
     ]
 
     def __init__(self, pane: str, title: str) -> None:

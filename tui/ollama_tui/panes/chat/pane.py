@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.getters import query_one
 from textual.widget import Widget
-from textual.widgets import Markdown, Static, TextArea
+from textual.widgets import Markdown, TextArea
 
 from ollama_engine.errors import EngineError
 from ollama_tui import actions, figures, suggestions
@@ -25,6 +25,7 @@ from ollama_tui.services.library import LibraryView
 from ollama_tui.services.residency import ResidencyView
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.advice import advice
+from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.pane import Pane
 
 
@@ -35,13 +36,13 @@ class ChatPane(Pane):
     transcript = query_one("#transcript", Transcript)
     prompt = query_one("#prompt", PromptEditor)
     picker = query_one("#picker", Picker)
-    failure_line = query_one("#chat-failure", Static)
-    welcome = query_one("#chat-welcome", Static)
+    failure_line = query_one("#chat-failure", Lines)
+    welcome = query_one("#chat-welcome", Lines)
 
     def compose(self) -> ComposeResult:
-        yield Static("", id="chat-welcome", markup=False)
+        yield Lines(id="chat-welcome")
         yield Transcript()
-        yield Static("", id="chat-failure", markup=False)
+        yield Lines(id="chat-failure")
         yield Picker()
         yield PromptEditor()
 
@@ -120,7 +121,7 @@ class ChatPane(Pane):
             self._failure_serial = 0
             return
         hint = f" {failure.error.hint}" if failure.error.hint else ""
-        self.failure_line.update(f"✗ {one_line(failure.error.message)}.{one_line(hint) and ' ' + one_line(hint)}")
+        self.failure_line.show(f"✗ {one_line(failure.error.message)}.{one_line(hint) and ' ' + one_line(hint)}")
         if failure.serial != self._failure_serial:
             self._failure_serial = failure.serial
             self.report(failure.error)
@@ -139,7 +140,7 @@ class ChatPane(Pane):
         text += Content("Write below; enter sends, shift+enter or ctrl+j begins a new line, ctrl+o chooses the model.")
         if suggestions.is_toy(self._view.model):
             text += Content("\n\n") + advice(self._memory)
-        self.welcome.update(text)
+        self.welcome.show(text)
 
     def _offer_model(self, view: LibraryView) -> None:
         if not self._session.view.value.model and view.known:

@@ -15,7 +15,7 @@ from textual.getters import query_one
 from textual.message import Message
 from textual.reactive import var
 from textual.widget import Widget
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import DataTable, Input
 
 from ollama_engine.errors import EngineError
 from ollama_engine.types import ModelSummary
@@ -26,6 +26,7 @@ from ollama_tui.services.library import LibraryView
 from ollama_tui.services.residency import ResidencyView
 from ollama_tui.text import one_line
 from ollama_tui.widgets.advice import advice
+from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.row_table import RowTable
 
@@ -39,10 +40,10 @@ class LibraryPane(Pane):
 
     table = query_one("#models", RowTable)
     filter_input = query_one("#library-filter", Input)
-    status = query_one("#library-status", Static)
-    advice_lines = query_one("#library-advice", Static)
+    status = query_one("#library-status", Lines)
+    advice_lines = query_one("#library-advice", Lines)
     details_box = query_one("#library-details", VerticalScroll)
-    details_text = query_one("#library-details-text", Static)
+    details_text = query_one("#library-details-text", Lines)
 
     wanted_details: var[bool | None] = var(None)
     """What the user asked for; None is the default: shown where there is room beside the table."""
@@ -58,16 +59,17 @@ class LibraryPane(Pane):
         with Horizontal(id="library-body"):
             with Vertical(id="library-list"):
                 yield RowTable(id="models")
-                yield Static("reading the store…", id="library-status", markup=False)
+                yield Lines(id="library-status")
             with VerticalScroll(id="library-details", can_focus=False):
-                yield Static("", id="library-details-text", markup=False)
-        yield Static("", id="library-advice", markup=False)
+                yield Lines(id="library-details-text")
+        yield Lines(id="library-advice")
 
     def on_mount(self) -> None:
         self.filter_input.cursor_blink = False
         self._models: dict[str, ModelSummary] = {}
         self._view = LibraryView()
         self._memory = 0
+        self._states: dict[str, str] = {}
         self.follow(self.services.library.view, self._take, group="library")
         self.follow(self.services.residency.view, self._mark_loaded, group="residency")
         self.run_worker(self._measure_memory(), group="memory")
@@ -101,18 +103,20 @@ class LibraryPane(Pane):
         self._draw_advice()
 
     def _mark_loaded(self, view: ResidencyView) -> None:
-        self._draw_rows()
+        states = {running.name: running.state for running in view.running}
+        if states != self._states:
+            self._states = states
+            self._draw_rows()
 
     def _draw_rows(self) -> None:
         width = self.table.parent.size.width if isinstance(self.table.parent, Widget) else 0
         if not width:
             return
         self.table.lay_out(columns(width))
-        states = {running.name: running.state for running in self.services.residency.view.value.running}
         now = self.services.clock()
         words = self.filter_input.value.lower().split()
         shown = [model for model in self._view.models if all(word in model.name.lower() for word in words)]
-        self.table.show_rows({model.name: row(model, state=states.get(model.name), now=now) for model in shown})
+        self.table.show_rows({model.name: row(model, state=self._states.get(model.name), now=now) for model in shown})
         self._draw_status(len(shown))
         self._draw_details()
 
@@ -128,7 +132,7 @@ class LibraryPane(Pane):
         elif not shown:
             text = "No model has these words in its name; esc shows all."
         self.status.display = bool(text)
-        self.status.update(text)
+        self.status.show(text)
 
     def _draw_advice(self) -> None:
         only_toys = self._view.known and all(map(suggestions.is_toy, self._models))
@@ -137,7 +141,7 @@ class LibraryPane(Pane):
         wanted = (only_toys or selected_toy) and not self.has_class("-under")
         self.advice_lines.display = wanted
         if wanted:
-            self.advice_lines.update(advice(self._memory))
+            self.advice_lines.show(advice(self._memory))
 
     def _arrange(self, width: int, height: int) -> None:
         beside = width >= BESIDE
@@ -156,7 +160,7 @@ class LibraryPane(Pane):
     def _draw_details(self) -> None:
         model = self._models.get(self.table.selected or "")
         if model is None or not self.details_box.display:
-            self.details_text.update("")
+            self.details_text.show("")
             return
         self.run_worker(self._read_details(model), group="details", exclusive=True)
 
@@ -164,9 +168,9 @@ class LibraryPane(Pane):
         try:
             info = await self.services.library.details(model)
         except EngineError as error:
-            self.details_text.update(f"{one_line(model.name)}\n\n{one_line(error.message)}\n{one_line(error.hint)}")
+            self.details_text.show(f"{one_line(model.name)}\n\n{one_line(error.message)}\n{one_line(error.hint)}")
             return
-        self.details_text.update(details(model, info))
+        self.details_text.show(details(model, info))
 
     # What the user does
 

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.getters import query_one
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable
 
 from ollama_engine.errors import EngineError
 from ollama_tui import actions
@@ -17,6 +17,7 @@ from ollama_tui.panes.ps.breakdown import breakdown
 from ollama_tui.panes.ps.columns import columns, row
 from ollama_tui.services.residency import ResidencyView
 from ollama_tui.text import one_line, visible
+from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.row_table import RowTable
 
@@ -26,13 +27,13 @@ class PSPane(Pane):
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("ps")]
 
     table = query_one("#running", RowTable)
-    status = query_one("#ps-status", Static)
-    breakdown_lines = query_one("#ps-breakdown", Static)
+    status = query_one("#ps-status", Lines)
+    breakdown_lines = query_one("#ps-breakdown", Lines)
 
     def compose(self) -> ComposeResult:
         yield RowTable(id="running")
-        yield Static("asking…", id="ps-status", markup=False)
-        yield Static("", id="ps-breakdown", markup=False)
+        yield Lines(id="ps-status")
+        yield Lines(id="ps-breakdown")
 
     def on_mount(self) -> None:
         self._view = ResidencyView()
@@ -81,7 +82,7 @@ class PSPane(Pane):
                 "and leaves when nobody has asked for a while."
             )
         self.status.display = bool(text)
-        self.status.update(text)
+        self.status.show(text)
 
     @on(DataTable.RowHighlighted, "#running")
     def _draw_breakdown(self) -> None:
@@ -89,7 +90,7 @@ class PSPane(Pane):
         model = next((one for one in self._view.running if one.name == selected), None)
         self.breakdown_lines.display = model is not None and self._view.error is None
         if model is not None:
-            self.breakdown_lines.update(breakdown(model, self.size.width))
+            self.breakdown_lines.show(breakdown(model, self.size.width))
 
     def action_refresh(self) -> None:
         self.run_worker(self.services.residency.refresh(), group="refresh", exclusive=True)
