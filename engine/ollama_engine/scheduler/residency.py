@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from ollama_engine.errors import Busy, EngineError, RequestCanceled
+from ollama_engine.errors import Busy, RequestCanceled
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import LoadSpec
 from ollama_engine.scheduler.placement import FreeMemory, Placement, check_fits, measure_memory
@@ -52,7 +52,8 @@ class Scheduler:
         self._start = start
         self._measure = measure
         self._residents: dict[str, Resident] = {}
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
+        """Set when any resident has changed, and then replaced: see `_notify`."""
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -76,27 +77,28 @@ class Scheduler:
             runner = await asyncio.shield(resident.load)
             yield Lease(runner, time.perf_counter_ns() - began)
         except asyncio.CancelledError:
-            if resident.load.cancelled():  # not this caller was cancelled, but the load under it
+            task = asyncio.current_task()
+            if resident.load.cancelled() and not (task and task.cancelling()):  # not the caller, the load under it
                 raise RequestCanceled("the model was unloaded while it was loading") from None
             raise
         finally:
-            await self._release(resident)
+            self._release(resident)
 
     async def _acquire(self, subject: Subject, placement: Placement, keep_alive: float | None) -> Resident:
-        if self._pending() >= self._settings.max_queue:
+        resident = self._find(subject, placement)
+        if (resident is None or resident.is_full) and self._pending() >= self._settings.max_queue:
             raise Busy(QUEUE_FULL, hint="Try again later, or set OLLAMA_MAX_QUEUE or OLLAMA_NUM_PARALLEL higher.")
+        if resident is None:
+            resident = await self._wait_for(subject, placement)
+        return self._take(resident, keep_alive)
+
+    async def _wait_for(self, subject: Subject, placement: Placement) -> Resident:
         self._waiting += 1
         try:
-            async with asyncio.timeout(_bounded(self._settings.load_timeout)), self._changed:
-                while True:
-                    if self._closed:
-                        raise Busy("the engine is shutting down")
-                    resident = self._usable(subject.key, placement)
-                    if resident is None:
-                        resident = self._make(subject, placement)
-                    if resident is not None:
-                        return self._take(resident, keep_alive)
+            async with asyncio.timeout(_bounded(self._settings.load_timeout)):
+                while (resident := self._find(subject, placement)) is None:
                     await self._changed.wait()
+                return resident
         except TimeoutError:
             raise Busy(
                 f"no room for {subject.name}: other models were busy for {self._settings.load_timeout:.0f} s",
@@ -106,6 +108,12 @@ class Scheduler:
         finally:
             self._waiting -= 1
 
+    def _find(self, subject: Subject, placement: Placement) -> Resident | None:
+        """The resident to lease, its load begun where it was not there; None as long as that cannot be."""
+        if self._closed:
+            raise Busy("the engine is shutting down")
+        return self._usable(subject.key, placement) or self._make(subject, placement)
+
     def _pending(self) -> int:
         return self._waiting + sum(resident.waiting for resident in self._residents.values())
 
@@ -114,8 +122,7 @@ class Scheduler:
         resident = self._residents.get(key)
         if resident is None or resident.retiring:
             return None
-        runner = resident.runner
-        if runner is not None and not runner.alive:
+        if resident.is_gone:
             self._forget(resident)
             return None
         if not placement.served_by(resident.placement.spec):
@@ -129,9 +136,11 @@ class Scheduler:
             return None
         free = self._measure()
         others = self.residents
-        if others and (len(others) >= self._limit(free) or placement.needed > free.usable):
+        # What is still loading will take memory that is free now.
+        usable = free.usable - sum(other.placement.needed for other in others if other.runner is None)
+        if others and (len(others) >= self._limit(free) or placement.needed > usable):
             reclaimable = sum(other.placement.needed for other in others)
-            if placement.needed <= free.usable + reclaimable:
+            if placement.needed <= usable + reclaimable:
                 self._evict()
                 return None
         check_fits(placement, free)
@@ -160,19 +169,18 @@ class Scheduler:
             resident.timer = None
         return resident
 
-    async def _release(self, resident: Resident) -> None:
+    def _release(self, resident: Resident) -> None:
+        """Give a lease back. Not a coroutine: a caller that is cancelled here must not leave it half done."""
         resident.leases -= 1
         resident.idle_since = time.monotonic()
-        runner = resident.runner
-        if not resident.leases:
-            gone = resident.load.done() and (runner is None or not runner.alive)
-            if gone or not resident.load.done():
-                self._forget(resident)  # it died, did not load, or nobody waits for the load any more
-            elif resident.retiring or resident.keep_alive <= 0:
-                self._retire(resident)
+        if not resident.leases and self._residents.get(resident.subject.key) is resident:
+            if resident.is_gone:
+                self._forget(resident)
+            elif resident.retiring or resident.keep_alive <= 0 or not resident.load.done():
+                self._retire(resident)  # where it has not loaded yet, nobody waits for that any more
             else:
                 self._start_timer(resident)
-        await self._notify()
+        self._notify()
 
     def _start_timer(self, resident: Resident) -> None:
         left = _bounded(resident.keep_alive)
@@ -186,9 +194,8 @@ class Scheduler:
 
     def _evict(self) -> None:
         """Send away the model that has been idle for longest, unless one is going already, or all are busy."""
-        residents = self._residents.values()
-        idle = [resident for resident in residents if not resident.leases]
-        if idle and not any(resident.retiring for resident in residents):
+        idle = [resident for resident in self._residents.values() if not resident.leases]
+        if idle and not any(resident.retiring for resident in idle):
             self._retire(min(idle, key=lambda resident: resident.idle_since))
 
     def _retire(self, resident: Resident) -> None:
@@ -201,29 +208,30 @@ class Scheduler:
             self._spawn(self._unload(resident))
 
     def _forget(self, resident: Resident) -> None:
-        """Take a resident that has no use any more off the list and clean up behind it."""
-        if self._residents.get(resident.subject.key) is resident:
-            del self._residents[resident.subject.key]
+        """Take a resident whose process is gone off the list, whoever still holds it, and clean up behind it."""
+        del self._residents[resident.subject.key]
         self._spawn(self._unload(resident))
 
     async def _unload(self, resident: Resident) -> None:
-        if not resident.load.done():
-            resident.load.cancel()
-        with contextlib.suppress(asyncio.CancelledError, EngineError):
-            runner = await resident.load
-            await runner.aclose()
-        if self._residents.get(resident.subject.key) is resident:
-            del self._residents[resident.subject.key]
-        await self._notify()
+        resident.load.cancel()
+        await asyncio.wait([resident.load])
+        try:
+            if resident.runner is not None:
+                await resident.runner.aclose()
+        finally:
+            if self._residents.get(resident.subject.key) is resident:
+                del self._residents[resident.subject.key]
+            self._notify()
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    def _notify(self) -> None:
+        """Wake everybody who waits for a change; who begins to wait from now on waits for the next."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     # -- asked from outside ------------------------------------------------------------------------------------
 
@@ -231,7 +239,7 @@ class Scheduler:
     def residents(self) -> list[Resident]:
         """What is in memory now; runners that have died are not."""
         for resident in list(self._residents.values()):
-            if resident.runner is not None and not resident.runner.alive and not resident.leases:
+            if resident.is_gone and not resident.leases:
                 self._forget(resident)
         return list(self._residents.values())
 
@@ -241,17 +249,17 @@ class Scheduler:
         if resident is None:
             return False
         self._retire(resident)
-        if not resident.leases:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._residents.get(key) is not resident)
+        while not resident.leases and self._residents.get(key) is resident:
+            await self._changed.wait()
         return True
 
     async def aclose(self) -> None:
         """End every runner, whoever uses it, and wait until they are gone."""
         self._closed = True
-        for resident in list(self._residents.values()):
-            self._forget(resident)
-        await self._notify()
+        for resident in self._residents.values():
+            self._retire(resident)
+            self._spawn(self._unload(resident))  # whoever holds it
+        self._notify()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -48,6 +48,16 @@ class Resident:
         return None
 
     @property
+    def is_gone(self) -> bool:
+        """Whether there is no process any more: it did not load, or died."""
+        return self.load.done() and (self.runner is None or not self.runner.alive)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more lease would have to wait in the runner."""
+        return self.leases >= self.placement.spec.n_seq
+
+    @property
     def state(self) -> State:
         if self.retiring:
             return "stopping"
