@@ -1,0 +1,127 @@
+"""How a model is loaded, from its shape, the options and the memory that is free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ollama_engine.errors import InvalidRequest, LoadFailed
+from ollama_engine.gguf.memory import kv_cache_bytes
+from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
+from ollama_engine.options import Options
+from ollama_engine.scheduler.placement import (
+    COMPUTE_RESERVE,
+    GIB,
+    MIB,
+    FreeMemory,
+    Placement,
+    check_fits,
+    measure_memory,
+    place,
+)
+from ollama_engine.settings import Settings
+from tests.support.gguf_models import TINY, random_model
+
+PLENTY = FreeMemory(ram=64 * GIB)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_model(tmp_path_factory.mktemp("models") / "m.gguf", **TINY, context_length=131_072)
+
+
+@pytest.fixture(scope="module")
+def metadata(model: Path) -> ModelMetadata:
+    return read_metadata(model)
+
+
+def placed(
+    model: Path, metadata: ModelMetadata, free: FreeMemory = PLENTY, settings: Settings | None = None, **options: Any
+) -> Placement:
+    return place([model], metadata, Options(**options), frozenset(options), settings or Settings(), free)
+
+
+def test_the_defaults(model: Path, metadata: ModelMetadata) -> None:
+    placement = placed(model, metadata)
+    spec = placement.spec
+    assert spec.model_paths == [str(model)]
+    assert (spec.n_ctx, spec.n_seq, spec.n_batch) == (4096, 4, 512)
+    assert (spec.n_gpu_layers, spec.main_gpu, spec.use_mmap, spec.n_threads) == (-1, None, None, 0)
+    assert placement.chosen == {"n_ctx", "n_batch", "n_gpu_layers", "main_gpu", "use_mmap", "n_threads"}
+    assert placement.needed == model.stat().st_size + kv_cache_bytes(metadata, 4 * 4096) + COMPUTE_RESERVE
+
+
+def test_options_are_taken_and_known_as_asked_for(model: Path, metadata: ModelMetadata) -> None:
+    placement = placed(model, metadata, num_ctx=1000, num_batch=64, num_gpu=3, main_gpu=1, use_mmap=False, num_thread=2)
+    spec = placement.spec
+    assert (spec.n_ctx, spec.n_batch, spec.n_gpu_layers, spec.main_gpu) == (1000, 64, 3, 1)
+    assert (spec.use_mmap, spec.n_threads) == (False, 2)
+    assert placement.chosen == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("device_total", "n_ctx"), [(0, 4096), (8 * GIB, 4096), (24 * GIB, 32_768), (48 * GIB, 131_072)]
+)
+def test_more_device_memory_gives_more_context_up_to_the_models(
+    model: Path, metadata: ModelMetadata, device_total: int, n_ctx: int
+) -> None:
+    free = FreeMemory(64 * GIB, device=device_total, device_total=device_total, devices=1)
+    assert placed(model, metadata, free).spec.n_ctx == n_ctx
+
+
+def test_the_context_of_the_settings_holds_where_the_request_has_none(model: Path, metadata: ModelMetadata) -> None:
+    settings = Settings(context_length=8192)
+    assert placed(model, metadata, settings=settings).spec.n_ctx == 8192
+    assert placed(model, metadata, settings=settings, num_ctx=512).spec.n_ctx == 512
+
+
+@pytest.mark.parametrize(("asked", "n_ctx"), [(1, 4), (131_072, 131_072), (10**9, 131_072)])
+def test_the_context_is_kept_within_bounds(model: Path, metadata: ModelMetadata, asked: int, n_ctx: int) -> None:
+    assert placed(model, metadata, num_ctx=asked).spec.n_ctx == n_ctx
+
+
+def test_slots_are_as_many_as_memory_comfortably_holds(model: Path, metadata: ModelMetadata) -> None:
+    fixed = model.stat().st_size + COMPUTE_RESERVE
+    one = kv_cache_bytes(metadata, 131_072)
+    for slots, expected in ((8, 4), (4, 4), (3, 2), (1, 1), (0.5, 1)):
+        free = FreeMemory(ram=int((fixed + slots * one) / 0.8) + 1000)
+        assert placed(model, metadata, free, num_ctx=131_072).spec.n_seq == expected, slots
+    assert placed(model, metadata, settings=Settings(num_parallel=7)).spec.n_seq == 7
+
+
+def test_a_context_of_our_choice_shrinks_before_memory_is_full(model: Path, metadata: ModelMetadata) -> None:
+    big = replace(PLENTY, ram=0, device_total=48 * GIB, device=model.stat().st_size + 2 * COMPUTE_RESERVE)
+    spec = placed(model, metadata, big).spec
+    assert 4096 <= spec.n_ctx < 131_072
+    assert placed(model, metadata, big, num_ctx=100_000).spec.n_ctx == 100_000
+
+
+def test_a_smaller_kv_cache_type_needs_less(model: Path, metadata: ModelMetadata) -> None:
+    sizes = [placed(model, metadata, settings=Settings(kv_cache_type=kind)).needed for kind in ("f16", "q8_0", "q4_0")]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 3
+    with pytest.raises(InvalidRequest, match="q3_9"):
+        placed(model, metadata, settings=Settings(kv_cache_type="q3_9"))
+
+
+def test_shards_are_weighed_together(model: Path, metadata: ModelMetadata) -> None:
+    twice = place([model, model], metadata, Options(), frozenset(), Settings(), PLENTY)
+    assert twice.needed - placed(model, metadata).needed == model.stat().st_size
+
+
+def test_what_does_not_fit_is_refused_with_both_figures(model: Path, metadata: ModelMetadata) -> None:
+    placement = replace(placed(model, metadata, num_ctx=2048), needed=3 * GIB)
+    with pytest.raises(LoadFailed, match=r"requires more memory \(3\.0 GiB\) than is available \(1\.5 GiB\)") as caught:
+        check_fits(placement, FreeMemory(ram=1024 * MIB, device=512 * MIB))
+    assert "num_ctx below 2048" in caught.value.hint
+    check_fits(placement, FreeMemory(ram=2 * GIB, device=GIB))
+
+
+def test_the_memory_of_this_machine_is_measured() -> None:
+    free = measure_memory()
+    assert free.ram > 10 * MIB
+    assert (free.device > 0) == (free.devices > 0)
+    assert free.usable == free.ram + free.device
