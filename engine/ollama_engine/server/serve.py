@@ -77,7 +77,7 @@ def _config(app: Callable[..., Awaitable[None]], settings: Settings) -> uvicorn.
 
 
 def _announce(address: HostAddress, on_ready: Callable[[HostAddress], None] | None) -> None:
-    _LOG.info("listening at %s", address.url)
+    _LOG.debug("listening at %s", address.url)
     if on_ready is not None:
         on_ready(address)
 

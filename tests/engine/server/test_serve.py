@@ -137,7 +137,7 @@ def test_a_name_is_bound_at_its_ipv4_address_and_port_0_at_a_real_port() -> None
 
 
 async def test_a_listening_server_says_where_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG", logger="ollama_engine"):
         async with live_server(ScriptedEngine()) as address, httpx.AsyncClient(base_url=address.url) as http:
             answer = await http.get("/api/version")
     assert "server" not in answer.headers
