@@ -1,0 +1,120 @@
+"""The harmony format: an answer as messages on channels (gpt-oss).
+
+    <|channel|>analysis<|message|>…<|end|>                                     thinking
+    <|start|>assistant<|channel|>final<|message|>…<|return|>                   content
+    <|start|>assistant to=functions.f<|channel|>commentary json<|message|>{…}<|call|>   a tool call
+
+The prompt ends with `<|start|>assistant`, so the answer begins inside a header. The tokens that end the generation
+(`<|return|>`, `<|call|>`) do not appear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+
+from ollama_engine.output.reader import Reader, Reading
+from ollama_engine.output.values import NamedCall, Tools, load_json
+
+_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
+_RECIPIENT = re.compile(r"\bto=([^\s<]+)")
+_STOP = re.compile(r"<\|(?:end|return|call|start)\|>")
+_HEADS = ("<|start|>", "<|channel|>", "<|message|>", "assistant<|", "assistant to=", "to=", "analysis<|message|>")
+_MARK = "<|message|>"
+_LONGEST_HEAD = 400
+
+Emit = Callable[[str], None]
+
+
+def read_harmony(
+    reader: Reader, tools: Tools, content: Emit, thinking: Emit, call: Callable[[NamedCall], None]
+) -> Generator[None, None, None]:
+    """Read a whole answer, waiting for text by yielding; what is no message comes out as content."""
+    while True:
+        head = yield from _head(reader)
+        if head is None:
+            yield from _pass(reader, content)
+        else:
+            yield from _message(reader, head, tools, content, thinking, call)
+        if reader.ended and not reader.text:
+            return
+
+
+def _head(reader: Reader) -> Reading[str | None]:
+    """The header of a message, removed from the text; None where the text is none."""
+    at = yield from reader.skip_space(0)
+    while True:
+        rest = reader.text[at:]
+        begun = rest.startswith(_HEADS)
+        if not begun and not (rest and any(head.startswith(rest) for head in _HEADS)):
+            return None
+        end = rest.find(_MARK)
+        if begun and end >= 0 and end <= _LONGEST_HEAD:
+            reader.take(at)
+            return reader.take(end + len(_MARK))
+        if len(rest) > _LONGEST_HEAD or not (yield from reader.has(len(reader.text))):
+            return None
+
+
+def _pass(reader: Reader, content: Emit) -> Reading[None]:
+    """Text outside any message, up to the next one."""
+    while True:
+        at = reader.text.find("<|", 1)
+        if at > 0:
+            content(reader.take(at))
+            return
+        keep = 1 if reader.text.endswith("<") and len(reader.text) > 1 else 0
+        content(reader.take(len(reader.text) - keep))
+        if not (yield from reader.has(len(reader.text))):
+            return
+        if reader.text.startswith("<|"):
+            return
+
+
+def _message(
+    reader: Reader,
+    head: str,
+    tools: Tools,
+    content: Emit,
+    thinking: Emit,
+    call: Callable[[NamedCall], None],
+) -> Reading[None]:
+    recipient = _RECIPIENT.search(head)
+    channel = _CHANNEL.search(head)
+    if recipient:
+        text = yield from _until_stop(reader, None)
+        arguments = load_json(text or "{}")
+        if isinstance(arguments, dict):
+            call((tools.clean(recipient.group(1)), arguments))
+        else:
+            content(head + text)
+        return
+    analysis = (channel.group(1) if channel else head.removesuffix(_MARK).strip()) == "analysis"
+    yield from _until_stop(reader, thinking if analysis else content)
+
+
+def _until_stop(reader: Reader, emit: Emit | None) -> Reading[str]:
+    """The text of a message up to the token that ends it, which is removed; emitted as it comes, or returned whole."""
+    searched = 0
+    while True:
+        found = _STOP.search(reader.text, searched)
+        if found:
+            text = reader.take(found.start())
+            if found.group() != "<|start|>":
+                reader.take(len(found.group()))
+            break
+        certain = len(reader.text)
+        tail = reader.text.rfind("<", max(0, certain - len("<|return|>") + 1))
+        if tail >= 0 and not reader.ended:
+            certain = tail
+        if emit:
+            emit(reader.take(certain))
+        else:
+            searched = max(0, certain)
+        if not (yield from reader.has(len(reader.text))):
+            text = reader.take(len(reader.text))
+            break
+    if emit:
+        emit(text)
+        return ""
+    return text
