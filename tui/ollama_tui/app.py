@@ -38,6 +38,7 @@ class Workstation(App[None], inherit_bindings=False):
     """Args:
     engine: the engine (not yet entered), or how to choose one; either is entered after the first paint.
     host_label: where the engine is, in words, until it is connected.
+    model: open on a new conversation with this model, where it is given.
     theme_folders: folders of `*.toml`, a user's own last.
     clock: Unix seconds; machine_memory: bytes a model may use here.
     """
@@ -62,6 +63,7 @@ class Workstation(App[None], inherit_bindings=False):
         *,
         chats: ChatStore,
         host_label: str,
+        model: str | None = None,
         theme_folders: Iterable[Path] = (),
         clock: Callable[[], float] = time.time,
         machine_memory: Callable[[], int] = suggestions.machine_memory,
@@ -72,6 +74,7 @@ class Workstation(App[None], inherit_bindings=False):
         self.services = Services(link, chats, clock=clock, machine_memory=machine_memory)
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
+        self._model = model
         self._bad_themes = self._load_themes([themes.bundled_folder(), *theme_folders])
 
     def _load_themes(self, folders: Iterable[Path]) -> list[themes.BadTheme]:
@@ -116,6 +119,9 @@ class Workstation(App[None], inherit_bindings=False):
 
     async def _restore(self) -> None:
         await self.services.chats.restore()
+        if self._model is not None:
+            await self.services.chats.new(self._model)
+            await self.action_pane("chat")
 
     # Panes
 

@@ -15,17 +15,18 @@ from ollama_tui.chats import ChatStore
 from ollama_tui.connect import is_this_machine, server_answers, unreachable
 
 
-def run_workstation(settings: Settings) -> int:
-    """Open the workstation and stay until the user quits; the exit status."""
-    return asyncio.run(_run(settings))
+def run_workstation(settings: Settings, *, model: str | None = None) -> int:
+    """Open the workstation, on a new conversation with `model` if given; stay until the user quits. The exit status."""
+    return asyncio.run(_run(settings, model))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, model: str | None) -> int:
     app = Workstation(
         lambda: choose_engine(settings),
         settings,
         chats=ChatStore(Path(platformdirs.user_data_dir(APP)) / "chats.db"),
         host_label=_label(settings),
+        model=model,
         theme_folders=[Path(platformdirs.user_config_dir(APP)) / "themes"],
     )
     try:
