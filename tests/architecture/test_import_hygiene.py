@@ -43,8 +43,9 @@ def imported_by(code: str, environment: dict[str, str]) -> set[str]:
     [
         ("import ollama_engine", (*TERMINAL, *HTTP, *LLAMA, "msgspec", "numpy", "click")),
         ("import ollama_engine.local", (*TERMINAL, *HTTP, *LLAMA, "click")),
-        ("import ollama_engine.remote", (*TERMINAL, *LLAMA, "click", "starlette", "uvicorn", "numpy", "jinja2")),
-        ("import ollama_engine.server.serve", (*TERMINAL, *LLAMA, "click", "httpx", "numpy", "jinja2")),
+        # httpx brings click and rich, and uvicorn click, for command lines of their own.
+        ("import ollama_engine.remote", ("textual", *LLAMA, "starlette", "uvicorn", "numpy", "jinja2")),
+        ("import ollama_engine.server.serve", (*TERMINAL, *LLAMA, "httpx", "numpy", "jinja2")),
         ("import ollama_tui.launch", ("click", *HTTP, *LLAMA, "numpy", "jinja2")),
     ],
 )
