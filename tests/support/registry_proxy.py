@@ -27,6 +27,12 @@ class Seen:
     end: int | None = None
     status: int = 0
     sent: int = 0
+    done: bool = False
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it asks for the contents of more than a few bytes: small blobs come without a Range."""
+        return self.is_blob and self.method == "GET" and ("range" in self.headers or self.sent > CHUNK)
 
     @property
     def is_blob(self) -> bool:
@@ -118,6 +124,7 @@ class Proxy:
         return sum(seen.sent for seen in self.blobs)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen = None
         try:
             method, path, headers = await _head(reader)
             body = await reader.readexactly(int(headers.get("content-length", 0)))
@@ -132,6 +139,8 @@ class Proxy:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client went away, as clients do
         finally:
+            if seen is not None:
+                seen.done = True
             writer.close()
 
     @asynccontextmanager

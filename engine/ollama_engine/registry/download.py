@@ -15,15 +15,16 @@ from contextlib import suppress
 import httpx
 from msgspec import Struct
 
-from ollama_engine.errors import DigestMismatch, EngineError, InvalidRequest
+from ollama_engine.errors import EngineError, InvalidRequest
 from ollama_engine.registry.client import transport_reason
 from ollama_engine.registry.config import RegistryConfig
 from ollama_engine.registry.errors import Transient
 from ollama_engine.registry.pace import Meter, Throttle, gave_up, pause
-from ollama_engine.registry.partial import MAX_PIECE, InOrder, Partial, Piece
+from ollama_engine.registry.partial import Partial
 from ollama_engine.registry.ranges import RangeSet
 from ollama_engine.registry.source import BlobSource, Opened, RangesIgnored
-from ollama_engine.registry.threads import in_thread, see_through
+from ollama_engine.registry.threads import see_through
+from ollama_engine.registry.verification import Verification
 
 PIECE = 1 << 20
 """Bytes written and journalled at once: what a kill costs each connection at the most."""
@@ -31,7 +32,6 @@ MIN_RANGE = 4 << 20
 MAX_RANGE = 256 << 20
 RANGE_SECONDS = 8.0
 """How long a request should keep its connection, so that asking costs little beside it."""
-HASH_STEP = 32 << 20
 LAG_AGE = 5.0
 LAG_RATIO = 0.1
 """A connection older than LAG_AGE seconds is replaced below this share of the median rate of the others."""
@@ -76,13 +76,13 @@ class BlobDownload:
         self._budget = budget
         self._claims: set[_Claim] = set()
         self._changed = asyncio.Event()
-        self._grown = asyncio.Event()
         self._range = MIN_RANGE
         self._whole = False  # the server does not do ranges
         self._workers = 0
         self._verified = False
-        self._tried: set[str] = set()
-        self._hash = InOrder(partial, partial.pieces)
+        self._verification = Verification(
+            partial, host=source.host, group=config.connections * MIN_RANGE, lost=self._changed.set
+        )
         self.received = 0
         """Bytes that came over the network, useful or not."""
         self.completed = partial.have.total
@@ -97,12 +97,13 @@ class BlobDownload:
         self._workers = max(1, min(self._config.connections, wanted))
         try:
             async with asyncio.TaskGroup() as group:
-                helpers = [group.create_task(self._watch())]
+                watching = group.create_task(self._watch())
                 for _ in range(self._workers):
                     group.create_task(self._work())
-                await self._verify()
-                for helper in helpers:
-                    helper.cancel()
+                await self._verification.run()
+                self._verified = True
+                self._changed.set()
+                watching.cancel()
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
 
@@ -223,47 +224,7 @@ class BlobDownload:
     async def _write_piece(self, offset: int, data: memoryview, source: int) -> None:
         self._partial.record(await asyncio.to_thread(self._partial.write, offset, data, source))
         self.completed = max(self.completed, self._partial.have.total)
-        self._grown.set()
-
-    # --- verifying
-
-    async def _verify(self) -> None:
-        """Hash from the front as it fills; at the end compare, and have what is wrong fetched again."""
-        while not self._verified:
-            pieces = self._hash.pieces(HASH_STEP)
-            if pieces:
-                broken = await in_thread(self._hash.add, pieces)
-                if broken is not None:
-                    await self._discard([broken])
-            elif self._hash.position < self._source.size:
-                self._grown.clear()
-                await self._grown.wait()
-            elif (found := self._hash.digest()) == self._source.digest:
-                self._verified = True
-                self._changed.set()
-            else:
-                await self._discard(await self._suspects(found))
-                self._hash = InOrder(self._partial, self._partial.pieces)
-
-    async def _suspects(self, found: object) -> list[Piece]:
-        """Which pieces to fetch again after the digest came out wrong: those that changed on the disk, else those
-        of another version of the file than the newest, else all. DigestMismatch when all that was tried."""
-        pieces = list(self._partial.pieces.values())
-        buffer = bytearray(MAX_PIECE)
-        damaged = [piece for piece in pieces if not await in_thread(self._partial.is_intact, piece, buffer)]
-        older = [piece for piece in pieces if piece.source != pieces[-1].source]
-        for what, suspects in (("damaged", damaged), ("older", older), ("all", pieces)):
-            if suspects and what not in self._tried:
-                self._tried.add(what)
-                return suspects
-        raise DigestMismatch(
-            f"digest mismatch, file must be downloaded again: want {self._source.digest}, got {found}",
-            hint=f"{self._source.host} sent wrong bytes more than once: try another network, or later.",
-        )
-
-    async def _discard(self, pieces: list[Piece]) -> None:
-        await in_thread(self._partial.discard, pieces)
-        self._changed.set()
+        self._verification.grew()
 
     # --- watching
 

@@ -15,7 +15,6 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -159,26 +158,31 @@ class Partial:
 
     def _prepare(self) -> None:
         """Make the file its full length, and believe the journal as far as it belongs to this very file."""
-        length = os.fstat(self._descriptor).st_size
-        if length == self.size:
-            self._read_journal()
-        else:
-            os.ftruncate(self._descriptor, 0)
-            os.ftruncate(self._descriptor, self.size)
+        if os.fstat(self._descriptor).st_size == self.size and (believed := self._read_journal()):
+            self._journal = os.open(self.journal_path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+            os.ftruncate(self._journal, believed)
+            return
+        os.ftruncate(self._descriptor, 0)
+        os.ftruncate(self._descriptor, self.size)
         self._write_journal()
 
-    def _read_journal(self) -> None:
-        with suppress(FileNotFoundError):
+    def _read_journal(self) -> int:
+        """Take over the pieces that the journal knows; how many bytes of it are whole, 0 if it is not ours."""
+        try:
             head, separator, records = self.journal_path.read_bytes().partition(b"\n")
-            if not separator or not self._is_mine(head):
-                return
-            for start in range(0, len(records) - _RECORD.size + 1, _RECORD.size):
-                piece = _decode(records[start : start + _RECORD.size])
-                if piece is None or piece.end > self.size:
-                    return
-                if self._overlaps(piece):
-                    continue
+        except FileNotFoundError:
+            return 0
+        if not separator or not self._is_mine(head):
+            return 0
+        whole = len(head) + 1
+        for start in range(0, len(records) - _RECORD.size + 1, _RECORD.size):
+            piece = _decode(records[start : start + _RECORD.size])
+            if piece is None or piece.end > self.size:
+                break
+            whole += _RECORD.size
+            if not self._overlaps(piece):
                 self.record(piece)
+        return whole
 
     def _overlaps(self, piece: Piece) -> bool:
         return sum(end - start for start, end in self.have.gaps(piece.offset, piece.end)) != piece.length
@@ -246,6 +250,13 @@ def partial_path(folder: Path, digest: Digest) -> Path:
 
 def journal_path(partial: Path) -> Path:
     return partial.with_name(partial.name + ".journal")
+
+
+def clear_up(folder: Path, digest: Digest) -> None:
+    """Remove the journal of a blob that is there: a kill came between the blob's renaming and this."""
+    path = partial_path(folder, digest)
+    if not path.exists():
+        journal_path(path).unlink(missing_ok=True)
 
 
 def _lock(descriptor: int, path: Path) -> bool:

@@ -9,7 +9,7 @@ from ollama_engine.registry.client import RegistryClient
 from ollama_engine.registry.download import BlobDownload, Budget
 from ollama_engine.registry.endpoint import Endpoint
 from ollama_engine.registry.pace import Throttle
-from ollama_engine.registry.partial import Partial, partial_path
+from ollama_engine.registry.partial import Partial, clear_up, partial_path
 from ollama_engine.registry.progress import INTERVAL, Board, Track
 from ollama_engine.registry.source import BlobSource
 from ollama_engine.registry.threads import in_thread
@@ -63,6 +63,7 @@ class Transfers:
         """Mark what is in the store, whole or as a partial."""
         for track in board.tracks:
             if self._store.blobs.reuse(track.digest, track.size):
+                clear_up(self._store.blobs.folder, track.digest)
                 track.finish()
 
     def _check_space(self) -> None:
