@@ -28,7 +28,7 @@ class ForeignServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: ForeignServer
+    server: ForeignServer  # pyright: ignore[reportIncompatibleVariableOverride] - it is what made us
 
     def do_HEAD(self) -> None:
         self._send(b"", "text/plain")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,7 +74,7 @@ def test_wrapped_lines_fit_the_width(text: str, width: int) -> None:
     assert all(len(line) <= width for line in lines if line.strip())
 
 
-def last_chunk(**metrics: int) -> GenerateChunk:
+def last_chunk(**metrics: Any) -> GenerateChunk:
     return GenerateChunk(model="m", created_at="", response="", done=True, **metrics)
 
 
