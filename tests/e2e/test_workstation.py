@@ -1,4 +1,4 @@
-"""The real program on a real terminal: open, pick a model, ask, watch text arrive, stop, quit, and find it all again."""
+"""The real program on a real terminal: open, ask a model, watch text arrive, stop, quit, and find it all again."""
 
 from __future__ import annotations
 
