@@ -168,6 +168,10 @@ class RegistryClient:
         """The answer of a URL that needs no credentials; redirects are answers. Transient."""
         return await self._once("GET", url, headers, None)
 
+    async def put(self, url: httpx.URL, headers: Mapping[str, str], body: Callable[[], Body]) -> httpx.Response:
+        """The answer of a URL that takes bytes without credentials. Transient."""
+        return await self._once("PUT", url, headers, body)
+
     def is_own(self, endpoint: Endpoint, url: httpx.URL) -> bool:
         """Whether the URL is at the registry's own origin, where its credentials may be sent."""
         return origin(url) == origin(endpoint.url)

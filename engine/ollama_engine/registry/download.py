@@ -15,10 +15,9 @@ from contextlib import suppress
 import httpx
 from msgspec import Struct
 
-from ollama_engine.errors import EngineError, InvalidRequest
 from ollama_engine.registry.client import transport_reason
 from ollama_engine.registry.config import RegistryConfig
-from ollama_engine.registry.errors import Transient
+from ollama_engine.registry.errors import Transient, first_cause
 from ollama_engine.registry.pace import Meter, Throttle, gave_up, pause
 from ollama_engine.registry.partial import Partial
 from ollama_engine.registry.ranges import RangeSet
@@ -105,7 +104,7 @@ class BlobDownload:
                 self._changed.set()
                 watching.cancel()
         except BaseExceptionGroup as errors:
-            raise _first(errors) from errors
+            raise first_cause(errors) from errors
 
     # --- fetching
 
@@ -258,12 +257,3 @@ class _Pending:
         start, data = self._start, self._data
         self._start, self._data = start + len(data), bytearray()
         return start, data
-
-
-def _first(errors: BaseExceptionGroup) -> BaseException:
-    """The one to tell of: what stops a download is one thing, however many connections it stops."""
-    flat: list[BaseException] = []
-    for error in errors.exceptions:
-        flat.append(_first(error) if isinstance(error, BaseExceptionGroup) else error)
-    known = [error for error in flat if isinstance(error, EngineError)]
-    return next((error for error in known if not isinstance(error, InvalidRequest)), (known or flat)[0])

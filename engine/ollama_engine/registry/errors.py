@@ -11,7 +11,7 @@ DigestMismatch; a disk that is full is StoreError; a model that it does not have
 
 from __future__ import annotations
 
-from ollama_engine.errors import EngineError
+from ollama_engine.errors import EngineError, InvalidRequest
 
 
 class RegistryError(EngineError):
@@ -40,3 +40,13 @@ class Transient(Exception):
         self.reason = reason
         self.wait = wait
         self.counts = counts
+
+
+def first_cause(errors: BaseExceptionGroup) -> BaseException:
+    """The one error to tell of when several tasks of one transfer failed: what stops it is one thing.
+
+    A full disk or a registry that cannot be reached before wrong bytes, which may be only their effect.
+    """
+    flat = [first_cause(error) if isinstance(error, BaseExceptionGroup) else error for error in errors.exceptions]
+    known = [error for error in flat if isinstance(error, EngineError)]
+    return next((error for error in known if not isinstance(error, InvalidRequest)), (known or flat)[0])

@@ -8,9 +8,11 @@ from typing import Self
 import httpx
 
 from ollama_engine.registry import pull as pulling
+from ollama_engine.registry import push as pushing
 from ollama_engine.registry.client import RegistryClient, Resolve, open_http, resolve_host
 from ollama_engine.registry.config import RegistryConfig
-from ollama_engine.registry.progress import PullProgress
+from ollama_engine.registry.pace import Throttle
+from ollama_engine.registry.progress import PullProgress, PushProgress
 from ollama_engine.registry.transfers import Transfers
 from ollama_engine.store.names import ModelName
 from ollama_engine.store.store import Store
@@ -37,6 +39,7 @@ class Registry:
         self._owns_http = http is None
         self._http = http or open_http(self.config)
         self._client = RegistryClient(self.config, self._http, resolve)
+        self._upload_throttle = Throttle(self.config.bandwidth)
         self._transfers = Transfers(store, self._client)
 
     async def __aenter__(self) -> Self:
@@ -53,3 +56,7 @@ class Registry:
     def pull(self, name: ModelName, *, insecure: bool = False) -> AsyncGenerator[PullProgress, None]:
         """Bring a model into the store: see `pull.pull`."""
         return pulling.pull(self.store, self._client, self._transfers, name, insecure=insecure)
+
+    def push(self, name: ModelName, *, insecure: bool = False) -> AsyncGenerator[PushProgress, None]:
+        """Send a model to the registry of its name: see `push.push`."""
+        return pushing.push(self.store, self._client, self._upload_throttle, name, insecure=insecure)

@@ -8,6 +8,7 @@ from ollama_engine.errors import DigestMismatch, StoreError
 from ollama_engine.registry.client import RegistryClient
 from ollama_engine.registry.download import BlobDownload, Budget
 from ollama_engine.registry.endpoint import Endpoint
+from ollama_engine.registry.errors import first_cause
 from ollama_engine.registry.pace import Throttle
 from ollama_engine.registry.partial import Partial, clear_up, partial_path
 from ollama_engine.registry.progress import INTERVAL, Board, Track
@@ -55,7 +56,7 @@ class Transfers:
                 for track in board.tracks:
                     group.create_task(fetch(track))
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            raise first_cause(errors) from errors
         finally:
             self._boards.remove(board)
 
