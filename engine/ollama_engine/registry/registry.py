@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Self
 
 import httpx
 
 from ollama_engine.registry import pull as pulling
 from ollama_engine.registry import push as pushing
+from ollama_engine.registry import updates as checking
 from ollama_engine.registry.client import RegistryClient, Resolve, open_http, resolve_host
 from ollama_engine.registry.config import RegistryConfig
 from ollama_engine.registry.pace import Throttle
 from ollama_engine.registry.progress import PullProgress, PushProgress
 from ollama_engine.registry.transfers import Transfers
+from ollama_engine.registry.updates import Update
 from ollama_engine.store.names import ModelName
 from ollama_engine.store.store import Store
 
@@ -60,3 +64,24 @@ class Registry:
     def push(self, name: ModelName, *, insecure: bool = False) -> AsyncGenerator[PushProgress, None]:
         """Send a model to the registry of its name: see `push.push`."""
         return pushing.push(self.store, self._client, self._upload_throttle, name, insecure=insecure)
+
+    async def updates(
+        self, names: Sequence[str | ModelName] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        """For each model of the store, or of `names`, whether its registry has another manifest: see `updates`."""
+        if names is None:
+            entries = await asyncio.to_thread(self.store.list)
+        else:
+            entries = [await asyncio.to_thread(self.store.resolve, name) for name in names]
+        async with aclosing(checking.check(self._client, entries, insecure=insecure)) as answers:
+            async for answer in answers:
+                yield answer
+
+    @property
+    def bandwidth(self) -> int:
+        """Bytes a second that all transfers of one direction may take; 0 for no limit. May be set at any time."""
+        return self._transfers.throttle.bandwidth
+
+    @bandwidth.setter
+    def bandwidth(self, limit: int) -> None:
+        self._transfers.throttle.bandwidth = self._upload_throttle.bandwidth = limit

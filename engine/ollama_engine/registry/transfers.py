@@ -36,7 +36,8 @@ class Transfers:
     def __init__(self, store: Store, client: RegistryClient) -> None:
         self._store = store
         self._client = client
-        self._budget = Budget(asyncio.Semaphore(client.config.connections), Throttle(client.config.bandwidth))
+        self.throttle = Throttle(client.config.bandwidth)
+        self._budget = Budget(asyncio.Semaphore(client.config.connections), self.throttle)
         self._active: dict[str, _Transfer] = {}
         self._boards: list[Board] = []
 

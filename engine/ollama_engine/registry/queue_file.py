@@ -1,0 +1,93 @@
+"""Pulls that outlive the program: one small file each in `.ollama-tui.pulls/` of the store.
+
+The process that runs a pull holds a lock beside its file, so that another one, or the next, can tell a pull that
+is going on from one that a crash left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from ollama_engine.errors import InvalidName
+from ollama_engine.store import names
+from ollama_engine.store.files import FILE_MODE, FOLDER_MODE, read_bounded, replace_durably, storing
+from ollama_engine.store.names import ModelName
+
+FOLDER = ".ollama-tui.pulls"
+MAX_FILE = 4 << 20
+_log = logging.getLogger(__name__)
+
+Wanted = Literal["queued", "paused", "failed"]
+
+
+class StoredPull(Struct, kw_only=True):
+    """A pull as it is on disk. `order` sorts the queue; `blobs` gives the size of each blob it is known to want."""
+
+    name: str
+    insecure: bool = False
+    order: float = 0.0
+    wanted: Wanted = "queued"
+    error: str = ""
+    hint: str = ""
+    blobs: dict[str, int] = field(default_factory=dict)
+    completed: int = 0
+
+    @property
+    def model(self) -> ModelName:
+        return names.parse(self.name)
+
+
+def pull_id(name: ModelName) -> str:
+    """The same for all ways to write one name."""
+    return hashlib.sha256(name.key.encode()).hexdigest()[:16]
+
+
+class QueueFiles:
+    """The folder of pulls of one store. Synchronous; StoreError when the disk fails."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / FOLDER
+
+    def load(self) -> dict[str, StoredPull]:
+        """All pulls by their id; files that cannot be read are passed over with a warning."""
+        with storing("read", self.folder):
+            paths = sorted(self.folder.glob("*.json"))
+        found: dict[str, StoredPull] = {}
+        for path in paths:
+            try:
+                stored = msgspec.json.decode(read_bounded(path, MAX_FILE)[0], type=StoredPull)
+                found[pull_id(stored.model)] = stored
+            except (OSError, msgspec.MsgspecError, InvalidName) as error:
+                _log.warning("the stored pull %s is passed over: %s", path, error)
+        return found
+
+    def save(self, key: str, stored: StoredPull) -> None:
+        path = self.folder / f"{key}.json"
+        with storing("write", path):
+            replace_durably(path, msgspec.json.encode(stored), prefix=".writing-")
+
+    def remove(self, key: str) -> None:
+        path = self.folder / f"{key}.json"
+        with storing("remove", path):
+            path.unlink(missing_ok=True)
+
+    def lock(self, key: str) -> int | None:
+        """A descriptor to hold while the pull is ours; None where another process has it."""
+        path = self.folder / f"{key}.lock"
+        with storing("lock", path):
+            self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor
