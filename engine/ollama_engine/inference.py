@@ -115,7 +115,7 @@ class Inference:
                 yield chunk(done_reason="load")
                 return
             tokens = await self._chat_tokens(opened, lease.runner, messages, think, request.truncate)
-            generate = self._generate_frame(opened, lease, tokens, request.shift)
+            generate = self._generate_frame(opened, lease, tokens, request.shift, request.truncate)
             async with contextlib.aclosing(lease.runner.generate(generate)) as parts:
                 async for part in parts:
                     if isinstance(part, Piece):
@@ -251,7 +251,7 @@ class Inference:
         return min(opened.options.num_ctx or runner.info.n_ctx, runner.info.n_ctx)
 
     def _generate_frame(
-        self, opened: Opened, lease: Lease, tokens: list[int], shift: bool | None, truncate: bool | None = None
+        self, opened: Opened, lease: Lease, tokens: list[int], shift: bool | None, truncate: bool | None
     ) -> Generate:
         options, n_ctx = opened.options, self._context(opened, lease.runner)
         may_shift = shift is not False and opened.metadata.architecture != "deepseek2"

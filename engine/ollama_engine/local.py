@@ -7,7 +7,7 @@ import contextlib
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Self, TypeVar
+from typing import Self
 
 import psutil
 
@@ -33,10 +33,9 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    PruneReport,
     RunningModel,
 )
-
-T = TypeVar("T")
 
 STATS_TIMEOUT = 1.0
 FOREVER = timedelta(days=292 * 365)
@@ -78,10 +77,10 @@ class LocalEngine:
     async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         steps = create_model(self._store, request)
         try:
-            while (step := await asyncio.to_thread(next, steps, None)) is not None:
+            while (step := await _next_in_thread(steps)) is not None:
                 yield step
         finally:
-            await asyncio.to_thread(_close, steps)
+            await asyncio.to_thread(steps.close)
 
     async def copy(self, source: str, destination: str) -> None:
         for word, name in (("source", source), ("destination", destination)):
@@ -93,6 +92,10 @@ class LocalEngine:
 
     async def delete(self, name: str) -> None:
         await asyncio.to_thread(self._store.delete, name)
+
+    async def prune(self) -> PruneReport:
+        """Remove blobs that no model uses and nobody is writing; a server does so when it starts, as Ollama's."""
+        return await asyncio.to_thread(self._store.prune)
 
     async def has_blob(self, digest: str) -> bool:
         return await asyncio.to_thread(self._store.blobs.exists, digest)
@@ -117,10 +120,14 @@ class LocalEngine:
         return list(await asyncio.gather(*(_running(resident) for resident in residents)))
 
 
-def _close(steps: Iterator[T]) -> None:
-    close = getattr(steps, "close", None)
-    if close is not None:
-        close()
+async def _next_in_thread(steps: Iterator[Progress]) -> Progress | None:
+    """The next step, None after the last. A caller cancelled meanwhile leaves only once the thread is out of it."""
+    step = asyncio.ensure_future(asyncio.to_thread(next, steps, None))
+    try:
+        return await asyncio.shield(step)
+    except asyncio.CancelledError:
+        await asyncio.wait([step])
+        raise
 
 
 async def _running(resident: Resident) -> RunningModel:

@@ -179,7 +179,7 @@ def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
                 raise InvalidRequest(f"invalid bool value [{text}]", hint=f"{name} takes true or false.")
             return _BOOLEANS[text]
         case None:
-            raise InvalidRequest(f"unknown parameter '{name}'", hint=_nearest_option(name))
+            raise unknown_parameter(name)
 
 
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, OptionValue], list[str]]:
@@ -202,9 +202,11 @@ def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, Option
     return values, warnings
 
 
-def _nearest_option(name: str) -> str:
+def unknown_parameter(name: str) -> InvalidRequest:
+    """The error for a PARAMETER that is none; its hint has the nearest one."""
     near = difflib.get_close_matches(name.lower(), OPTION_KINDS, n=1)
-    return f"Did you mean {near[0]}?" if near else f"Parameters are: {', '.join(sorted(OPTION_KINDS))}."
+    hint = f"Did you mean {near[0]}?" if near else f"Parameters are: {', '.join(sorted(OPTION_KINDS))}."
+    return InvalidRequest(f"unknown parameter '{name}'", hint=hint)
 
 
 def effective_num_predict(options: Options, num_ctx: int) -> int:

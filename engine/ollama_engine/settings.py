@@ -117,9 +117,7 @@ class Settings:
     keep_alive: float = _setting(
         300.0, "OLLAMA_KEEP_ALIVE", parse_env_keep_alive, "how long an idle model stays in memory"
     )
-    load_timeout: float = _setting(
-        300.0, "OLLAMA_LOAD_TIMEOUT", _load_timeout, "how long a load may make no progress"
-    )
+    load_timeout: float = _setting(300.0, "OLLAMA_LOAD_TIMEOUT", _load_timeout, "how long a load may make no progress")
     max_loaded_models: int = _setting(
         0, "OLLAMA_MAX_LOADED_MODELS", _count, "models in memory at once; 0: three per GPU, or three"
     )
@@ -127,9 +125,7 @@ class Settings:
         0, "OLLAMA_NUM_PARALLEL", _count, "requests a model answers at once; 0: four where memory allows"
     )
     max_queue: int = _setting(512, "OLLAMA_MAX_QUEUE", _count, "requests that may wait before 503")
-    context_length: int = _setting(
-        0, "OLLAMA_CONTEXT_LENGTH", _count, "default num_ctx; 0: by model and memory"
-    )
+    context_length: int = _setting(0, "OLLAMA_CONTEXT_LENGTH", _count, "default num_ctx; 0: by model and memory")
     kv_cache_type: str = _setting("", "OLLAMA_KV_CACHE_TYPE", _text, "KV cache type: f16, q8_0, q4_0")
     flash_attention: bool | None = _setting(
         None, "OLLAMA_FLASH_ATTENTION", _optional_boolean, "1 on, 0 off, unset: where the device has it"
@@ -173,7 +169,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidRequest(f"cannot read settings from {path}: {error}", hint="Correct or remove the file.") from error
+        message = f"cannot read settings from {path}: {error}"
+        raise InvalidRequest(message, hint="Correct or remove the file.") from error
     known = {setting.name: setting for setting in fields(Settings)}
     values: dict[str, Any] = {}
     for key, value in table.items():

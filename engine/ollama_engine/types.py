@@ -164,6 +164,11 @@ class TensorInfo(Struct):
     shape: list[int]
 
 
+def _empty_object() -> JSON:
+    # msgspec omits an empty value whose factory is `dict` itself; this one is sent (spec §1.7: always an object)
+    return {}
+
+
 class ModelInfo(Struct, omit_defaults=True):
     """What `show` answers."""
 
@@ -174,7 +179,7 @@ class ModelInfo(Struct, omit_defaults=True):
     system: str = ""
     details: ModelDetails = field(default_factory=ModelDetails)
     messages: list[Message] | None = None
-    model_info: JSON = field(default_factory=lambda: {})
+    model_info: JSON = field(default_factory=_empty_object)
     projector_info: JSON | None = None
     tensors: list[TensorInfo] | None = None
     capabilities: list[str] = field(default_factory=list)

@@ -7,6 +7,7 @@ this machine's, for its models are here as well. Another machine's models are no
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,21 +30,29 @@ async def open_engine(settings: Settings, *, server_only: bool = False) -> Async
     Raises:
         ServerUnreachable: no server answers, and an embedded engine would not be what was asked for.
     """
-    async with await choose_engine(settings, server_only=server_only) as engine:
+    chosen, _where = await choose_engine(settings, server_only=server_only)
+    async with chosen as engine:
         yield engine
 
 
-async def choose_engine(settings: Settings, *, server_only: bool = False) -> Engine:
-    """As `open_engine`, for a caller that enters and closes the engine itself."""
-    if await server_answers(settings):
-        from ollama_engine.remote import RemoteEngine
+async def choose_engine(settings: Settings, *, server_only: bool = False) -> tuple[Engine, str]:
+    """As `open_engine`, for a caller that enters and closes the engine itself; also where it is, in words.
 
-        return RemoteEngine(settings.host)
+    What is imported is imported in a thread, so that a screen can be drawn meanwhile.
+    """
+    if await server_answers(settings):
+        remote = await asyncio.to_thread(importlib.import_module, "ollama_engine.remote")
+        return remote.RemoteEngine(settings.host), address_label(settings)
     if server_only or not is_this_machine(settings.host):
         raise unreachable(settings.host)
-    from ollama_engine.local import LocalEngine
+    local = await asyncio.to_thread(importlib.import_module, "ollama_engine.local")
+    return local.LocalEngine(settings), "this machine"
 
-    return LocalEngine(settings)
+
+def address_label(settings: Settings) -> str:
+    """`host:port` of the server that would be used."""
+    host = settings.host.client
+    return f"{host.host}:{host.port}"
 
 
 async def server_answers(settings: Settings) -> bool:
@@ -51,9 +60,8 @@ async def server_answers(settings: Settings) -> bool:
     if is_this_machine(settings.host) and not await _listens(settings.host.client):
         # Known in a millisecond; the HTTP client takes a hundred times that to import.
         return False
-    from ollama_engine.remote import answers
-
-    return await answers(settings.host)
+    remote = await asyncio.to_thread(importlib.import_module, "ollama_engine.remote")
+    return await remote.answers(settings.host)
 
 
 async def require_server(settings: Settings) -> None:

@@ -1,11 +1,11 @@
-"""Figures as people read them: sizes, counts, ages, rates. Used by the panes and the command line.
+"""Figures as the panes show them, where every column counts: sizes, ages, rates, times left.
 
-Sizes are decimal (1 GB = 10^9 bytes), as Ollama prints them.
+Sizes are decimal (1 GB = 10^9 bytes). The command line prints in Ollama's own wording: see `format`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from ollama_tui.format import parse_timestamp
 
 
 def size(count: int) -> str:
@@ -55,20 +55,8 @@ def seconds(value: float) -> str:
 
 def timestamp(text: str) -> float | None:
     """RFC 3339 text as Unix seconds; None where there is none (Go's zero time included)."""
-    try:
-        moment = datetime.fromisoformat(_six_digits(text))
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.year > 1 else None
-
-
-def _six_digits(text: str) -> str:
-    # Go writes nanoseconds; datetime reads no more than six digits of them.
-    head, dot, tail = text.partition(".")
-    if not dot:
-        return text
-    digits = len(tail) - len(tail.lstrip("0123456789"))
-    return f"{head}.{tail[:digits][:6].ljust(6, '0')}{tail[digits:]}"
+    moment = parse_timestamp(text)
+    return moment.timestamp() if moment is not None and moment.year > 1 else None
 
 
 def age(moment: str, now: float) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from pathlib import Path
 
 import platformdirs
 
-from ollama_engine.engine import Engine
 from ollama_engine.settings import APP, Settings
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
-from ollama_tui.connect import is_this_machine, server_answers, unreachable
+from ollama_tui.connect import address_label, choose_engine
 
 
 def run_workstation(settings: Settings, *, model: str | None = None) -> int:
@@ -25,7 +23,7 @@ async def _run(settings: Settings, model: str | None) -> int:
         lambda: choose_engine(settings),
         settings,
         chats=ChatStore(Path(platformdirs.user_data_dir(APP)) / "chats.db"),
-        host_label=_label(settings),
+        host_label=address_label(settings),
         model=model,
         theme_folders=[Path(platformdirs.user_config_dir(APP)) / "themes"],
     )
@@ -35,24 +33,3 @@ async def _run(settings: Settings, model: str | None) -> int:
         # The terminal is restored by now; ending the runners may take a moment.
         await app.services.aclose()
     return app.return_code or 0
-
-
-async def choose_engine(settings: Settings) -> tuple[Engine, str]:
-    """The server at `settings.host` where one answers, else an engine of our own in this process.
-
-    Raises:
-        ServerUnreachable: another machine's server is asked for, and does not answer; its models are not here.
-    """
-    # Imported in a thread: httpx and the engine cost a few hundred milliseconds that the screen need not wait for.
-    remote = await asyncio.to_thread(importlib.import_module, "ollama_engine.remote")
-    if await server_answers(settings):
-        return remote.RemoteEngine(settings.host.client), _label(settings)
-    if not is_this_machine(settings.host):
-        raise unreachable(settings.host)
-    local = await asyncio.to_thread(importlib.import_module, "ollama_engine.local")
-    return local.LocalEngine(settings), "this machine"
-
-
-def _label(settings: Settings) -> str:
-    host = settings.host.client
-    return f"{host.host}:{host.port}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ollama_engine.errors import InvalidRequest
-from ollama_engine.options import merge_options
+from ollama_engine.options import DEPRECATED, OPTION_KINDS, merge_options, unknown_parameter
 from ollama_engine.store import digests
 from ollama_engine.types import JSON, CreateRequest
 
@@ -47,12 +47,16 @@ def check_requires(requires: str) -> None:
 
 
 def checked_parameters(parameters: JSON | None) -> JSON:
-    """The parameters as a params layer holds them: nulls left out, one stop string made a list of one.
+    """The parameters as a params layer holds them: nulls and names of old left out, one stop string made a list.
 
     Raises:
-        InvalidRequest: a value that is not of its option's type: better now than whenever the model is used.
+        InvalidRequest: an unknown name, or a value that is not of its option's type: better now than whenever the
+            model is used.
     """
-    values = {name: value for name, value in (parameters or {}).items() if value is not None}
+    values = {name: v for name, v in (parameters or {}).items() if v is not None and name not in DEPRECATED}
+    for name in values:
+        if name not in OPTION_KINDS:
+            raise unknown_parameter(name)
     if isinstance(values.get("stop"), str):
         values["stop"] = [values["stop"]]
     merge_options(values)

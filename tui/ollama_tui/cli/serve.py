@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import click
 
+from ollama_engine.errors import StoreError
 from ollama_engine.settings import HostAddress, Settings
 from ollama_tui.cli.root import Invocation
+
+if TYPE_CHECKING:
+    from ollama_engine.local import LocalEngine
+
+log = logging.getLogger(__name__)
 
 
 @click.command("serve")
@@ -37,7 +44,19 @@ async def _serve(settings: Settings) -> int:
     from ollama_engine.server.serve import serve
 
     async with LocalEngine(settings) as engine:
+        if not settings.no_prune:
+            await _prune(engine)
         return await serve(settings, engine, on_ready=_announce)
+
+
+async def _prune(engine: LocalEngine) -> None:
+    try:
+        report = await engine.prune()
+    except StoreError as error:  # a store that cannot be written to can still be served
+        log.warning("unused blobs were left: %s", error)
+        return
+    if report.removed:
+        log.info("removed %d unused blobs, %d bytes", len(report.removed), report.freed)
 
 
 def _announce(address: HostAddress) -> None:
