@@ -23,11 +23,20 @@ def accepts(alternatives: Alternatives, nodes: Nodes, value: Any) -> bool:
     return False
 
 
+def listed(alternatives: Alternatives, shape: Shape) -> list[Any]:
+    """The values that enum and const leave, if the shape has any of the two, and that the other keywords accept."""
+    return [value for value in shape.values or () if _accepts_unlisted(alternatives, shape, value)]
+
+
 def accepts_shape(alternatives: Alternatives, shape: Shape, value: Any) -> bool:
-    kind = type_of(value)
-    if kind not in shape.types:
+    if shape.values is not None and json_key(value) not in map(json_key, shape.values):
         return False
-    if shape.values is not None and json_key(value) not in {json_key(one) for one in shape.values}:
+    return _accepts_unlisted(alternatives, shape, value)
+
+
+def _accepts_unlisted(alternatives: Alternatives, shape: Shape, value: Any) -> bool:
+    """Whether the keywords other than enum and const accept the value."""
+    if type_of(value) not in shape.types:
         return False
     match value:
         case bool() | None:

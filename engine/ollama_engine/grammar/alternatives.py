@@ -17,7 +17,7 @@ from ollama_engine.grammar.shape import LEAF_KEYWORDS, Shape, merge
 
 MAX_ALTERNATIVES = 300
 """Of one conjunction, once everything is multiplied out."""
-MAX_DEPTH = 40
+MAX_DEPTH = 80
 """References and combinations that lead from one to the next without a member or an item in between."""
 
 Nodes = tuple[Node, ...]
@@ -84,14 +84,21 @@ class Alternatives:
             return [()] if node.value else []
         if node.negated:
             return [(node,)]
-        if node in within or len(within) >= MAX_DEPTH:
+        if (node,) in self._flat:
+            return self._flat[node,]
+        if node in within:
             raise InvalidRequest(
                 f"invalid JSON schema at {node.path}: it refers to itself without anything in between",
                 hint="A recursive reference must be inside properties or items.",
             )
+        if len(within) >= MAX_DEPTH:
+            raise InvalidRequest(
+                f"JSON schema at {node.path}: more than {MAX_DEPTH} references and combinations in a row"
+            )
         factors = [self._flatten_all(group, node, within) for group in self._combinations(node)]
         leaf: list[Nodes] = [(node,)] if LEAF_KEYWORDS & node.value.keys() else [()]
-        return self._product([leaf, *factors], (node,))
+        self._flat[node,] = self._product([leaf, *factors], (node,))
+        return self._flat[node,]
 
     def _flatten_all(self, branches: list[Nodes], node: Node, within: Nodes) -> list[Nodes]:
         found = [

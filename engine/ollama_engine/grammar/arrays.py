@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ollama_engine.grammar.gbnf import NEVER, NOTHING, Node, choice, optional, seq
+from ollama_engine.grammar.nodes import NEVER, NOTHING, Node, choice, optional, seq
 from ollama_engine.grammar.shape import Shape, json_key
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from ollama_engine.grammar import charset
 from ollama_engine.grammar.automaton import Automaton, chars_between
 from ollama_engine.grammar.charset import CharSet
-from ollama_engine.grammar.gbnf import (
+from ollama_engine.grammar.gbnf import Grammar
+from ollama_engine.grammar.nodes import (
     NOTHING,
     Chars,
     Choice,
-    Grammar,
     Literal,
     Node,
     Ref,

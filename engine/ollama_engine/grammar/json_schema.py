@@ -26,12 +26,14 @@ from collections import deque
 from typing import Any
 
 from ollama_engine.errors import InvalidRequest
-from ollama_engine.grammar.accepts import accepts_shape
+from ollama_engine.grammar.accepts import accepts_shape, listed
 from ollama_engine.grammar.alternatives import Alternatives, Nodes
 from ollama_engine.grammar.arrays import array_node
 from ollama_engine.grammar.automaton import TooManyStates
-from ollama_engine.grammar.gbnf import SMALLER, Grammar, Literal, Node, Ref, choice, seq
+from ollama_engine.grammar.gbnf import Grammar
 from ollama_engine.grammar.json_rules import JsonRules
+from ollama_engine.grammar.limits import SMALLER
+from ollama_engine.grammar.nodes import Literal, Node, Ref, choice, seq
 from ollama_engine.grammar.numbers import RangeError, range_automaton
 from ollama_engine.grammar.objects import object_node
 from ollama_engine.grammar.schema import Document
@@ -97,8 +99,7 @@ class Compiler:
 
     def _shape(self, shape: Shape, hint: str) -> Node:
         if shape.values is not None:
-            values = [value for value in shape.values if accepts_shape(self.alternatives, shape, value)]
-            return choice(Literal(self.literal(value)) for value in values)
+            return choice(Literal(self.literal(value)) for value in listed(self.alternatives, shape))
         kinds = {
             "object": lambda: object_node(self, shape, hint),
             "array": lambda: array_node(self, shape, hint),
@@ -146,7 +147,7 @@ class Compiler:
         values: list[Any] = []
         for _, shape in self.alternatives.shapes(nodes):
             if shape.values is not None:
-                values += [value for value in shape.values if accepts_shape(self.alternatives, shape, value)]
+                values += listed(self.alternatives, shape)
             elif shape.types <= {"boolean", "null"}:
                 values += [value for value in (True, False, None) if accepts_shape(self.alternatives, shape, value)]
             else:

@@ -16,8 +16,8 @@ from ollama_engine.errors import InvalidRequest
 from ollama_engine.grammar import charset
 from ollama_engine.grammar.accepts import accepts
 from ollama_engine.grammar.automaton import Automaton, difference, intersection, lengths, words
-from ollama_engine.grammar.gbnf import NEVER, NOTHING, Literal, Node, Ref, Repeat, choice, seq
 from ollama_engine.grammar.json_rules import PLAIN
+from ollama_engine.grammar.nodes import NEVER, NOTHING, Literal, Node, Ref, Repeat, choice, seq
 from ollama_engine.grammar.shape import Shape
 
 if TYPE_CHECKING:

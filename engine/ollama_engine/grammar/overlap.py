@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ollama_engine.grammar.accepts import accepts, accepts_shape
+from ollama_engine.grammar.accepts import accepts, accepts_shape, listed
 from ollama_engine.grammar.automaton import TooManyStates, intersection
 from ollama_engine.grammar.schema import Node
 from ollama_engine.grammar.shape import Shape, merge
@@ -29,10 +29,7 @@ class Overlap:
     def is_excluded(self, shape: Shape, node: Node, depth: int = 0) -> bool:
         """Whether nothing that `shape` generates satisfies `node`."""
         if shape.values is not None:
-            return not any(
-                accepts_shape(self._alternatives, shape, value) and accepts(self._alternatives, (node,), value)
-                for value in shape.values
-            )
+            return not any(accepts(self._alternatives, (node,), value) for value in listed(self._alternatives, shape))
         return all(
             self._is_apart(shape, merge(self._alternatives.document, tuple(n for n in nodes if not n.negated)), depth)
             for nodes in self._alternatives.flatten((node,))

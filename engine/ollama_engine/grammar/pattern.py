@@ -138,6 +138,8 @@ class Parser:
             case "*" | "+" | "?" as sign:
                 self._at += 1
                 times = {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
+            case "{" if AMBIGUOUS_COUNT.match(self._text, self._at):
+                raise PatternError("{,n} means different things in different dialects; write {0,n}")
             case "{" if counted := COUNT.match(self._text, self._at):
                 self._at = counted.end()
                 least = int(counted[1])
@@ -262,6 +264,7 @@ def _single(item: tuple[CharSet, CharSet]) -> int:
 
 
 COUNT = re.compile(r"\{([0-9]{1,9})(,([0-9]{1,9})?)?\}")
+AMBIGUOUS_COUNT = re.compile(r"\{,[0-9]+\}")
 GROUP_NAME = re.compile(r"P?<[A-Za-z_$][A-Za-z0-9_$]*>")
 CODE_POINT = {"x": re.compile("[0-9A-Fa-f]{2}"), "u": re.compile(r"[0-9A-Fa-f]{4}|\{[0-9A-Fa-f]{1,6}\}")}
 LOW_SURROGATE = re.compile(r"\\u([dD][c-fC-F][0-9A-Fa-f]{2})")

@@ -33,8 +33,8 @@ async def runner() -> AsyncIterator[Runner]:
 
 async def judge(runner: Runner, schema: Any, grammar: str, *, least: int) -> None:
     """At least `least` of the answers must end; all that end must validate."""
-    given = await answers(runner, grammar, range(4))
-    given += await answers(runner, grammar, range(WILD_SEED, WILD_SEED + 4), temperature=WILD)
+    given = await answers(runner, grammar, range(3))
+    given += await answers(runner, grammar, range(WILD_SEED, WILD_SEED + 3), temperature=WILD)
     # llama.cpp's grammar takes overlong encodings for the characters they would stand for, and this model has every
     # byte as a token: where all tokens are equally likely it writes bytes that are no UTF-8.
     given = [answer for answer in given if "\ufffd" not in answer.text or answer.seed < WILD_SEED]
@@ -47,14 +47,14 @@ async def judge(runner: Runner, schema: Any, grammar: str, *, least: int) -> Non
 @pytest.mark.parametrize("name", SCHEMAS)
 async def test_every_answer_validates(runner: Runner, name: str) -> None:
     schema = SCHEMAS[name]
-    await judge(runner, schema, schema_to_gbnf(schema), least=0 if name in UNBOUNDED else 4)
+    await judge(runner, schema, schema_to_gbnf(schema), least=0 if name in UNBOUNDED else 3)
 
 
 @pytest.mark.parametrize("name", DRAFT4)
 async def test_every_answer_validates_by_draft_4(runner: Runner, name: str) -> None:
     schema = DRAFT4[name]
     await judge(
-        runner, schema | {"$schema": "http://json-schema.org/draft-04/schema#"}, schema_to_gbnf(schema), least=4
+        runner, schema | {"$schema": "http://json-schema.org/draft-04/schema#"}, schema_to_gbnf(schema), least=3
     )
 
 
