@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ollama_engine.output.reader import MISS, Reader, Reading
-from ollama_engine.output.syntax import CallSyntax
+from ollama_engine.output.syntax import CallSyntax, pieces
 from ollama_engine.output.values import (
     ARGUMENT_KEYS,
     NAME_KEYS,
@@ -82,7 +82,7 @@ class CallReader:
             case _:
                 return (yield from self._after_name(at, syntax))
 
-    def may_be_call(self, at: int) -> Reading[bool]:
+    def may_be_call(self, at: int, syntax: CallSyntax) -> Reading[bool]:
         """Whether an object or list that begins as a call does, by a usual key or a tool's name, stands at `at`."""
         reader = self._reader
         char = yield from reader.char(at)
@@ -98,13 +98,15 @@ class CallReader:
             return False
         end = yield from reader.string_end(at)
         key = "" if end == MISS else load_json(reader.text[at:end])
-        return key in _FIRST_KEYS or key in self._tools
+        usual = key in _FIRST_KEYS or key in self._tools
+        return usual or bool(key and key in (syntax.name_key, syntax.arguments_key))
 
     def _object(self, at: int, syntax: CallSyntax) -> Reading[Found | None]:
         end = yield from self._reader.json_end(at)
         if end == MISS:
             return None
-        call = call_of(load_json(self._reader.text[at:end]), self._tools)
+        value = load_json(self._reader.text[at:end])
+        call = call_of(value, self._tools, syntax.name_key, syntax.arguments_key)
         if call is None:
             return None
         return Found(() if call[0] in syntax.ignored and call[0] not in self._tools else (call,), end)
@@ -211,7 +213,7 @@ class CallReader:
                 return None
             key, value, at = argument
             arguments[key] = value
-        close = syntax.call_close.split()
+        close = pieces(syntax.call_close)
         if not close:
             return Found(((name, arguments),), at)
         end = yield from reader.literal(at, close[0])
@@ -241,11 +243,12 @@ class CallReader:
         text = reader.text[start:close]
         if syntax.padded:
             text = text.removeprefix("\n").removesuffix("\n")
-        return key, self._tools.value(name, key, text), after
+        value = load_json(text) if syntax.json_values else None
+        return key, self._tools.value(name, key, text) if value is None else value, after
 
     def _ends_argument(self, at: int, syntax: CallSyntax) -> Reading[bool]:
         """Whether a new argument, or the end of the call, begins at `at`."""
-        markers = [syntax.param_open.split()[0], *syntax.call_close.split()[:1]]
+        markers = [pieces(syntax.param_open)[0], *pieces(syntax.call_close)[:1]]
         if len(markers) == 1:
             return True
         for marker in markers:

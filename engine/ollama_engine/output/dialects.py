@@ -16,7 +16,7 @@ from ollama_engine.prompt.render import ChatTemplate
 THINK = ThinkTags("<think>", "</think>")
 
 BARE = CallSyntax()
-HERMES = CallSyntax(call_open="<tool_call>", call_close="</tool_call>")
+HERMES = CallSyntax(call_open="<tool_call>\n", call_close="\n</tool_call>")
 QWEN_XML = CallSyntax(
     "tagged",
     call_open="<tool_call>\n<function=",
@@ -28,7 +28,7 @@ QWEN_XML = CallSyntax(
     padded=True,
 )
 QWEN_XML_ALONE = replace(QWEN_XML, call_open="<function=", call_close="</function>")
-MISTRAL_LIST = CallSyntax(block_open="[TOOL_CALLS]")
+MISTRAL_LIST = CallSyntax(block_open="[TOOL_CALLS]", listed=True)
 MISTRAL_ARGS = CallSyntax("named", call_open="[TOOL_CALLS]", name_end="[ARGS]")
 DEEPSEEK = CallSyntax(
     "named",
@@ -41,8 +41,8 @@ DEEPSEEK = CallSyntax(
 DEEPSEEK_R1 = replace(
     DEEPSEEK,
     call_open="<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
-    call_close="```<｜tool▁call▁end｜>",
-    name_end="```json",
+    call_close="\n```<｜tool▁call▁end｜>",
+    name_end="\n```json\n",
 )
 GLM = CallSyntax(
     "tagged",
@@ -57,12 +57,23 @@ FUNCTION_GEMMA = replace(GEMMA, call_open="<start_function_call>", call_close="<
 GEMMA_THINK = ThinkTags("<|channel>thought", "<channel|>")
 LFM2 = CallSyntax("python", call_open="<|tool_call_start|>", call_close="<|tool_call_end|>")
 OLMO3 = CallSyntax("python", block_open="<function_calls>", block_close="</function_calls>")
-GRANITE = CallSyntax(block_open="<|tool_call|>")
-COHERE = CallSyntax(block_open="<|START_ACTION|>", block_close="<|END_ACTION|>")
+GRANITE = CallSyntax(block_open="<|tool_call|>", listed=True)
+COHERE = CallSyntax(
+    block_open="<|START_ACTION|>",
+    block_close="<|END_ACTION|>",
+    listed=True,
+    name_key="tool_name",
+    arguments_key="parameters",
+)
 COHERE_THINK = ThinkTags("<|START_THINKING|>", "<|END_THINKING|>")
 COHERE_WRAPPERS = ("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>")
 COMMAND_R_PLUS = CallSyntax(
-    block_open="Action:\n```json", block_close="```", ignored=("directly_answer", "directly-answer")
+    block_open="Action:\n```json\n",
+    block_close="```",
+    listed=True,
+    name_key="tool_name",
+    arguments_key="parameters",
+    ignored=("directly_answer", "directly-answer"),
 )
 FUNCTIONARY = CallSyntax("named", call_open="<function=", call_close="</function>", name_end=">")
 KIMI = CallSyntax(
@@ -87,7 +98,7 @@ MINIMAX = CallSyntax(
 )
 LLAMA_PYTHON_TAG = CallSyntax("python", call_open="<|python_tag|>")
 LLAMA_PYTHON = CallSyntax("python")
-LLAMA = (BARE, LLAMA_PYTHON, LLAMA_PYTHON_TAG, FUNCTIONARY)
+LLAMA = (replace(BARE, arguments_key="parameters"), LLAMA_PYTHON, LLAMA_PYTHON_TAG, FUNCTIONARY)
 
 _QWEN3 = Markers(THINK, (HERMES,))
 _QWEN3_INSTRUCT = Markers(None, (HERMES,))

@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator
 
+from ollama_engine.output.answer import Sink
 from ollama_engine.output.reader import Reader, Reading
-from ollama_engine.output.values import NamedCall, Tools, load_json
+from ollama_engine.output.values import Tools, load_json
 
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
@@ -26,16 +27,14 @@ _LONGEST_HEAD = 400
 Emit = Callable[[str], None]
 
 
-def read_harmony(
-    reader: Reader, tools: Tools, content: Emit, thinking: Emit, call: Callable[[NamedCall], None]
-) -> Generator[None, None, None]:
+def read_harmony(reader: Reader, tools: Tools, sink: Sink) -> Generator[None, None, None]:
     """Read a whole answer, waiting for text by yielding; what is no message comes out as content."""
     while True:
         head = yield from _head(reader)
         if head is None:
-            yield from _pass(reader, content)
+            yield from _pass(reader, sink.content)
         else:
-            yield from _message(reader, head, tools, content, thinking, call)
+            yield from _message(reader, head, tools, sink)
         if reader.ended and not reader.text:
             return
 
@@ -71,26 +70,19 @@ def _pass(reader: Reader, content: Emit) -> Reading[None]:
             return
 
 
-def _message(
-    reader: Reader,
-    head: str,
-    tools: Tools,
-    content: Emit,
-    thinking: Emit,
-    call: Callable[[NamedCall], None],
-) -> Reading[None]:
+def _message(reader: Reader, head: str, tools: Tools, sink: Sink) -> Reading[None]:
     recipient = _RECIPIENT.search(head)
     channel = _CHANNEL.search(head)
     if recipient:
         text = yield from _until_stop(reader, None)
         arguments = load_json(text or "{}")
         if isinstance(arguments, dict):
-            call((tools.clean(recipient.group(1)), arguments))
+            sink.call((tools.clean(recipient.group(1)), arguments))
         else:
-            content(head + text)
+            sink.content(head + text)
         return
     analysis = (channel.group(1) if channel else head.removesuffix(_MARK).strip()) == "analysis"
-    yield from _until_stop(reader, thinking if analysis else content)
+    yield from _until_stop(reader, sink.thinking if analysis else sink.content)
 
 
 def _until_stop(reader: Reader, emit: Emit | None) -> Reading[str]:

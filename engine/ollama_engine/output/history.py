@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from ollama_engine.output.syntax import Markers
+from ollama_engine.output.syntax import Markers, pieces
 from ollama_engine.types import Message
 
 
@@ -32,10 +32,10 @@ def strip_thinking(messages: list[Message], markers: Markers) -> list[Message]:
 
 def _begins_with(content: str, opener: str, closer: str) -> bool:
     """Whether the first thinking tag in `content` opens a block at its start, or closes one that began before it."""
-    first_open = content.find(opener.split()[0]) if opener else -1
-    first_close = content.find(closer.split()[0])
+    first_open = content.find(pieces(opener)[0]) if opener else -1
+    first_close = content.find(pieces(closer)[0])
     return first_close >= 0 and (first_open < 0 or first_open > first_close or not content[:first_open].strip())
 
 
 def _flexible(marker: str) -> str:
-    return r"\s*".join(map(re.escape, marker.split()))
+    return r"\s*".join(map(re.escape, pieces(marker)))

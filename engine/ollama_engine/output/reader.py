@@ -10,6 +10,8 @@ import re
 from collections.abc import Generator
 from typing import TypeVar
 
+from ollama_engine.output.syntax import pieces
+
 T = TypeVar("T")
 Reading = Generator[None, None, T]
 
@@ -57,8 +59,8 @@ class Reader:
                 return at
 
     def literal(self, at: int, marker: str) -> Reading[int]:
-        """Match `marker` at `at`, its whitespace standing for any or none."""
-        for index, piece in enumerate(marker.split()):
+        """Match `marker` at `at`, any whitespace or none between its pieces."""
+        for index, piece in enumerate(pieces(marker)):
             if index:
                 at = yield from self.skip_space(at)
             at = yield from self._exact(at, piece)

@@ -19,7 +19,15 @@ Form = Literal["json", "named", "tagged", "loose", "python"]
     python  [f(a=1), g()]
 """
 
-_SPECIAL = re.compile(r"<[^<>\s]+>|\[/?[A-Z][A-Z_]*\]")
+MARKER = re.compile(r"<[^<>\s]+>|\[/?[A-Z][A-Z _]*\]")
+"""What looks like a marker of its own, and may be a single special token."""
+_PIECE = re.compile(rf"{MARKER.pattern}|(?:(?!{MARKER.pattern})\S)+")
+_SIGNS = re.compile(r"[<>|]|\[/?[A-Z]")
+
+
+def pieces(marker: str) -> list[str]:
+    """A marker text as the literal pieces between which whitespace is free."""
+    return _PIECE.findall(marker)
 
 
 @dataclass(frozen=True)
@@ -43,19 +51,31 @@ class CallSyntax:
     """Tagged values stand on lines of their own."""
     quote: str = ""
     """Stands on both sides of text in the loose form."""
+    json_values: bool = False
+    """Tagged values are JSON, text in quotes."""
+    listed: bool = False
+    """Calls stand in a JSON list inside the block, also a single one."""
+    name_key: str = ""
+    arguments_key: str = ""
+    """Keys of the JSON form; they are tried before all the usual ones."""
     ignored: tuple[str, ...] = ()
     """Names that are no tools but the model's way of saying that it calls none."""
 
     @property
     def bare(self) -> bool:
         """Nothing announces a call: it can only be told by being the first thing in the answer."""
-        return not (self.block_open or self.call_open)
+        return not self.openers
+
+    @property
+    def unmistakable(self) -> bool:
+        """Nobody writes the opening marker by chance: what follows it is a call whatever its name."""
+        return any(_SIGNS.search(opener) for opener in self.openers)
 
     @property
     def openers(self) -> tuple[str, ...]:
         """The first unbroken piece of each way in which a call can begin."""
         ways = (self.block_open, self.call_open)
-        return tuple(dict.fromkeys(way.split()[0] for way in ways if way.strip()))
+        return tuple(dict.fromkeys(pieces(way)[0] for way in ways if way.strip()))
 
 
 @dataclass(frozen=True)
@@ -92,7 +112,7 @@ class Markers:
         for call in self.calls:
             parts += [call.block_open, call.call_open, call.call_close, call.block_close, call.quote]
             parts += [call.name_end, call.param_open, call.param_mid, call.param_close]
-        return tuple(dict.fromkeys(token for part in parts for token in _SPECIAL.findall(part)))
+        return tuple(dict.fromkeys(token for part in parts for token in MARKER.findall(part)))
 
 
 HARMONY_TOKENS = ("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|return|>", "<|call|>")

@@ -111,28 +111,29 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def call_of(value: Any, tools: Tools) -> NamedCall | None:
-    """The call that a JSON object describes under any of the usual keys, or None."""
+def call_of(value: Any, tools: Tools, name_key: str = "", arguments_key: str = "") -> NamedCall | None:
+    """The call that a JSON object describes under the keys given or any of the usual ones, or None."""
     if not isinstance(value, dict):
         return None
     inner = value.get("function")
     if isinstance(inner, dict):
         return call_of(inner, tools)
-    for key in NAME_KEYS:
-        name = value.get(key)
+    for key in (name_key, *NAME_KEYS):
+        name = value.get(key) if key else None
         if isinstance(name, str) and name.strip():
-            arguments = _arguments(value, key)
+            arguments = _arguments(value, key, arguments_key)
             return None if arguments is None else (tools.clean(name), arguments)
     if len(value) == 1:
         [(name, arguments)] = value.items()
         if name in tools and isinstance(arguments, dict):
             return name, arguments
+        return call_of(arguments, tools, name_key, arguments_key)
     return None
 
 
-def _arguments(value: JSON, name_key: str) -> JSON | None:
-    for key in ARGUMENT_KEYS:
-        if key in value:
+def _arguments(value: JSON, name_key: str, arguments_key: str) -> JSON | None:
+    for key in (arguments_key, *ARGUMENT_KEYS):
+        if key and key in value:
             arguments = value[key]
             if isinstance(arguments, str):
                 arguments = load_json(arguments or "{}")
