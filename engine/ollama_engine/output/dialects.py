@@ -154,7 +154,14 @@ def _calls(*calls: CallSyntax) -> Callable[[Markers], Markers]:
 
 def _more(*calls: CallSyntax) -> Callable[[Markers], Markers]:
     """These ways to call, beside those that the template shows."""
-    return lambda markers: replace(markers, calls=(*calls, *(call for call in markers.calls if call not in calls)))
+
+    def apply(markers: Markers) -> Markers:
+        shown = {(call.form, *call.openers) for call in markers.calls}
+        return replace(
+            markers, calls=markers.calls + tuple(call for call in calls if (call.form, *call.openers) not in shown)
+        )
+
+    return apply
 
 
 def _harmony(_: Markers) -> Markers:

@@ -169,7 +169,7 @@ def _own_words(probe: Probe, before: str, thinking: ThinkTags | None) -> str:
     if thinking and thinking.close in before:
         return before.rpartition(thinking.close)[2]
     tokens = tokens_of(before)
-    headers = [probe.prompt(None) or "", (probe.content or "").partition(sentinel.CONTENT)[0]]
+    headers = [probe.prompt(None) or "", probe.prompt(True) or "", (probe.content or "").partition(sentinel.CONTENT)[0]]
     return "".join(tokens[max(len(common_start(tokens, tokens_of(header))) for header in headers) :])
 
 

@@ -45,10 +45,10 @@ def _opener(probe: Probe, before: str, close: str) -> str:
     if close in header:  # an empty thinking block: its opening tag is the last word before the closing one
         tokens = [token for token in tokens_of(header.rpartition(close)[0]) if token.strip()]
         return tokens[-1] if tokens else ""
-    opener = "".join(tokens_of(before)[len(common_start(tokens_of(before), tokens_of(header))) :]).strip()
-    if opener:
-        return opener
-    prompt = probe.prompt(True) or ""
+    prompt, tokens = probe.prompt(True) or "", tokens_of(before)
+    openers = ["".join(tokens[len(common_start(tokens, tokens_of(known))) :]).strip() for known in (header, prompt)]
+    if any(openers):  # a prompt may differ by what it says about thinking, or end with the tag itself
+        return min(filter(None, openers), key=len)
     return prompt[len(header) :].strip() if header and prompt.startswith(header) else ""
 
 

@@ -47,6 +47,13 @@ def go(assistant: str) -> GoChat:
     )
 
 
+_ASKED_TO_THINK = """{{ range $i, $m := .Messages }}{{ $last := eq (len (slice $.Messages $i)) 1 -}}
+{{ if eq .Role "user" }}[U]{{ .Content }}{{ if $.Think }} /do{{ else if $.IsThinkSet }} /dont{{ end }}[/U]
+{{ else if eq .Role "assistant" }}[A]
+{{ if and $.IsThinkSet .Thinking $last }}<consider>{{ .Thinking }}</consider>
+{{ end }}{{ .Content }}{{ if not $last }}[/A]
+{{ end }}{{ end }}{{ if and $last (ne .Role "assistant") }}[A]
+{{ end }}{{ end }}"""
 _GO_CALL = '{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}'
 
 DIALECTS = {
@@ -178,6 +185,10 @@ def test_a_prompt_that_opens_the_thinking_block_is_told_from_one_that_does_not()
         ("thinking", "must"),
         ("content", "Go."),
     ]
+
+
+def test_words_about_thinking_in_the_question_are_no_part_of_the_tag() -> None:
+    assert infer_markers(GoChat(_ASKED_TO_THINK)).thinking == ThinkTags("<consider>", "</consider>")
 
 
 def test_a_template_without_tools_and_thinking_has_no_markers() -> None:
