@@ -160,7 +160,7 @@ class Connection:
         return value
 
 
-async def answers(host: HostAddress, timeout: float = 0.5) -> bool:
+async def answers(host: HostAddress, timeout: float = 5.0) -> bool:
     """Whether a server that speaks Ollama's API answers at `host` within `timeout` seconds."""
     try:
         async with asyncio.timeout(timeout), _client(host.client, None) as client:

@@ -20,6 +20,7 @@ from ollama_engine.catalog import Catalog, details
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
 from ollama_engine.gguf.metadata import ModelMetadata
+from ollama_engine.grammar.format import format_to_grammar
 from ollama_engine.options import Options, effective_num_predict, merge_options
 from ollama_engine.prompt.render import ChatTemplate, render_generate
 from ollama_engine.prompt.truncate import fit_messages
@@ -96,9 +97,10 @@ class Inference:
             await self._scheduler.unload(opened.subject.key)
             yield chunk(done_reason="unload")
             return
-        think = _think(request.think, opened, request.model)
+        think = _think(request, opened)
         _require(opened, "completion", f'"{request.model}" does not support chat')
         _refuse_unbuilt(opened, request)
+        grammar = await asyncio.to_thread(format_to_grammar, request.format)
         messages = _with_model_messages(request.messages, opened.model)
         if request.debug_render_only:
             text = await asyncio.to_thread(lambda: opened.template.render(messages, tools=None, think=think))
@@ -115,7 +117,7 @@ class Inference:
                 yield chunk(done_reason="load")
                 return
             tokens = await self._chat_tokens(opened, lease.runner, messages, think, request.truncate)
-            generate = self._generate_frame(opened, lease, tokens, request.shift, request.truncate)
+            generate = self._generate_frame(opened, lease, tokens, request, grammar)
             async with contextlib.aclosing(lease.runner.generate(generate)) as parts:
                 async for part in parts:
                     if isinstance(part, Piece):
@@ -140,11 +142,12 @@ class Inference:
             return
         if request.raw and (request.template or request.system or request.context):
             raise InvalidRequest("raw mode does not support template, system, or context")
-        think = _think(request.think, opened, request.model)
+        think = _think(request, opened)
         _require(opened, "completion", f'"{request.model}" does not support generate')
         if request.suffix:
             _require(opened, "insert", f"{opened.model.name.full} does not support insert")
         _refuse_unbuilt(opened, request)
+        grammar = await asyncio.to_thread(format_to_grammar, request.format)
         if request.debug_render_only:
             text = await self._generate_text(opened, request, think)
             yield GenerateChunk(
@@ -159,7 +162,7 @@ class Inference:
             if request.context:
                 text = await lease.runner.detokenize(request.context) + text
             tokens = await lease.runner.tokenize(text)
-            generate = self._generate_frame(opened, lease, tokens, request.shift, request.truncate)
+            generate = self._generate_frame(opened, lease, tokens, request, grammar)
             generate.return_tokens = not request.raw
             async with contextlib.aclosing(lease.runner.generate(generate)) as parts:
                 async for part in parts:
@@ -251,13 +254,13 @@ class Inference:
         return min(opened.options.num_ctx or runner.info.n_ctx, runner.info.n_ctx)
 
     def _generate_frame(
-        self, opened: Opened, lease: Lease, tokens: list[int], shift: bool | None, truncate: bool | None
+        self, opened: Opened, lease: Lease, tokens: list[int], request: ChatRequest | GenerateRequest, grammar: str
     ) -> Generate:
         options, n_ctx = opened.options, self._context(opened, lease.runner)
-        may_shift = shift is not False and opened.metadata.architecture != "deepseek2"
+        may_shift = request.shift is not False and opened.metadata.architecture != "deepseek2"
         keep = options.num_keep + bool(opened.metadata.add_bos)
         if len(tokens) >= n_ctx:
-            if not may_shift or truncate is False:
+            if not may_shift or request.truncate is False:
                 raise PromptTooLong(TOO_LONG)
             tokens = _cut_middle(tokens, n_ctx, keep)
         return Generate(
@@ -266,7 +269,7 @@ class Inference:
             n_ctx=n_ctx,
             max_tokens=effective_num_predict(options, n_ctx),
             stop=list(options.stop),
-            sampling=_sampling(options),
+            sampling=_sampling(options, grammar),
             keep=keep,
             shift=may_shift,
         )
@@ -279,9 +282,9 @@ def _cut_middle(tokens: list[int], n_ctx: int, keep: int) -> list[int]:
     return tokens[:keep] + tokens[len(tokens) - (room - keep) :]
 
 
-def _sampling(options: Options) -> Sampling:
+def _sampling(options: Options, grammar: str) -> Sampling:
     names = set(Sampling.__struct_fields__) & set(Options.__struct_fields__)
-    return Sampling(**{name: getattr(options, name) for name in names})
+    return Sampling(**{name: getattr(options, name) for name in names}, grammar=grammar)
 
 
 def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
@@ -309,14 +312,16 @@ def _keep_alive(value: KeepAlive | UnsetType) -> float | None:
     return None if value is None or value is UNSET else parse_keep_alive(value)
 
 
-def _think(think: Think, opened: Opened, requested: str) -> Think:
-    """What the template is told: spec §1.3, step 8."""
+def _think(request: ChatRequest | GenerateRequest, opened: Opened) -> Think:
+    """What the template is told: spec §1.3, step 8. An answer in a given format is constrained from its first token,
+    so unless the request asks for thinking it goes without."""
+    think = request.think
     if isinstance(think, str) and think not in THINK_LEVELS:
         raise InvalidRequest(f'invalid think value: "{think}" (must be "high", "medium", "low", "max", true, or false)')
     if "thinking" in opened.capabilities:
-        return True if think is None else think
+        return request.format in (None, "") if think is None else think
     if think:
-        raise InvalidRequest(f'"{requested}" does not support thinking')
+        raise InvalidRequest(f'"{request.model}" does not support thinking')
     return None
 
 
@@ -334,8 +339,6 @@ def _check_logprobs(logprobs: bool, top_logprobs: int) -> None:
 
 def _refuse_unbuilt(opened: Opened, request: ChatRequest | GenerateRequest) -> None:
     """What a request may ask that this engine cannot do yet is an error: an answer that ignored it would be false."""
-    if request.format not in (None, ""):
-        raise InvalidRequest("structured output is not built yet", hint="Leave format out.")
     tools = request.tools if isinstance(request, ChatRequest) else None
     if tools and "tools" not in opened.capabilities:
         raise InvalidRequest(f"{opened.model.name.full} does not support tools")

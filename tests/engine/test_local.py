@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -202,7 +203,6 @@ async def test_an_unknown_parameter_is_refused_with_the_nearest_one(engine: Loca
     ("fields", "named"),
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"format": "json"}, "structured output"),
         ({"logprobs": True}, "logprobs"),
     ],
 )
@@ -211,6 +211,26 @@ async def test_what_is_not_built_yet_is_refused_by_name(
 ) -> None:
     with pytest.raises(InvalidRequest, match=named):
         await answer(engine, asking("bard", **fields))
+
+
+async def test_an_answer_keeps_to_the_schema_it_is_asked_for(engine: LocalEngine) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer", "minimum": 0}},
+        "required": ["name", "age"],
+    }
+    for seed in range(5):
+        text, last = await answer(engine, asking("bard", format=schema, options={"seed": seed, "num_predict": 100}))
+        assert last.done_reason == "stop"
+        value = json.loads(text)
+        assert value.keys() == {"name", "age"}
+        assert value["age"] >= 0
+
+
+@pytest.mark.parametrize("wrong", ["yaml", 5, {"type": "thing"}])
+async def test_a_format_that_is_none_is_refused(engine: LocalEngine, wrong: object) -> None:
+    with pytest.raises(InvalidRequest):
+        await answer(engine, asking("bard", format=wrong))
 
 
 async def test_bard_comes_once_and_stays_away_when_it_was_deleted(tmp_path: Path) -> None:
