@@ -28,7 +28,7 @@ from ollama_engine.registry.verification import Verification
 PIECE = 1 << 20
 """Bytes written and journalled at once: what a kill costs each connection at the most."""
 MIN_RANGE = 4 << 20
-MAX_RANGE = 256 << 20
+MAX_RANGE = 64 << 20
 RANGE_SECONDS = 8.0
 """How long a request should keep its connection, so that asking costs little beside it."""
 LAG_AGE = 5.0

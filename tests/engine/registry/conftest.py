@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,19 +35,26 @@ def config(home: Path) -> RegistryConfig:
     return RegistryConfig(key_file=home / ".ollama" / "id_ed25519", stall=2.0, backoff=0.01, connections=4)
 
 
-_numbers = itertools.count(1)
+@pytest.fixture(scope="session")
+def uploaded() -> dict[tuple[int, int], tuple[str, bytes]]:
+    """What the registry has by now: pulling changes nothing there, so tests share its models."""
+    return {}
 
 
 @pytest.fixture
-def weights(registry_server: RunningRegistry) -> Weights:
-    """Put a model of so many random bytes into the registry; its repository (`ns/model`) and the bytes."""
+def weights(registry_server: RunningRegistry, uploaded: dict[tuple[int, int], tuple[str, bytes]]) -> Weights:
+    """A model of so many random bytes in the registry: its repository (`ns/model`) and the bytes. Asked again in
+    the same test, another one."""
+    asked = Counter[int]()
 
     def make(size: int) -> tuple[str, bytes]:
-        number = next(_numbers)
-        data = random.Random(number).randbytes(size)
-        repository = f"tests/model{number}"
-        upload(registry_server.url, repository, "latest", [(media.MODEL, data), (media.SYSTEM, b"Be brief.")])
-        return repository, data
+        asked[size] += 1
+        key = (size, asked[size])
+        if key not in uploaded:
+            repository, data = f"tests/model{len(uploaded)}", random.Random(repr(key)).randbytes(size)
+            upload(registry_server.url, repository, "latest", [(media.MODEL, data), (media.SYSTEM, b"Be brief.")])
+            uploaded[key] = repository, data
+        return uploaded[key]
 
     return make
 

@@ -341,7 +341,7 @@ async def test_several_pulls_keep_to_one_connection_budget(
 async def test_a_corrupt_range_is_fetched_again_and_not_the_whole_file(
     weights: Weights, registry_server: RunningRegistry, store: Store, config: RegistryConfig
 ) -> None:
-    repository, data = weights(40 * MIB)
+    repository, data = weights(24 * MIB)
     async with running_proxy(registry_server.host, on_blobs(corrupt_once)) as proxy:
         name = name_at(proxy.host, repository)
         await pull(store, msgspec.structs.replace(config, connections=2), name)
