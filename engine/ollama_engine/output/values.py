@@ -59,8 +59,6 @@ class Tools:
         if text.startswith(_CDATA[0]) and text.endswith(_CDATA[1]):
             text = text.removeprefix(_CDATA[0]).removesuffix(_CDATA[1])
         kinds = _kinds(schema)
-        if kinds == {"string"}:
-            return text
         if "boolean" in kinds and text.strip().lower() in ("true", "false"):
             return text.strip().lower() == "true"
         value = load_json(text)

@@ -191,6 +191,14 @@ def test_words_about_thinking_in_the_question_are_no_part_of_the_tag() -> None:
     assert infer_markers(GoChat(_ASKED_TO_THINK)).thinking == ThinkTags("<consider>", "</consider>")
 
 
+def test_an_empty_thinking_block_is_no_part_of_a_call() -> None:
+    template = jinja(
+        "{% if loop.last %}<hm>{{ m.thinking }}</hm>{% endif %}{{ m.content }}EACH<do>{{ c | tojson }}</do>{% endfor %}"
+    )
+    [call] = infer_markers(template).calls
+    assert (call.block_open, call.call_open, call.call_close) == ("", "<do>", "</do>")
+
+
 def test_a_template_without_tools_and_thinking_has_no_markers() -> None:
     assert infer_markers(go("{{ .Content }}")).calls == ()
     assert infer_markers(GoChat("{{ .System }} {{ .Prompt }}")).thinking is None

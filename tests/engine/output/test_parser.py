@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ollama_engine.output.dialects import COHERE_WRAPPERS, HERMES, PARSERS, QWEN_XML, THINK
+from ollama_engine.output.dialects import COHERE_WRAPPERS, HERMES, MISTRAL_ARGS, PARSERS, QWEN_XML, THINK
 from ollama_engine.output.parser import Call, Content, OutputParser, Thinking
 from ollama_engine.output.syntax import CallSyntax, Markers
 from tests.engine.output.answers import TOOLS, Answer, parse, splits, tool
@@ -240,6 +240,17 @@ def test_tagged_values_take_the_types_of_the_tools_schema() -> None:
 def test_a_tagged_call_cut_off_between_arguments_comes_back_as_content() -> None:
     text = "<tool_call>\n<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n"
     assert order(Markers(None, (QWEN_XML,)), text) == [("content", text)]
+
+
+def test_a_call_inside_one_that_is_cut_off_is_no_call() -> None:
+    inner = "<tool_call>\n<function=get_time>\n</function>\n</tool_call>"
+    text = f"<tool_call>\n<function=get_weather>\n<parameter=city>\n{inner}\n"
+    assert order(Markers(None, (QWEN_XML,)), text) == [("content", text)]
+
+
+def test_a_list_of_calls_is_read_where_a_name_was_expected() -> None:
+    found = order(Markers(None, (MISTRAL_ARGS,)), f"[TOOL_CALLS] [{_ROME}, {_ROME}]")
+    assert found == [_ROME_CALL, ("call", ("get_weather", {"city": "Rome"}, 1))]
 
 
 def test_wrappers_around_content_are_taken_out() -> None:
