@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
 from ollama_engine.output.calls import CallReader, Found
-from ollama_engine.output.reader import MISS, Reader, Reading
+from ollama_engine.output.reader import MISS, AnyOf, Reader, Reading
 from ollama_engine.output.syntax import CallSyntax, ThinkTags, pieces
 from ollama_engine.output.values import NamedCall, Tools
 
@@ -48,7 +48,7 @@ class AnswerReader:
         for syntax in calls:
             for opener in syntax.openers:
                 self._triggers.setdefault(opener, []).append(syntax)
-        self._trigger = _AnyOf(self._triggers)
+        self._trigger = AnyOf(self._triggers)
         self._tag_triggers = [opener for opener in self._triggers if opener.startswith("<")]
 
     def read(self, *, starts_in_thinking: bool) -> Generator[None, None, None]:
@@ -83,7 +83,7 @@ class AnswerReader:
             end = yield from reader.literal(at, self._tags.open)
             at = at if end == MISS else (yield from reader.skip_space(end))
         reader.take(at)
-        stops = _AnyOf([pieces(close)[0], *self._tag_triggers])
+        stops = AnyOf([pieces(close)[0], *self._tag_triggers])
         while True:
             match = yield from self._search(stops, self._thought)
             if match is None:
@@ -117,7 +117,7 @@ class AnswerReader:
                 return False
             self._content(reader.take(match.end + 1))
 
-    def _search(self, triggers: _AnyOf, emit: Callable[[str], None]) -> Reading[_Match | None]:
+    def _search(self, triggers: AnyOf, emit: Callable[[str], None]) -> Reading[_Match | None]:
         """Emit text up to the next trigger; the whitespace before it stays, for it goes with the marker.
 
         Returns None at the end of the answer, all text emitted.
@@ -193,20 +193,3 @@ class _Match:
     marker: str
     end: int
     """Where the marker begins: the end of the whitespace before it."""
-
-
-class _AnyOf:
-    """Several literal markers, looked for together."""
-
-    def __init__(self, markers: Iterable[str]) -> None:
-        markers = sorted(markers, key=len, reverse=True)
-        self.pattern = re.compile("|".join(map(re.escape, markers)) or r"(?!)")
-        self._beginnings = {marker[:size] for marker in markers for size in range(1, len(marker))}
-        self._longest = max(map(len, markers), default=0)
-
-    def certain(self, text: str) -> int:
-        """How much of `text` can be no part of a marker, whatever comes next."""
-        for at in range(max(0, len(text) - self._longest + 1), len(text)):
-            if text[at:] in self._beginnings:
-                return at
-        return len(text)

@@ -14,12 +14,13 @@ import re
 from collections.abc import Callable, Generator
 
 from ollama_engine.output.answer import Sink
-from ollama_engine.output.reader import Reader, Reading
+from ollama_engine.output.reader import AnyOf, Reader, Reading
 from ollama_engine.output.values import Tools, load_json
 
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
-_STOP = re.compile(r"<\|(?:end|return|call|start)\|>")
+_STOP = AnyOf(["<|end|>", "<|return|>", "<|call|>", "<|start|>"])
+_BEGIN = AnyOf(["<|start|>", "<|channel|>", "<|message|>"])
 _HEADS = ("<|start|>", "<|channel|>", "<|message|>", "assistant<|", "assistant to=", "to=", "analysis<|message|>")
 _MARK = "<|message|>"
 _LONGEST_HEAD = 400
@@ -56,17 +57,19 @@ def _head(reader: Reader) -> Reading[str | None]:
 
 
 def _pass(reader: Reader, content: Emit) -> Reading[None]:
-    """Text outside any message, up to the next one."""
+    """Text outside any message, up to the next token that begins one; its first character is no such beginning."""
+    first = 1
     while True:
-        at = reader.text.find("<|", 1)
-        if at > 0:
-            content(reader.take(at))
+        found = _BEGIN.pattern.search(reader.text, first)
+        if found:
+            content(reader.take(found.start()))
             return
-        keep = 1 if reader.text.endswith("<") and len(reader.text) > 1 else 0
-        content(reader.take(len(reader.text) - keep))
+        certain = first + _BEGIN.certain(reader.text[first:])
+        if reader.text:
+            content(reader.take(certain))
+            first = 0
         if not (yield from reader.has(len(reader.text))):
-            return
-        if reader.text.startswith("<|"):
+            content(reader.take(len(reader.text)))
             return
 
 
@@ -89,20 +92,17 @@ def _until_stop(reader: Reader, emit: Emit | None) -> Reading[str]:
     """The text of a message up to the token that ends it, which is removed; emitted as it comes, or returned whole."""
     searched = 0
     while True:
-        found = _STOP.search(reader.text, searched)
+        found = _STOP.pattern.search(reader.text, searched)
         if found:
             text = reader.take(found.start())
             if found.group() != "<|start|>":
                 reader.take(len(found.group()))
             break
-        certain = len(reader.text)
-        tail = reader.text.rfind("<", max(0, certain - len("<|return|>") + 1))
-        if tail >= 0 and not reader.ended:
-            certain = tail
+        certain = _STOP.certain(reader.text)
         if emit:
             emit(reader.take(certain))
         else:
-            searched = max(0, certain)
+            searched = certain
         if not (yield from reader.has(len(reader.text))):
             text = reader.take(len(reader.text))
             break

@@ -7,7 +7,7 @@ into `Reader.text`; a method that looks for something returns the position after
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 from ollama_engine.output.syntax import pieces
@@ -139,3 +139,20 @@ class Reader:
                 return at + len(piece)
             if not piece.startswith(have) or not (yield from self.has(at + len(have))):
                 return MISS
+
+
+class AnyOf:
+    """Several literal markers, looked for together."""
+
+    def __init__(self, markers: Iterable[str]) -> None:
+        markers = sorted(markers, key=len, reverse=True)
+        self.pattern = re.compile("|".join(map(re.escape, markers)) or r"(?!)")
+        self._beginnings = {marker[:size] for marker in markers for size in range(1, len(marker))}
+        self._longest = max(map(len, markers), default=0)
+
+    def certain(self, text: str) -> int:
+        """How much of `text` can be no part of a marker, whatever comes next."""
+        for at in range(max(0, len(text) - self._longest + 1), len(text)):
+            if text[at:] in self._beginnings:
+                return at
+        return len(text)

@@ -48,6 +48,7 @@ def test_text_that_is_no_message_is_content_and_streams() -> None:
     assert parser.push(" a <b") == [Content(" a <b")]
     assert parser.finish() == []
     assert order("assistant is a word") == [("content", "assistant is a word")]
+    assert order("so<|message|>Hi <|start|> you") == [("content", "soHi <|start|> you")]
     assert order("<|channel|>fin") == [("content", "<|channel|>fin")]
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ollama_engine.output.dialects import markers_for
+from ollama_engine.output.frame import call_frame
 from ollama_engine.output.markers import infer_markers
 from ollama_engine.output.syntax import ThinkTags
 from ollama_engine.prompt.render import ChatTemplate, GoChat, JinjaChat
@@ -207,3 +211,26 @@ def test_a_template_without_tools_and_thinking_has_no_markers() -> None:
 def test_markers_that_may_be_special_tokens_are_reported() -> None:
     markers = infer_markers(DIALECTS["jinja, name then JSON"].template)
     assert markers.preserved == ("<reflect>", "</reflect>", "<|use|>", "<|used|>", "<|with|>")
+
+
+_WORDS = st.sampled_from(
+    [
+        "<a>", "</a>", "[X]", "{{ '{' }}", "{{ '}' }}", '"', "'", "(", ")", "[", "]", ":", ",", " ", "\n", "<", ">",
+        "|", "é", "END", "name",
+        "{{ m.content }}", "{{ m.thinking }}", "{{ c.name }}", "{{ c.arguments | tojson }}", "{{ c | tojson }}",
+        "{{ c.arguments }}", "{% for k, v in c.arguments.items() %}{{ k }}:{{ v }}</v>{% endfor %}",
+        "{% for k in c.arguments %}<k>{{ k }}={{ c.arguments[k] }}{% endfor %}",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_WORDS, max_size=5), st.lists(_WORDS, max_size=12), st.lists(_WORDS, max_size=4))
+def test_any_template_has_markers_that_a_parser_can_use(before: list[str], call: list[str], after: list[str]) -> None:
+    body = "{% set c = {} %}" + "".join(before) + "EACH" + "".join(call) + "{% endfor %}" + "".join(after)
+    template = jinja(body)
+    markers = markers_for(template)
+    text = "".join(word for word in (*before, *call, *after) if "{{" not in word and "{%" not in word) + "get_time {}"
+    assert parse(markers, list(text), tools=TOOLS) == parse(markers, [text], tools=TOOLS)
+    assert call_frame(markers, "get_time").before
+    assert all(markers.preserved)
