@@ -14,6 +14,8 @@ from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
 from ollama_engine.gguf.shards import merge_shards
 from ollama_engine.modelfile.layers import parameters_text, render_modelfile
+from ollama_engine.output.dialects import markers_for
+from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.capabilities import template_capabilities
 from ollama_engine.prompt.render import ChatTemplate, select_template
 from ollama_engine.store.model import Model, open_model
@@ -42,6 +44,7 @@ class Catalog:
         self._store = store
         self._metadata: dict[tuple[tuple[str, int, int], ...], ModelMetadata] = {}
         self._select_template = functools.lru_cache(KEPT_TEMPLATES)(select_template)
+        self._markers_for = functools.lru_cache(KEPT_TEMPLATES)(self._find_markers)
 
     def summaries(self) -> list[ModelSummary]:
         """All models, newest first; one whose weights are missing or broken is listed with what is known of it."""
@@ -84,6 +87,15 @@ class Catalog:
         """The template that speaks for the model, compiled once; TemplateError where it does not parse."""
         metadata = self.metadata(model)
         return self._select_template(model.template, metadata.chat_template, metadata.bos_token, metadata.eos_token)
+
+    def markers(self, model: Model) -> Markers:
+        """What the model writes around its thinking and its tool calls, told from its template once."""
+        metadata = self.metadata(model)
+        return self._markers_for(self.template(model), model.config.parser, metadata.chat_template)
+
+    @staticmethod
+    def _find_markers(template: ChatTemplate, parser: str, source: str) -> Markers:
+        return markers_for(template, parser=parser, source=source)
 
     def capabilities(self, model: Model) -> tuple[str, ...]:
         """Spec §1.7: what the config says, the weights, the template and a projector add up to."""

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import UNSET, UnsetType
-
 from ollama_engine.catalog import Catalog, details
+from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
 from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.grammar.format import format_to_grammar
 from ollama_engine.options import Options, effective_num_predict, merge_options
+from ollama_engine.output.history import strip_thinking
+from ollama_engine.output.parser import Call, Content, Event, OutputParser, Thinking
+from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.render import ChatTemplate, render_generate
 from ollama_engine.prompt.truncate import fit_messages
 from ollama_engine.runner.client import Runner
@@ -44,12 +46,12 @@ from ollama_engine.types import (
     Think,
 )
 
-THINK_LEVELS = ("high", "medium", "low", "max")
 TOO_LONG = (
     "the prompt is longer than the context length currently available to the model; shorten the prompt, "
     "adjust the context length in settings, or use a model with a longer context length"
 )
-MAX_TOP_LOGPROBS = 20
+CUT_THINKING = ("qwen3", "deepseek-r1")
+"""Architectures and names whose own earlier thinking does not go back into the prompt (spec §8.2)."""
 
 
 @dataclass(frozen=True)
@@ -82,78 +84,80 @@ class Inference:
     # -- the verbs ---------------------------------------------------------------------------------------------
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
-        _check_logprobs(request.logprobs, request.top_logprobs)
+        check_logprobs(request)
         if not request.model:
             raise InvalidRequest("model is required")
         began = time.perf_counter_ns()
         opened = await self.open(request.model, request.options)
-        keep_alive = _keep_alive(request.keep_alive)
+        keep_alive = keep_alive_seconds(request.keep_alive)
 
-        def chunk(content: str = "", **last: Any) -> ChatChunk:
-            message = Message("assistant", content)
+        def chunk(message: Message, **last: Any) -> ChatChunk:
             return ChatChunk(model=request.model, created_at=_now(), message=message, done=bool(last), **last)
 
         if not request.messages and keep_alive == 0:
             await self._scheduler.unload(opened.subject.key)
-            yield chunk(done_reason="unload")
+            yield chunk(Message("assistant"), done_reason="unload")
             return
-        think = _think(request, opened)
-        _require(opened, "completion", f'"{request.model}" does not support chat')
-        _refuse_unbuilt(opened, request)
+        think = think_of(request, opened.capabilities)
+        check_chat(request, opened.capabilities, opened.model.name.full)
         grammar = await asyncio.to_thread(format_to_grammar, request.format)
-        messages = _with_model_messages(request.messages, opened.model)
+        markers = await asyncio.to_thread(self._catalog.markers, opened.model)
+        messages = _history(request.messages, opened, markers)
+
+        def render(some: list[Message]) -> str:
+            return opened.template.render(some, tools=request.tools, think=think)
+
         if request.debug_render_only:
-            text = await asyncio.to_thread(lambda: opened.template.render(messages, tools=None, think=think))
+            info = DebugInfo(await asyncio.to_thread(render, messages))
             yield ChatChunk(
-                model=request.model,
-                created_at=_now(),
-                message=Message("assistant"),
-                done=False,
-                debug_info=DebugInfo(text),
+                model=request.model, created_at=_now(), message=Message("assistant"), done=False, debug_info=info
             )
             return
         async with self._lease(opened, keep_alive) as lease:
             if not request.messages:
-                yield chunk(done_reason="load")
+                yield chunk(Message("assistant"), done_reason="load")
                 return
-            tokens = await self._chat_tokens(opened, lease.runner, messages, think, request.truncate)
-            generate = self._generate_frame(opened, lease, tokens, request, grammar)
-            async with contextlib.aclosing(lease.runner.generate(generate)) as parts:
-                async for part in parts:
-                    if isinstance(part, Piece):
-                        yield chunk(part.text)
+            prompt, tokens = await self._fit(opened, lease.runner, messages, render, request.truncate)
+            parser = OutputParser(
+                markers,
+                tools=request.tools,
+                think=think,
+                starts_in_thinking=bool(think) and markers.starts_in_thinking(prompt),
+            )
+            frame = self._generate_frame(opened, lease, tokens, request, grammar)
+            frame.preserved = list(markers.preserved)
+            async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
+                async for event in events:
+                    if isinstance(event, Done):
+                        yield chunk(Message("assistant"), **_last(event, lease, began))
                     else:
-                        yield chunk(**_last(part, lease, began))
+                        yield chunk(_message(event))
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
-        _check_logprobs(request.logprobs, request.top_logprobs)
+        check_logprobs(request)
         if not request.model:
             raise ModelNotFound(request.model)
         began = time.perf_counter_ns()
         opened = await self.open(request.model, request.options)
-        keep_alive = _keep_alive(request.keep_alive)
+        keep_alive = keep_alive_seconds(request.keep_alive)
 
-        def chunk(text: str = "", **last: Any) -> GenerateChunk:
-            return GenerateChunk(model=request.model, created_at=_now(), response=text, done=bool(last), **last)
+        def chunk(text: str = "", thinking: str = "", **last: Any) -> GenerateChunk:
+            return GenerateChunk(
+                model=request.model, created_at=_now(), response=text, thinking=thinking, done=bool(last), **last
+            )
 
         if not request.prompt and keep_alive == 0:
             await self._scheduler.unload(opened.subject.key)
             yield chunk(done_reason="unload")
             return
-        if request.raw and (request.template or request.system or request.context):
-            raise InvalidRequest("raw mode does not support template, system, or context")
-        think = _think(request, opened)
-        _require(opened, "completion", f'"{request.model}" does not support generate')
-        if request.suffix:
-            _require(opened, "insert", f"{opened.model.name.full} does not support insert")
-        _refuse_unbuilt(opened, request)
+        think = think_of(request, opened.capabilities)
+        check_generate(request, opened.capabilities, opened.model.name.full)
         grammar = await asyncio.to_thread(format_to_grammar, request.format)
         if request.debug_render_only:
-            text = await self._generate_text(opened, request, think)
-            yield GenerateChunk(
-                model=request.model, created_at=_now(), response="", done=False, debug_info=DebugInfo(text)
-            )
+            info = DebugInfo(await self._generate_text(opened, request, think))
+            yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
+        markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
         async with self._lease(opened, keep_alive) as lease:
             if not request.prompt:
                 yield chunk(done_reason="load")
@@ -162,14 +166,21 @@ class Inference:
             if request.context:
                 text = await lease.runner.detokenize(request.context) + text
             tokens = await lease.runner.tokenize(text)
-            generate = self._generate_frame(opened, lease, tokens, request, grammar)
-            generate.return_tokens = not request.raw
-            async with contextlib.aclosing(lease.runner.generate(generate)) as parts:
-                async for part in parts:
-                    if isinstance(part, Piece):
-                        yield chunk(part.text)
-                    else:
-                        yield chunk(context=part.tokens, **_last(part, lease, began))
+            parser = OutputParser(
+                markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
+            )
+            frame = self._generate_frame(opened, lease, tokens, request, grammar)
+            frame.preserved = list(markers.preserved)
+            frame.return_tokens = not request.raw
+            async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
+                async for event in events:
+                    match event:
+                        case Content(text=text):
+                            yield chunk(text)
+                        case Thinking(text=text):
+                            yield chunk(thinking=text)
+                        case Done():
+                            yield chunk(context=event.tokens, **_last(event, lease, began))
 
     async def load(self, name: str, keep_alive: KeepAlive) -> None:
         opened = await self.open(name, None)
@@ -217,23 +228,27 @@ class Inference:
             measure_memory(),
         )
 
-    async def _chat_tokens(
-        self, opened: Opened, runner: Runner, messages: list[Message], think: Think, truncate: bool | None
-    ) -> list[int]:
-        """The prompt of a conversation, its oldest turns left out where it would not fit (spec §8.2)."""
-
-        def render(some: list[Message]) -> str:
-            return opened.template.render(some, tools=None, think=think)
+    async def _fit(
+        self,
+        opened: Opened,
+        runner: Runner,
+        messages: list[Message],
+        render: Callable[[list[Message]], str],
+        truncate: bool | None,
+    ) -> tuple[str, list[int]]:
+        """The prompt of a conversation and its tokens, oldest turns left out where it would not fit (spec §8.2)."""
 
         async def count(texts: list[str]) -> list[int]:
             return [len(tokens) for tokens in await asyncio.gather(*map(runner.tokenize, texts))]
 
-        tokens = await runner.tokenize(await asyncio.to_thread(render, messages))
+        prompt = await asyncio.to_thread(render, messages)
+        tokens = await runner.tokenize(prompt)
         limit = self._context(opened, runner)
         if len(tokens) >= limit and truncate is not False:
             fitted = await fit_messages(messages, limit - 1, count, render=render)
-            tokens = await runner.tokenize(await asyncio.to_thread(render, fitted.messages))
-        return tokens
+            prompt = await asyncio.to_thread(render, fitted.messages)
+            tokens = await runner.tokenize(prompt)
+        return prompt, tokens
 
     async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think) -> str:
         if request.raw:
@@ -275,6 +290,39 @@ class Inference:
         )
 
 
+async def _events(
+    runner: Runner, frame: Generate, parser: OutputParser
+) -> AsyncGenerator[Content | Thinking | Call | Done, None]:
+    """The runner's answer, told apart into content, thinking and tool calls; its Done comes last."""
+    async with contextlib.aclosing(runner.generate(frame)) as parts:
+        async for part in parts:
+            for event in parser.push(part.text) if isinstance(part, Piece) else parser.finish():
+                yield event
+            if isinstance(part, Done):
+                yield part
+
+
+def _message(event: Event) -> Message:
+    match event:
+        case Content(text=text):
+            return Message("assistant", text)
+        case Thinking(text=text):
+            return Message("assistant", thinking=text)
+        case Call(call=call):
+            return Message("assistant", tool_calls=[call])
+
+
+def _history(messages: list[Message], opened: Opened, markers: Markers) -> list[Message]:
+    """What is rendered: the model's own MESSAGEs and SYSTEM first, unless the conversation has a system message."""
+    model = opened.model
+    messages = [*model.messages, *messages]
+    if model.system and (not messages or messages[0].role != "system"):
+        messages.insert(0, Message("system", model.system))
+    if opened.metadata.architecture.startswith(CUT_THINKING) or model.name.model.startswith(CUT_THINKING):
+        messages = strip_thinking(messages, markers)
+    return messages
+
+
 def _cut_middle(tokens: list[int], n_ctx: int, keep: int) -> list[int]:
     """Keep the first `keep` tokens and as many of the last as leave room for an answer (spec §8.2)."""
     keep = min(max(keep, 0), n_ctx - 2)
@@ -298,55 +346,6 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
         "eval_count": done.output_tokens,
         "eval_duration": done.output_duration,
     }
-
-
-def _with_model_messages(messages: list[Message], model: Model) -> list[Message]:
-    """The model's own MESSAGE history and SYSTEM before the conversation, unless that has a system message first."""
-    messages = [*model.messages, *messages]
-    if model.system and (not messages or messages[0].role != "system"):
-        messages.insert(0, Message("system", model.system))
-    return messages
-
-
-def _keep_alive(value: KeepAlive | UnsetType) -> float | None:
-    return None if value is None or value is UNSET else parse_keep_alive(value)
-
-
-def _think(request: ChatRequest | GenerateRequest, opened: Opened) -> Think:
-    """What the template is told: spec §1.3, step 8. An answer in a given format is constrained from its first token,
-    so unless the request asks for thinking it goes without."""
-    think = request.think
-    if isinstance(think, str) and think not in THINK_LEVELS:
-        raise InvalidRequest(f'invalid think value: "{think}" (must be "high", "medium", "low", "max", true, or false)')
-    if "thinking" in opened.capabilities:
-        return request.format in (None, "") if think is None else think
-    if think:
-        raise InvalidRequest(f'"{request.model}" does not support thinking')
-    return None
-
-
-def _require(opened: Opened, capability: str, message: str) -> None:
-    if capability not in opened.capabilities:
-        raise InvalidRequest(message)
-
-
-def _check_logprobs(logprobs: bool, top_logprobs: int) -> None:
-    if not 0 <= top_logprobs <= MAX_TOP_LOGPROBS:
-        raise InvalidRequest("top_logprobs must be between 0 and 20")
-    if logprobs or top_logprobs:
-        raise InvalidRequest("logprobs are not built yet", hint="Leave logprobs and top_logprobs out.")
-
-
-def _refuse_unbuilt(opened: Opened, request: ChatRequest | GenerateRequest) -> None:
-    """What a request may ask that this engine cannot do yet is an error: an answer that ignored it would be false."""
-    tools = request.tools if isinstance(request, ChatRequest) else None
-    if tools and "tools" not in opened.capabilities:
-        raise InvalidRequest(f"{opened.model.name.full} does not support tools")
-    if tools:
-        raise InvalidRequest("tool calls are not built yet", hint="Leave tools out.")
-    turns = request.messages if isinstance(request, ChatRequest) else [request]
-    if any(turn.images for turn in turns):
-        raise InvalidRequest("images are not built yet", hint="Send text only.")
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ session.py        the child's life: load, read frames, step the batcher
 batcher.py        continuous batching: schedule, decode, sample, emit
 sequence.py       one request inside the batch, and one slot of the KV cache
 sampler_chain.py  options of a request -> llama.cpp sampler chain
+outbox.py         results of quick steps, sent together
 text_stream.py    tokens' bytes -> text that may be sent (UTF-8, stop strings)
 llama.py          the only module of the project that imports llama_cpp
 logs.py           what llama.cpp's log says: buffer sizes, the reason of a failure

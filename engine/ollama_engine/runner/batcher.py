@@ -54,6 +54,11 @@ class Batcher:
         with self._lock:
             self._lock.wait_for(lambda: self._waiting or self._running)
 
+    @property
+    def has_prompts(self) -> bool:
+        """Whether the next step reads a prompt, which may take long."""
+        return bool(self._waiting) or any(sequence.in_prefill for sequence in self._running)
+
     def add(self, request: Generate) -> Failed | None:
         """Queue a request; it gets its first step as soon as a slot is free. Answers what is wrong with it, if so."""
         if not request.tokens:
@@ -151,7 +156,12 @@ class Batcher:
             cached = self._reuse(best, request.tokens)
             best.busy = True
             sampler.prime(request.tokens)
-            self._running.append(Sequence(request, best, sampler, cached))
+            preserved = self._control_pieces(request.preserved)
+            self._running.append(Sequence(request, best, sampler, cached, preserved))
+
+    def _control_pieces(self, texts: list[str]) -> dict[int, bytes]:
+        tokens = [token for token in map(self._model.control_token, texts) if token is not None]
+        return {token: self._model.control_piece(token) for token in tokens}
 
     def _reuse(self, slot: Slot, prompt: list[int]) -> int:
         """Cut the slot back to what it shares with `prompt`; return how many tokens need not be decoded again.
@@ -239,7 +249,7 @@ class Batcher:
         if self._model.is_end(token):
             self._finish(sequence, sequence.text.flush(), "stop", step)
             return
-        text = sequence.text.push(self._model.piece(token))
+        text = sequence.text.push(sequence.preserved.get(token) or self._model.piece(token))
         if sequence.text.stopped:
             self._finish(sequence, text, "stop", step)
         elif sequence.is_out_of_tokens or not self._make_room(sequence):

@@ -148,6 +148,15 @@ class LlamaModel:
             piece = self._pieces[token] = self._read_piece(token, special=False)
         return piece
 
+    def control_piece(self, token: int) -> bytes:
+        """The bytes that a control token is written as."""
+        return self._read_piece(token, special=True)
+
+    def control_token(self, text: str) -> int | None:
+        """The token that `text` is the writing of; None where it takes several, or is ordinary text."""
+        tokens = self.tokenize(text, add_special=False, parse_special=True)
+        return tokens[0] if len(tokens) == 1 and not self.piece(tokens[0]) else None
+
     def _read_piece(self, token: int, *, special: bool) -> bytes:
         room = 64
         while True:

@@ -82,6 +82,8 @@ class Generate(Struct, tag="generate"):
     keep: int = 4
     shift: bool = True
     return_tokens: bool = False
+    preserved: list[str] = []
+    """Control tokens, as written, that are text in this answer: the markers around thinking and tool calls."""
 
 
 class Cancel(Struct, tag="cancel"):
@@ -162,7 +164,7 @@ class Done(Struct, tag="done"):
 
 
 class Step(Struct, tag="step"):
-    """Everything that one decode step has produced, for all requests."""
+    """What one decode step has produced, or several quick ones: for each request at most one piece."""
 
     pieces: list[Piece]
     done: list[Done]

@@ -32,8 +32,12 @@ class Slot:
 class Sequence:
     """A request from the moment it has a slot: first prefill (`pending` prompt tokens), then decode."""
 
-    def __init__(self, request: Generate, slot: Slot, sampler: LlamaSampler, cached: int) -> None:
+    def __init__(
+        self, request: Generate, slot: Slot, sampler: LlamaSampler, cached: int, preserved: dict[int, bytes]
+    ) -> None:
         self.request = request
+        self.preserved = preserved
+        """Control tokens that this answer shows, and how they are written."""
         self.slot = slot
         self.sampler = sampler
         self.text = TextStream(request.stop)

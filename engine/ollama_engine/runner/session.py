@@ -16,6 +16,7 @@ from collections.abc import Callable
 from ollama_engine.runner import llama
 from ollama_engine.runner.batcher import Batcher
 from ollama_engine.runner.logs import LlamaLog
+from ollama_engine.runner.outbox import Outbox
 from ollama_engine.runner.protocol import (
     HEADER_BYTES,
     Cancel,
@@ -79,12 +80,15 @@ class Session:
         if not self._load(spec):
             return 1
         self._ready.set()
+        outbox = Outbox(self._channel.send)
         while True:
             self._batcher.wait_for_work()
+            if self._batcher.has_prompts:
+                outbox.flush()
             step, failures = self._batcher.step()
-            if step.pieces or step.done:
-                self._channel.send(step)
+            outbox.put(step)
             for failure in failures:
+                outbox.flush()
                 self._channel.send(failure)
 
     def _load(self, spec: LoadSpec) -> bool:
