@@ -202,11 +202,14 @@ async def test_an_unknown_parameter_is_refused_with_the_nearest_one(engine: Loca
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"logprobs": True}, "logprobs"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "does not support tools"),
+        ({"think": True}, '"bard" does not support thinking'),
+        ({"think": "hard"}, "invalid think value"),
+        ({"logprobs": True}, "logprobs are not built yet"),
+        ({"top_logprobs": 21}, "between 0 and 20"),
     ],
 )
-async def test_what_is_not_built_yet_is_refused_by_name(
+async def test_what_a_model_or_the_engine_cannot_do_is_refused_by_name(
     engine: LocalEngine, fields: dict[str, object], named: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=named):
