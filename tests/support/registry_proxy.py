@@ -30,11 +30,6 @@ class Seen:
     done: bool = False
 
     @property
-    def is_large(self) -> bool:
-        """Whether it asks for the contents of more than a few bytes: small blobs come without a Range."""
-        return self.is_blob and self.method == "GET" and ("range" in self.headers or self.sent > CHUNK)
-
-    @property
     def is_blob(self) -> bool:
         return "/blobs/sha256:" in self.path
 
@@ -122,6 +117,10 @@ class Proxy:
     def sent(self) -> int:
         """Bytes of blobs sent so far."""
         return sum(seen.sent for seen in self.blobs)
+
+    def is_large(self, seen: Seen) -> bool:
+        """Whether a request is for the contents of a blob that has been asked for in parts."""
+        return seen in self.blobs and any("range" in other.headers for other in self.blobs if other.path == seen.path)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen = None

@@ -31,6 +31,8 @@ MIN_RANGE = 4 << 20
 MAX_RANGE = 64 << 20
 RANGE_SECONDS = 8.0
 """How long a request should keep its connection, so that asking costs little beside it."""
+WORTH_SHARING = 2.0
+"""Seconds that a range must still take for another connection to be given half of it."""
 LAG_AGE = 5.0
 LAG_RATIO = 0.1
 """A connection older than LAG_AGE seconds is replaced below this share of the median rate of the others."""
@@ -57,6 +59,11 @@ class _Claim:
     @property
     def left(self) -> int:
         return self.end - self.position
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the rest will take at the rate of the last seconds; 0 while it is too early to tell."""
+        return self.left / max(self.meter.rate, 1.0) if time.monotonic() - self.opened > 1.0 else 0.0
 
     def abandon(self) -> None:
         """Make the connection's current wait time out."""
@@ -158,9 +165,9 @@ class BlobDownload:
         return self._share_of_another()
 
     def _share_of_another(self) -> _Claim | None:
-        """Half of the longest range still being fetched."""
-        slowest = max(self._claims, key=lambda claim: claim.left, default=None)
-        if slowest is None or slowest.left < 2 * MIN_RANGE:
+        """Half of the range that will take longest, if that is long: what its connection has under way is lost."""
+        slowest = max(self._claims, key=lambda claim: claim.seconds_left, default=None)
+        if slowest is None or slowest.left < 2 * MIN_RANGE or slowest.seconds_left < WORTH_SHARING:
             return None
         end, slowest.end = slowest.end, slowest.end - slowest.left // 2
         return _Claim(slowest.end, end)
@@ -228,7 +235,7 @@ class BlobDownload:
     # --- watching
 
     async def _watch(self) -> None:
-        """Close connections that are far slower than the others."""
+        """Close connections that are far slower than the others; let idle ones look again for something to share."""
         while True:
             await asyncio.sleep(1.0)
             now = time.monotonic()
@@ -237,6 +244,7 @@ class BlobDownload:
                 others = [other.meter.rate for other in grown if other is not claim]
                 if len(others) >= 2 and claim.meter.rate < LAG_RATIO * statistics.median(others):
                     claim.abandon()
+            self._changed.set()  # a range may have become slow enough to be shared
 
 
 class _Pending:

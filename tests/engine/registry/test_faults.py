@@ -27,7 +27,7 @@ def on_blobs(fault: OnBlob) -> Fault:
 
     async def apply(exchange: Exchange) -> None:
         large = [seen for seen in exchange.proxy.blobs if seen.path == exchange.seen.path]
-        if exchange.seen.is_blob and exchange.seen.method == "GET" and exchange.seen.is_large:
+        if exchange.seen.is_blob and exchange.seen.method == "GET" and exchange.proxy.is_large(exchange.seen):
             await fault(exchange, len(large) - 1)
         else:
             await exchange.forward()
@@ -96,7 +96,7 @@ async def wrong_content_range(exchange: Exchange, number: int) -> None:
 
 async def compress(exchange: Exchange, number: int) -> None:
     async with exchange.reply(range="") as reply:
-        body = gzip.compress(await reply.read(), 1)
+        body = gzip.compress(await reply.read(), 0)
     await exchange.answer(206 if exchange.seen.start else 200, {"content-encoding": "gzip"}, body)
 
 
@@ -162,7 +162,7 @@ async def test_the_right_bytes_come_in_spite_of(
     fault: OnBlob, weights: Weights, registry_server: RunningRegistry, store: Store, config: RegistryConfig
 ) -> None:
     repository, data = weights(SIZE)
-    config = msgspec.structs.replace(config, stall=0.3)
+    config = msgspec.structs.replace(config, stall=0.6)
     async with running_proxy(registry_server.host, on_blobs(fault)) as proxy:
         name = name_at(proxy.host, repository)
         steps = await pull(store, config, name)
@@ -180,7 +180,7 @@ async def test_what_a_broken_connection_brought_is_not_fetched_again(
         await pull(store, config, name_at(proxy.host, repository))
         # What the proxy had sent when it cut a connection may be lost on the way; nothing else comes twice.
         assert sum(seen.sent for seen in proxy.blobs[6:]) < len(data)
-        asked = sorted((seen.start or 0) for seen in proxy.blobs if seen.is_large)
+        asked = sorted((seen.start or 0) for seen in proxy.blobs if proxy.is_large(seen))
         assert len(set(asked)) == len(asked)
 
 
@@ -225,6 +225,12 @@ async def not_that_long(exchange: Exchange, number: int) -> None:
     await exchange.answer(416, {"content-range": "bytes */5"})
 
 
+async def always_another_range(exchange: Exchange, number: int) -> None:
+    async with exchange.reply(range="bytes=7-99") as reply:
+        await exchange.begin(reply.status, reply.headers)
+        await exchange.send(await reply.read())
+
+
 async def never_any_byte(exchange: Exchange, number: int) -> None:
     await exchange.drop()
 
@@ -241,6 +247,7 @@ async def never_any_byte(exchange: Exchange, number: int) -> None:
         (redirect_nowhere, UnsafeRedirect, "redirects to no URL: 'file:///etc/passwd'"),
         (another_size, RegistryError, rf"has {SIZE + 1} bytes at 127.0.0.1, its manifest says {SIZE}"),
         (not_that_long, RegistryError, "has fewer bytes of blob"),
+        (always_another_range, ServerUnreachable, r"127.0.0.1 sent bytes 7-99 where \d+-\d+ were asked for"),
         (never_any_byte, ServerUnreachable, r"the connection to 127.0.0.1 broke"),
     ],
 )
@@ -342,8 +349,41 @@ async def test_a_corrupt_range_is_fetched_again_and_not_the_whole_file(
     weights: Weights, registry_server: RunningRegistry, store: Store, config: RegistryConfig
 ) -> None:
     repository, data = weights(24 * MIB)
-    async with running_proxy(registry_server.host, on_blobs(corrupt_once)) as proxy:
+    where = 5 * MIB
+    corrupted = 0
+
+    async def corrupt_there(exchange: Exchange, number: int) -> None:
+        nonlocal corrupted
+        async with exchange.reply() as reply:
+            await exchange.begin(reply.status, reply.headers)
+            async for chunk in reply.body:
+                position = (exchange.seen.start or 0) + exchange.seen.sent
+                hit = position <= where < position + len(chunk) and not corrupted
+                corrupted += hit
+                await exchange.send(bytes(len(chunk)) if hit else chunk)
+
+    async with running_proxy(registry_server.host, on_blobs(corrupt_there)) as proxy:
         name = name_at(proxy.host, repository)
         await pull(store, msgspec.structs.replace(config, connections=2), name)
         assert model_bytes(store, name) == data
-        assert proxy.sent < 1.6 * len(data)
+        assert corrupted == 1
+        assert proxy.sent < 1.6 * len(data), [(seen.start, seen.end, seen.sent) for seen in proxy.blobs]
+
+
+async def test_what_a_slow_connection_has_still_to_do_is_shared(
+    weights: Weights, registry_server: RunningRegistry, store: Store, config: RegistryConfig
+) -> None:
+    """So that the last per cent does not wait for one connection."""
+    repository, data = weights(SIZE)
+
+    async def slow_first(exchange: Exchange, number: int) -> None:
+        async with exchange.reply() as reply:
+            await exchange.begin(reply.status, reply.headers)
+            async for chunk in reply.body:
+                await asyncio.sleep(0.05 if exchange.seen.start == 4 * MIB else 0)
+                await exchange.send(chunk)
+
+    async with running_proxy(registry_server.host, on_blobs(slow_first)) as proxy:
+        name = name_at(proxy.host, repository)
+        await pull(store, msgspec.structs.replace(config, connections=2), name)
+        assert model_bytes(store, name) == data

@@ -99,7 +99,7 @@ async def kill_and_resume(registry_host: str, repository: str, data: bytes, stor
             _, errors = await process.communicate()
             assert process.returncode == 0 or (not last and process.returncode == -signal.SIGKILL), errors.decode()
             for seen in proxy.log[requests:]:
-                if seen.is_large:
+                if proxy.is_large(seen):
                     start, end = seen.start or 0, seen.end or SIZE
                     assert list(had.gaps(start, end)) == [(start, end)], "bytes in the journal were asked for again"
         assert model_bytes(store, name) == data
@@ -128,7 +128,7 @@ async def pull_a_part(server: RunningRegistry, repository: str, store: Store, co
         async with exchange.reply() as reply:
             await exchange.begin(reply.status, reply.headers)
             async for chunk in reply.body:
-                if exchange.seen.is_large and exchange.proxy.sent > SIZE * 3 // 5:
+                if exchange.proxy.is_large(exchange.seen) and exchange.proxy.sent > SIZE * 3 // 5:
                     await asyncio.Event().wait()
                 await exchange.send(chunk)
 
@@ -351,7 +351,7 @@ async def test_a_registry_that_went_away_for_good_leaves_the_partial(
     repository, data = weights(SIZE)
 
     async def once(exchange: Exchange) -> None:
-        if exchange.seen.is_large and exchange.proxy.sent > MIB:
+        if exchange.proxy.is_large(exchange.seen) and exchange.proxy.sent > MIB:
             await exchange.drop()
         await exchange.forward()
 
