@@ -24,11 +24,6 @@ MARKER = ".ollama-tui.bundled"
 """A file in the store's root; Ollama looks only into `manifests` and `blobs`."""
 
 
-def is_bundled(name: str) -> bool:
-    """Whether a model's display name is the toy's, which must be called one wherever a user meets it."""
-    return name in (NAME, NAME.removesuffix(":latest"))
-
-
 def install(store: Store) -> None:
     """Put bard into `store` unless that was done before. A store that cannot be written to is left as it is."""
     marker = store.root / MARKER

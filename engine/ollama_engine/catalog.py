@@ -5,10 +5,11 @@ Header scans are kept by file (path, size and time), so a list of many models re
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 
-from ollama_engine.errors import InvalidGGUF, StoreError
+from ollama_engine.errors import EngineError, StoreError, TemplateError
 from ollama_engine.gguf.header import Header, read_header
 from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
@@ -102,7 +103,8 @@ class Catalog:
         found: set[str] = set(model.config.capabilities)
         found.update(self.metadata(model).capabilities)
         if model.template is not None:
-            found.update(template_capabilities(model.template))
+            with contextlib.suppress(TemplateError):  # told of when the model is used; what else it can do holds
+                found.update(template_capabilities(model.template))
         if model.projector_paths:
             found.add("vision")
         return tuple(word for word in CAPABILITIES if word in found)
@@ -114,7 +116,7 @@ class Catalog:
             known = details(model, None)
             known = details(model, self.metadata(model))
             capabilities = self.capabilities(model)
-        except (StoreError, InvalidGGUF):
+        except (EngineError, OSError):
             pass  # the name can still be seen, and deleted; `show` and `chat` say what is wrong with it
         return ModelSummary(
             name=entry.name.display,

@@ -91,8 +91,10 @@ class Inference:
         opened = await self.open(request.model, request.options)
         keep_alive = keep_alive_seconds(request.keep_alive)
 
-        def chunk(message: Message, **last: Any) -> ChatChunk:
-            return ChatChunk(model=request.model, created_at=_now(), message=message, done=bool(last), **last)
+        def chunk(message: Message, tokens: int = 1, **last: Any) -> ChatChunk:
+            return ChatChunk(
+                model=request.model, created_at=_now(), message=message, done=bool(last), tokens=tokens, **last
+            )
 
         if not request.messages and keep_alive == 0:
             await self._scheduler.unload(opened.subject.key)
@@ -127,11 +129,11 @@ class Inference:
             frame = self._generate_frame(opened, lease, tokens, request, grammar)
             frame.preserved = list(markers.preserved)
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
-                async for event in events:
+                async for event, n in events:
                     if isinstance(event, Done):
                         yield chunk(Message("assistant"), **_last(event, lease, began))
                     else:
-                        yield chunk(_message(event))
+                        yield chunk(_message(event), n)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
         check_logprobs(request)
@@ -141,9 +143,15 @@ class Inference:
         opened = await self.open(request.model, request.options)
         keep_alive = keep_alive_seconds(request.keep_alive)
 
-        def chunk(text: str = "", thinking: str = "", **last: Any) -> GenerateChunk:
+        def chunk(text: str = "", tokens: int = 1, thinking: str = "", **last: Any) -> GenerateChunk:
             return GenerateChunk(
-                model=request.model, created_at=_now(), response=text, thinking=thinking, done=bool(last), **last
+                model=request.model,
+                created_at=_now(),
+                response=text,
+                thinking=thinking,
+                done=bool(last),
+                tokens=tokens,
+                **last,
             )
 
         if not request.prompt and keep_alive == 0:
@@ -173,12 +181,12 @@ class Inference:
             frame.preserved = list(markers.preserved)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
-                async for event in events:
+                async for event, n in events:
                     match event:
                         case Content(text=text):
-                            yield chunk(text)
+                            yield chunk(text, n)
                         case Thinking(text=text):
-                            yield chunk(thinking=text)
+                            yield chunk("", n, text)
                         case Done():
                             yield chunk(context=event.tokens, **_last(event, lease, began))
 
@@ -292,14 +300,18 @@ class Inference:
 
 async def _events(
     runner: Runner, frame: Generate, parser: OutputParser
-) -> AsyncGenerator[Content | Thinking | Call | Done, None]:
-    """The runner's answer, told apart into content, thinking and tool calls; its Done comes last."""
+) -> AsyncGenerator[tuple[Content | Thinking | Call | Done, int], None]:
+    """The runner's answer, told apart into content, thinking and tool calls, each with the tokens that it took (those
+    of markers and of text held back count with what comes next); its Done comes last."""
+    tokens = 0
     async with contextlib.aclosing(runner.generate(frame)) as parts:
         async for part in parts:
+            tokens += part.n if isinstance(part, Piece) else 0
             for event in parser.push(part.text) if isinstance(part, Piece) else parser.finish():
-                yield event
+                yield event, tokens
+                tokens = 0
             if isinstance(part, Done):
-                yield part
+                yield part, tokens
 
 
 def _message(event: Event) -> Message:
@@ -313,11 +325,12 @@ def _message(event: Event) -> Message:
 
 
 def _history(messages: list[Message], opened: Opened, markers: Markers) -> list[Message]:
-    """What is rendered: the model's own MESSAGEs and SYSTEM first, unless the conversation has a system message."""
+    """What is rendered: the model's SYSTEM unless the conversation begins with one, its MESSAGEs, the conversation."""
     model = opened.model
-    messages = [*model.messages, *messages]
-    if model.system and (not messages or messages[0].role != "system"):
-        messages.insert(0, Message("system", model.system))
+    system = (
+        [] if not model.system or (messages and messages[0].role == "system") else [Message("system", model.system)]
+    )
+    messages = [*system, *model.messages, *messages]
     if opened.metadata.architecture.startswith(CUT_THINKING) or model.name.model.startswith(CUT_THINKING):
         messages = strip_thinking(messages, markers)
     return messages

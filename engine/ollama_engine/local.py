@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Self
 
 import psutil
 
 from ollama_engine import __version__, bundled
 from ollama_engine.catalog import Catalog
-from ollama_engine.errors import EngineError, InvalidName, InvalidRequest
+from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, StoreError
 from ollama_engine.inference import Inference
 from ollama_engine.modelfile.layers import create_model
 from ollama_engine.runner.client import Runner
@@ -56,6 +58,7 @@ class LocalEngine:
     async def __aenter__(self) -> Self:
         self._scheduler = Scheduler(self._settings)
         self._inference = Inference(self._store, self._catalog, self._scheduler, self._settings)
+        await asyncio.to_thread(_check_root, self._settings.models)
         await asyncio.to_thread(bundled.install, self._store)
         return self
 
@@ -118,6 +121,15 @@ class LocalEngine:
     async def running(self) -> list[RunningModel]:
         residents = sorted(self._scheduler.residents, key=lambda resident: -resident.seconds_left)
         return list(await asyncio.gather(*(_running(resident) for resident in residents)))
+
+
+def _check_root(root: Path) -> None:
+    """StoreError where the models cannot lie at `root`; an empty list would look as if there were none."""
+    hint = "OLLAMA_MODELS names the folder that holds the models."
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"{root} is not a folder", hint=hint)
+    if root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
+        raise StoreError(f"the models in {root} cannot be read: permission denied", hint=hint)
 
 
 async def _next_in_thread(steps: Iterator[Progress]) -> Progress | None:

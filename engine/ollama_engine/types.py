@@ -108,6 +108,8 @@ class GenerateChunk(Struct, omit_defaults=True, kw_only=True):
     thinking: str = ""
     done: bool
     done_reason: str = ""
+    tokens: int = 1
+    """How many tokens the text of this chunk took (ours; left out when it is one)."""
     context: list[int] | None = None
     total_duration: int = 0
     load_duration: int = 0
@@ -126,6 +128,8 @@ class ChatChunk(Struct, omit_defaults=True, kw_only=True):
     message: Message
     done: bool
     done_reason: str = ""
+    tokens: int = 1
+    """As GenerateChunk's."""
     total_duration: int = 0
     load_duration: int = 0
     prompt_eval_count: int = 0

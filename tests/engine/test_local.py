@@ -9,12 +9,23 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
-from ollama_engine.errors import InvalidRequest, LoadFailed, ModelNotFound, PromptTooLong, RunnerDied
+from ollama_engine.errors import (
+    InvalidRequest,
+    LoadFailed,
+    ModelNotFound,
+    PromptTooLong,
+    RunnerDied,
+    StoreError,
+    TemplateError,
+)
 from ollama_engine.local import LocalEngine
 from ollama_engine.settings import Settings
+from ollama_engine.store.manifest import TEMPLATE
+from ollama_engine.store.store import Store
 from ollama_engine.types import ChatChunk, ChatRequest, CreateRequest, GenerateRequest, Message, RunningModel
 from tests.engine.contract.conftest import import_gguf
 from tests.support.gguf_models import looping_model, scripted_model
@@ -188,6 +199,49 @@ async def test_a_create_cancelled_in_the_middle_leaves_the_store_in_order(engine
             await task
     await create()
     assert (await engine.show("copy")).system == "x" * 100_000
+
+
+@pytest.mark.parametrize("template", ["{{ if .Prompt }", "{{ nothing .Prompt }}", "{{ if 1 }}" * 200])
+async def test_a_foreign_model_whose_template_does_not_parse_spoils_no_list(
+    engine: LocalEngine, tmp_path: Path, template: str
+) -> None:
+    store = Store(tmp_path / "models")
+    bard = store.resolve("bard")
+    layer = store.add_layer(TEMPLATE, template.encode())
+    broken = msgspec.structs.replace(bard.manifest, layers=[*bard.manifest.layers, layer])
+    store.put_manifest("foreign", broken)
+    listed = {model.name: model for model in await engine.models()}
+    assert listed.keys() == {"bard:latest", "foreign:latest"}
+    assert listed["foreign:latest"].capabilities == ["completion"]
+    assert (await engine.show("foreign")).template == template
+    with pytest.raises(TemplateError, match="template line 1"):
+        await answer(engine, asking("foreign"))
+    assert (await answer(engine, asking("bard")))[1].done
+
+
+@pytest.mark.parametrize("first", ["user", "system"])
+async def test_the_models_system_stands_first_unless_the_request_begins_with_one(
+    engine: LocalEngine, first: str
+) -> None:
+    mine = [Message("user", "a"), Message("assistant", "b")]
+    async for _ in engine.create(CreateRequest("mine", from_="bard", system="MODEL", messages=mine)):
+        pass
+    asked = [Message("system", "REQUEST")] if first == "system" else []
+    request = ChatRequest("mine", [*asked, Message("user", "c")], debug_render_only=True)
+    (chunk,) = [chunk async for chunk in engine.chat(request)]
+    assert chunk.debug_info is not None
+    text = chunk.debug_info.rendered_template
+    assert ("MODEL" in text, "REQUEST" in text) == (first == "user", first == "system")
+    if first == "user":
+        assert text.index("MODEL") < text.index("\na<")
+
+
+async def test_a_store_that_is_no_folder_is_an_error_and_not_an_empty_list(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="is not a folder") as caught:
+        async with LocalEngine(Settings(models=tmp_path / "file")):
+            pass
+    assert "OLLAMA_MODELS" in caught.value.hint
 
 
 async def test_an_unknown_parameter_is_refused_with_the_nearest_one(engine: LocalEngine) -> None:

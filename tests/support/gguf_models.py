@@ -103,20 +103,18 @@ def random_model(
     """
     writer = GGUFWriter(path, "llama")
     writer.add_name(name)
-    tokens = _copy_tokenizer(writer, vocab) if vocab else _byte_tokenizer(writer, [])
-    _add_shape(writer, n_layer, width, ff, heads, kv_heads, context_length, tokens)
+    tokens = copy_tokenizer(writer, vocab) if vocab else add_byte_tokenizer(writer, [])
+    add_shape(writer, n_layer, width, ff, heads, kv_heads, context_length, tokens)
     writer.add_rope_dimension_count(width // heads)
     writer.add_file_type(_FILE_TYPES[weights])
     if template is not None:
         writer.add_chat_template(template)
 
-    shapes = dict(_llama_tensors(n_layer, width, ff, heads, kv_heads, tokens))
+    shapes = dict(llama_tensors(n_layer, width, ff, heads, kv_heads, tokens))
     for tensor, shape in shapes.items():
         stored = weights if len(shape) == 2 else GGMLQuantizationType.F32
         byte_shape = quant_shape_to_byte_shape(shape, stored)
-        writer.add_tensor_info(
-            tensor, byte_shape, np.dtype(np.uint8), int(np.prod(byte_shape)), raw_dtype=stored
-        )
+        writer.add_tensor_info(tensor, byte_shape, np.dtype(np.uint8), int(np.prod(byte_shape)), raw_dtype=stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -178,8 +176,8 @@ def _write_transitions(
     width = max(64, -(-(len(pieces) + 1) // 64) * 64)
     writer = GGUFWriter(path, "llama")
     writer.add_name(name)
-    tokens = _byte_tokenizer(writer, [piece for piece in pieces if len(piece) > 1])
-    _add_shape(writer, 1, width, 64, 1, 1, context_length, tokens)
+    tokens = add_byte_tokenizer(writer, [piece for piece in pieces if len(piece) > 1])
+    add_shape(writer, 1, width, 64, 1, 1, context_length, tokens)
     writer.add_rope_dimension_count(head)
     writer.add_key_length(head)
     writer.add_value_length(head)
@@ -199,7 +197,7 @@ def _write_transitions(
     output[EOS_ID, end] = 10
     writer.add_tensor("token_embd.weight", embedding)
     writer.add_tensor("output.weight", output)
-    for tensor, shape in _llama_tensors(1, width, 64, 1, 1, tokens, head):
+    for tensor, shape in llama_tensors(1, width, 64, 1, 1, tokens, head):
         if tensor == "token_embd.weight":
             continue
         fill = np.ones if len(shape) == 1 else np.zeros
@@ -211,7 +209,7 @@ def _write_transitions(
     return path
 
 
-def _llama_tensors(
+def llama_tensors(
     n_layer: int, width: int, ff: int, heads: int, kv_heads: int, tokens: int, head: int = 0
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and row-major shapes of a llama model with tied embeddings."""
@@ -231,7 +229,7 @@ def _llama_tensors(
         yield block + "ffn_down.weight", (width, ff)
 
 
-def _add_shape(
+def add_shape(
     writer: GGUFWriter,
     n_layer: int,
     width: int,
@@ -252,7 +250,7 @@ def _add_shape(
     writer.add_vocab_size(tokens)
 
 
-def _byte_tokenizer(writer: GGUFWriter, extra: Sequence[bytes]) -> int:
+def add_byte_tokenizer(writer: GGUFWriter, extra: Sequence[bytes]) -> int:
     """A byte-level BPE vocabulary (GPT-2's spelling): the bytes, `SPECIALS`, `extra`. Returns its size.
 
     No merge leads to an `extra` token, so no prompt contains one.
@@ -279,7 +277,7 @@ def _byte_spelling() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
 
 
-def _copy_tokenizer(writer: GGUFWriter, vocab: Path) -> int:
+def copy_tokenizer(writer: GGUFWriter, vocab: Path) -> int:
     """Copy every `tokenizer.` key but the chat template; returns the vocabulary's size."""
     tokens = 0
     for field in GGUFReader(vocab).fields.values():

@@ -35,7 +35,7 @@ class Action:
         return self.id.partition(".")[0]
 
 
-# Terminals without the kitty keyboard protocol send alt+3 as a character, so that function keys go to panes as well.
+# Digits are text inside a prompt, and most terminals send alt+digit as a character: function keys go to panes there.
 ACTIONS: tuple[Action, ...] = (
     Action("library.chat", "enter", "chat", "chat", "Chat with the selected model", palette=False),
     Action("library.details", "i", "details", "details", "Show or hide what is known of the selected model"),
@@ -65,11 +65,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("chat.down", "pagedown", "read_down", "page down", "Read further down", footer=False, palette=False),
     Action("chat.top", "ctrl+home", "top", "top", "Go to the oldest message shown", footer=False),
     Action("chat.end", "ctrl+end", "end", "end", "Go to the newest words and follow them", footer=False),
-    Action("app.library", "1,f1,alt+1", "pane('library')", "Library", "Go to the models in the store", footer=False),
-    Action("app.pulls", "2,f2,alt+2", "pane('pulls')", "Pulls", "Go to the downloads", footer=False),
-    Action("app.ps", "3,f3,alt+3", "pane('ps')", "PS", "Go to the models in memory", footer=False),
-    Action("app.chat", "4,f4,alt+4", "pane('chat')", "Chat", "Go to the conversation", footer=False),
-    Action("app.bench", "5,f5,alt+5", "pane('bench')", "Bench", "Go to the measurements", footer=False),
+    Action("app.library", "1,f1", "pane('library')", "Library", "Go to the models in the store", footer=False),
+    Action("app.pulls", "2,f2", "pane('pulls')", "Pulls", "Go to the downloads", footer=False),
+    Action("app.ps", "3,f3", "pane('ps')", "PS", "Go to the models in memory", footer=False),
+    Action("app.chat", "4,f4", "pane('chat')", "Chat", "Go to the conversation", footer=False),
+    Action("app.bench", "5,f5", "pane('bench')", "Bench", "Go to the measurements", footer=False),
     Action("app.palette", "ctrl+p", "command_palette", "menu", "Search all commands", palette=False, priority=True),
     Action("app.help", "question_mark,ctrl+g", "keys", "keys", "Show the keys of this pane"),
     Action("app.quit", "q", "quit", "quit", "Quit; conversation and draft are kept"),

@@ -201,7 +201,7 @@ def _read_magic(cursor: Cursor) -> int:
     if magic == b"FUGG":
         raise cursor.fault("is a big-endian GGUF file", "get or convert a little-endian one")
     if magic != b"GGUF":
-        raise cursor.fault(f"is not a GGUF file (it starts with {magic!r})", "name a .gguf file")
+        raise cursor.fault(f"is not a GGUF file (it starts with {magic.hex(' ')}, not GGUF)", "name a .gguf file")
     version = cursor.u32("the version")
     if version & 0xFFFF == 0 and version:
         raise cursor.fault("is a big-endian GGUF file", "get or convert a little-endian one")

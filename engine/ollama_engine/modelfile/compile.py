@@ -154,6 +154,7 @@ async def create_from_plan(engine: Creator, plan: CreatePlan, name: str) -> Asyn
     Raises:
         EngineError: a file that cannot be read or changed meanwhile, and whatever the engine refuses.
     """
+    names.parse(name)  # before gigabytes are hashed for a name that is none
     digests: dict[Path, str] = {}
     async with aclosing(send_files(plan, engine, digests)) as sending:
         async for progress in sending:
@@ -161,15 +162,6 @@ async def create_from_plan(engine: Creator, plan: CreatePlan, name: str) -> Asyn
     async with aclosing(_generator(engine.create(_request(plan, name, digests)))) as creating:
         async for progress in creating:
             yield progress
-
-
-async def upload_and_request(plan: CreatePlan, name: str, sink: BlobSink) -> CreateRequest:
-    """The request that makes the model `name`, once its files are where `sink` is; errors as `create_from_plan`."""
-    digests: dict[Path, str] = {}
-    async with aclosing(send_files(plan, sink, digests)) as sending:
-        async for _ in sending:
-            pass
-    return _request(plan, name, digests)
 
 
 def _request(plan: CreatePlan, name: str, digests: dict[Path, str]) -> CreateRequest:

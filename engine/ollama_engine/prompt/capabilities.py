@@ -23,16 +23,6 @@ def template_capabilities(go_template: str) -> list[Capability]:
     return found
 
 
-def jinja_capabilities(source: str) -> list[Capability]:
-    """Capabilities that a Jinja template shows, by its text alone."""
-    found: list[Capability] = []
-    if "tools" in source or "tool_call" in source:
-        found.append("tools")
-    if ("<think>" in source and "</think>" in source) or ".split('</think>')" in source or "enable_thinking" in source:
-        found.append("thinking")
-    return found
-
-
 def thinking_tags(template: GoTemplate) -> tuple[str, str] | None:
     """The text before and after `{{ .Thinking }}` inside `{{ range .Messages }}`, None where there is none."""
     for node in template.walk():

@@ -97,6 +97,14 @@ class Batcher:
     # -- figures, read from another thread ---------------------------------------------------------------------
 
     @property
+    def cells(self) -> int:
+        return self._context.n_ctx * self._context.n_seq
+
+    @property
+    def slots(self) -> int:
+        return self._context.n_seq
+
+    @property
     def cells_used(self) -> int:
         return sum(len(slot.tokens) for slot in self._slots)
 

@@ -15,6 +15,7 @@ import itertools
 import logging
 import socket
 import sys
+from array import array
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from ollama_engine.runner.protocol import (
     Command,
     Detokenize,
     Done,
+    Embed,
     Failed,
     Generate,
     GetStats,
@@ -38,6 +40,7 @@ from ollama_engine.runner.protocol import (
     Text,
     Tokenize,
     Tokens,
+    Vectors,
     decode_report,
     encode,
     frame_length,
@@ -187,6 +190,31 @@ class Runner:
                 if not ended and self.alive:
                     self._send(Cancel(request.id))
 
+    async def embed(self, inputs: list[list[int]], *, dimensions: int = 0, normalize: bool = True) -> list[list[float]]:
+        """A vector for each of `inputs` (tokens, special ones included), in their order; see protocol.Embed.
+
+        Cancelling the task drops the request in the runner. Errors as `generate`.
+        """
+        if not inputs:
+            return []
+        vectors: list[list[float] | None] = [None] * len(inputs)
+        missing = len(inputs)
+        with self._inbox() as (request_id, inbox):
+            self._send(Embed(request_id, inputs, dimensions, normalize))
+            try:
+                while missing:
+                    report = await self._next(inbox)
+                    if not isinstance(report, Vectors):
+                        raise RunnerError(f"the runner answered with {type(report).__name__}")
+                    for number, row in _rows(report, len(inputs)):
+                        missing -= vectors[number] is None
+                        vectors[number] = row
+            except asyncio.CancelledError:
+                if self.alive:
+                    self._send(Cancel(request_id))
+                raise
+        return [vector for vector in vectors if vector is not None]
+
     async def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = True) -> list[int]:
         """Token ids of `text`; special tokens written in it count as such with `parse_special`."""
         return (await self._ask(lambda id: Tokenize(id, text, add_special, parse_special), Tokens)).tokens
@@ -284,7 +312,7 @@ class Runner:
             case Step(pieces=pieces, done=done):
                 for part in (*pieces, *done):
                     self._put(part.id, part)
-            case Tokens() | Text() | Stats() | Failed():
+            case Vectors() | Tokens() | Text() | Stats() | Failed():
                 self._put(report.id, report)
             case _:
                 log.warning("runner %d sent an unexpected %s", self.pid, type(report).__name__)
@@ -315,6 +343,19 @@ class Runner:
         lines = [line for line in self._stderr.decode("utf-8", "replace").splitlines() if line.strip()]
         telling = [line for line in lines if "ASSERT" in line or "rror" in line] or lines
         return f"{reason}: {telling[-1]}" if telling else reason
+
+
+def _rows(report: Vectors, count: int) -> Iterator[tuple[int, list[float]]]:
+    """Number of input and vector; RunnerError where the frame is not what it says."""
+    values = array("f")
+    width, rest = divmod(len(report.values), max(1, len(report.inputs)) * values.itemsize)
+    if rest or not width or not all(0 <= number < count for number in report.inputs):
+        raise RunnerError("the runner sent vectors that do not fit the request")
+    values.frombytes(report.values)
+    if sys.byteorder == "big":
+        values.byteswap()
+    for row, number in enumerate(report.inputs):
+        yield number, values[row * width : (row + 1) * width].tolist()
 
 
 DIED = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error"

@@ -12,12 +12,12 @@ import os
 import sys
 import types
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import psutil
 
-from ollama_engine.runner.protocol import LoadSpec
+from ollama_engine.runner.protocol import LoadSpec, SpecialTokens
 
 if TYPE_CHECKING:
     import llama_cpp.llama_cpp as C
@@ -36,12 +36,14 @@ else:
 __all__ = [
     "DECODE_ABORTED",
     "DECODE_NO_SLOT",
+    "AbortFlag",
     "C",
     "LlamaBatch",
     "LlamaContext",
     "LlamaError",
     "LlamaModel",
     "LlamaSampler",
+    "context_params",
     "set_log",
 ]
 
@@ -118,6 +120,17 @@ class LlamaModel:
         buffer = ctypes.create_string_buffer(256)
         C.llama_model_desc(self.handle, buffer, 256)
         return buffer.value.decode("utf-8", "replace")
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        return SpecialTokens(
+            bos=cast(int, self.bos),
+            eos=cast(int, C.llama_vocab_eos(self.vocab)),
+            sep=cast(int, C.llama_vocab_sep(self.vocab)),
+            add_bos=C.llama_vocab_get_add_bos(self.vocab),
+            add_eos=C.llama_vocab_get_add_eos(self.vocab),
+            add_sep=C.llama_vocab_get_add_sep(self.vocab),
+        )
 
     def is_end(self, token: int) -> bool:
         return C.llama_vocab_is_eog(self.vocab, token)
@@ -210,11 +223,43 @@ class LlamaBatch:
         return end - 1
 
 
+def context_params(spec: LoadSpec) -> Any:
+    """Parameters of a context that do not depend on what it is for: threads, cache type, flash attention."""
+    params = C.llama_context_default_params()
+    params.no_perf = True
+    params.n_threads = params.n_threads_batch = spec.n_threads if spec.n_threads > 0 else usable_cores()
+    if spec.kv_cache_type:
+        params.type_k = params.type_v = KV_TYPES[spec.kv_cache_type]
+    params.flash_attn_type = {
+        None: C.LLAMA_FLASH_ATTN_TYPE_AUTO,
+        True: C.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+        False: C.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    }[spec.flash_attention]
+    return params
+
+
+class AbortFlag:
+    """Stops a computation from another thread.
+
+    ggml looks at it at every graph node. A Python callback there would take the GIL thousands of times a step; libc's
+    atoi reads the flag instead: "0" goes on, "1" stops. Keep this for as long as a context made of `params` lives.
+    """
+
+    def __init__(self, params: Any) -> None:
+        self._flag = ctypes.create_string_buffer(b"0")
+        self._callback = C.ggml_abort_callback(ctypes.cast(ctypes.CDLL(None).atoi, ctypes.c_void_p).value or 0)
+        params.abort_callback = self._callback
+        params.abort_callback_data = ctypes.cast(self._flag, ctypes.c_void_p)
+
+    def set(self, on: bool) -> None:
+        self._flag[0] = b"1" if on else b"0"
+
+
 class LlamaContext:
     """The KV cache and compute buffers over a model."""
 
     def __init__(self, model: LlamaModel, spec: LoadSpec) -> None:
-        params = C.llama_context_default_params()
+        params = context_params(spec)
         n_ctx = min(spec.n_ctx, model.n_ctx_train) if model.n_ctx_train > 0 else spec.n_ctx
         params.n_ctx = n_ctx * spec.n_seq
         params.n_batch = max(spec.n_batch, spec.n_seq)
@@ -223,24 +268,7 @@ class LlamaContext:
         # Rows with logits in one batch: at most the last token of each sequence. llama.cpp reserves for n_batch else.
         params.n_outputs_max = spec.n_seq
         params.kv_unified = True
-        params.no_perf = True
-        if spec.n_threads > 0:
-            params.n_threads = params.n_threads_batch = spec.n_threads
-        else:
-            params.n_threads = params.n_threads_batch = usable_cores()
-        if spec.kv_cache_type:
-            params.type_k = params.type_v = KV_TYPES[spec.kv_cache_type]
-        params.flash_attn_type = {
-            None: C.LLAMA_FLASH_ATTN_TYPE_AUTO,
-            True: C.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-            False: C.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-        }[spec.flash_attention]
-        # The abort flag is looked at by ggml at every graph node. A Python callback there would take the GIL
-        # thousands of times a step; libc's atoi reads the flag instead: "0" goes on, "1" stops.
-        self._abort_flag = ctypes.create_string_buffer(b"0")
-        self._abort = C.ggml_abort_callback(ctypes.cast(ctypes.CDLL(None).atoi, ctypes.c_void_p).value or 0)
-        params.abort_callback = self._abort
-        params.abort_callback_data = ctypes.cast(self._abort_flag, ctypes.c_void_p)
+        self._abort = AbortFlag(params)
         handle = C.llama_init_from_model(model.handle, params)
         if not handle:
             raise LlamaError("the context could not be made")
@@ -260,7 +288,7 @@ class LlamaContext:
 
     def abort(self, on: bool) -> None:
         """Stop the decode that runs now (from another thread), or allow decodes again."""
-        self._abort_flag[0] = b"1" if on else b"0"
+        self._abort.set(on)
 
     def keep_prefix(self, seq: int, n: int) -> bool:
         """Forget all of a sequence from position `n` on; False where the model cannot forget in part."""

@@ -19,10 +19,15 @@ _LENGTH = struct.Struct("<I")
 HEADER_BYTES = _LENGTH.size
 
 
+Pooling = Literal["", "mean", "cls", "last", "rank"]
+"""How the vectors of an input's tokens become one, or a score; empty for a runner that generates text."""
+
+
 class LoadSpec(Struct, tag="load", frozen=True):
     """How to load a model. Sizes are tokens, -1 (or None) leaves the choice to llama.cpp.
 
-    `n_ctx` is the context of one sequence; the KV cache holds `n_ctx * n_seq` cells.
+    `n_ctx` is the context of one sequence; the KV cache holds `n_ctx * n_seq` cells. With `pooling` the runner embeds
+    (or ranks) and generates nothing; it then works on up to `n_seq` inputs, `n_batch` tokens in all, at once.
     """
 
     model_paths: list[str]
@@ -35,6 +40,7 @@ class LoadSpec(Struct, tag="load", frozen=True):
     n_threads: int = 0
     kv_cache_type: str = ""
     flash_attention: bool | None = None
+    pooling: Pooling = ""
 
 
 class Sampling(Struct, frozen=True):
@@ -86,6 +92,18 @@ class Generate(Struct, tag="generate"):
     """Control tokens, as written, that are text in this answer: the markers around thinking and tool calls."""
 
 
+class Embed(Struct, tag="embed"):
+    """Pool each of `inputs` (its tokens, the special ones included) to one vector.
+
+    `dimensions`: how many leading numbers of a vector are kept, 0 for all. `normalize`: to length 1, after that.
+    """
+
+    id: int
+    inputs: list[list[int]]
+    dimensions: int = 0
+    normalize: bool = True
+
+
 class Cancel(Struct, tag="cancel"):
     id: int
 
@@ -108,7 +126,7 @@ class GetStats(Struct, tag="stats"):
     id: int
 
 
-Command = LoadSpec | Generate | Cancel | Tokenize | Detokenize | GetStats
+Command = LoadSpec | Generate | Embed | Cancel | Tokenize | Detokenize | GetStats
 
 
 class LoadProgress(Struct, tag="load_progress"):
@@ -125,6 +143,17 @@ class Buffer(Struct, frozen=True):
     size: int
 
 
+class SpecialTokens(Struct, frozen=True):
+    """Tokens that stand around a text, -1 where there is none, and whether the vocabulary wants them there."""
+
+    bos: int = -1
+    eos: int = -1
+    sep: int = -1
+    add_bos: bool = False
+    add_eos: bool = False
+    add_sep: bool = False
+
+
 class Loaded(Struct, tag="loaded"):
     """The model is ready. `n_ctx` is what one sequence really has; the buffers' kinds are logs.py's."""
 
@@ -136,6 +165,7 @@ class Loaded(Struct, tag="loaded"):
     description: str
     buffers: list[Buffer]
     can_shift: bool
+    special: SpecialTokens = SpecialTokens()
 
 
 class Piece(Struct, array_like=True):
@@ -170,6 +200,17 @@ class Step(Struct, tag="step"):
     done: list[Done]
 
 
+class Vectors(Struct, tag="vectors"):
+    """Vectors of some inputs of one request: row `i` belongs to input `inputs[i]`, counted from 0.
+
+    `values` are `len(inputs)` rows of equal length, little-endian float32. A request is done once all have come.
+    """
+
+    id: int
+    inputs: list[int]
+    values: bytes
+
+
 class Tokens(Struct, tag="tokens"):
     id: int
     tokens: list[int]
@@ -200,7 +241,7 @@ class Failed(Struct, tag="failed"):
     kind: Literal["invalid", "error"] = "error"
 
 
-Report = LoadProgress | Loaded | Step | Done | Tokens | Text | Stats | Failed
+Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | Text | Stats | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 decode_command = msgspec.msgpack.Decoder(Command).decode

@@ -1,4 +1,4 @@
-"""The child's life: load the model, then step the batcher for as long as there is work and the parent lives.
+"""The child's life: load the model, then step the batcher, or the embedder, for as long as the parent lives.
 
 Two threads. The reader takes frames off the socket; what needs no decode (tokenize, stats, cancel) it answers
 itself, so that none of it waits for a step. The main thread owns llama.cpp's context. When the socket ends, the
@@ -12,9 +12,12 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from ollama_engine.runner import llama
 from ollama_engine.runner.batcher import Batcher
+from ollama_engine.runner.embedder import Embedder
+from ollama_engine.runner.embedding_context import EmbeddingContext
 from ollama_engine.runner.logs import LlamaLog
 from ollama_engine.runner.outbox import Outbox
 from ollama_engine.runner.protocol import (
@@ -22,6 +25,7 @@ from ollama_engine.runner.protocol import (
     Cancel,
     Command,
     Detokenize,
+    Embed,
     Failed,
     Generate,
     GetStats,
@@ -80,28 +84,38 @@ class Session:
         if not self._load(spec):
             return 1
         self._ready.set()
+        if isinstance(self._worker, Embedder):
+            return self._embed(self._worker)
+        return self._generate(self._worker)
+
+    def _generate(self, batcher: Batcher) -> NoReturn:
         outbox = Outbox(self._channel.send)
         while True:
-            self._batcher.wait_for_work()
-            if self._batcher.has_prompts:
+            batcher.wait_for_work()
+            if batcher.has_prompts:
                 outbox.flush()
-            step, failures = self._batcher.step()
+            step, failures = batcher.step()
             outbox.put(step)
             for failure in failures:
                 outbox.flush()
                 self._channel.send(failure)
 
+    def _embed(self, embedder: Embedder) -> NoReturn:
+        while True:
+            embedder.wait_for_work()
+            for report in embedder.step():
+                self._channel.send(report)
+
     def _load(self, spec: LoadSpec) -> bool:
         try:
             model = llama.LlamaModel(spec, self._report_progress())
-            context = llama.LlamaContext(model, spec)
+            worker, context = _worker(model, spec)
         except llama.LlamaError as error:
             reason = self._log.reason
             self._channel.send(Failed(0, f"{error}: {reason}" if reason else str(error)))
             return False
         self._model = model
-        self._context = context
-        self._batcher = Batcher(context)
+        self._worker = worker
         self._channel.send(
             Loaded(
                 n_ctx=context.n_ctx,
@@ -111,7 +125,8 @@ class Session:
                 n_layers=model.n_layers,
                 description=model.description,
                 buffers=self._log.buffers,
-                can_shift=context.can_shift,
+                can_shift=isinstance(context, llama.LlamaContext) and context.can_shift,
+                special=model.special_tokens,
             )
         )
         return True
@@ -143,11 +158,11 @@ class Session:
 
     def _answer(self, command: Command) -> None:
         match command:
-            case Generate():
-                if failed := self._batcher.add(command):
+            case Generate() | Embed():
+                if failed := self._add(command):
                     self._channel.send(failed)
             case Cancel(id=request_id):
-                self._batcher.cancel(request_id)
+                self._worker.cancel(request_id)
             case Tokenize(id=request_id, text=text):
                 tokens = self._model.tokenize(
                     text, add_special=command.add_special, parse_special=command.parse_special
@@ -166,14 +181,33 @@ class Session:
             return Failed(request_id, f"token {unknown} is not in the vocabulary", "invalid")
         return Text(request_id, self._model.detokenize(tokens))
 
+    def _add(self, command: Generate | Embed) -> Failed | None:
+        match command, self._worker:
+            case Generate(), Batcher() as batcher:
+                return batcher.add(command)
+            case Embed(), Embedder() as embedder:
+                return embedder.add(command)
+            case _:
+                return Failed(command.id, "the model is not loaded for this", "invalid")
+
     def _stats(self, request_id: int) -> Stats:
-        batcher, context = self._batcher, self._context
+        worker = self._worker
         return Stats(
             id=request_id,
-            cells=context.n_ctx * context.n_seq,
-            cells_used=batcher.cells_used,
-            slots=context.n_seq,
-            slots_busy=batcher.slots_busy,
-            queued=batcher.queued,
-            tokens_per_second=batcher.tokens_per_second,
+            cells=worker.cells,
+            cells_used=worker.cells_used,
+            slots=worker.slots,
+            slots_busy=worker.slots_busy,
+            queued=worker.queued,
+            tokens_per_second=worker.tokens_per_second,
         )
+
+
+def _worker(
+    model: llama.LlamaModel, spec: LoadSpec
+) -> tuple[Batcher, llama.LlamaContext] | tuple[Embedder, EmbeddingContext]:
+    if spec.pooling:
+        context = EmbeddingContext(model, spec)
+        return Embedder(context), context
+    context = llama.LlamaContext(model, spec)
+    return Batcher(context), context

@@ -13,7 +13,6 @@ from ollama_engine.modelfile.compile import (
     create_from_plan,
     plan_create,
     send_files,
-    upload_and_request,
 )
 from ollama_engine.modelfile.layers import create_model
 from ollama_engine.modelfile.parser import parse_modelfile
@@ -158,16 +157,38 @@ def test_a_line_number_comes_with_the_error_of_a_parameter(tmp_path: Path) -> No
     assert (caught.value.line, caught.value.hint) == (3, "Did you mean temperature?")
 
 
+async def sent(made: CreatePlan, sink: StoreSink) -> CreateRequest:
+    """The request that an engine gets to see, its files sent before."""
+    seen: list[CreateRequest] = []
+
+    async def create(request: CreateRequest) -> AsyncGenerator[Progress, None]:
+        seen.append(request)
+        yield Progress(status="success")
+
+    sink.create = create
+    async for _ in create_from_plan(sink, made, "mine"):
+        pass
+    return seen[0]
+
+
+async def test_what_is_no_name_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    weights(tmp_path / "m.gguf")
+    sink = StoreSink(tmp_path / "store")
+    with pytest.raises(InvalidName):
+        await anext(create_from_plan(sink, plan("FROM m.gguf", tmp_path), "../x"))
+    assert sink.received == []
+
+
 async def test_files_are_sent_under_their_digests_and_those_that_are_there_are_not(tmp_path: Path) -> None:
     model, lora = weights(tmp_path / "m.gguf"), adapter(tmp_path / "a.gguf")
     made = plan("FROM m.gguf\nADAPTER a.gguf\nSYSTEM hi", tmp_path)
     sink = StoreSink(tmp_path / "store")
-    request = await upload_and_request(made, "mine", sink)
+    request = await sent(made, sink)
     assert (request.model, request.system) == ("mine", "hi")
     assert request.files == {"m.gguf": digest_of(model)}
     assert request.adapters == {"a.gguf": digest_of(lora)}
     assert sink.store.blobs.read(digest_of(model)) == model.read_bytes()
-    await upload_and_request(made, "mine", sink)
+    await sent(made, sink)
     assert sink.received == [digest_of(model), digest_of(lora)]
 
 
@@ -201,7 +222,7 @@ async def test_a_file_that_changes_while_it_is_sent_makes_no_blob(tmp_path: Path
 
     sink = Late(tmp_path / "store")
     with pytest.raises(DigestMismatch):
-        await upload_and_request(plan("FROM m.gguf", tmp_path), "mine", sink)
+        await sent(plan("FROM m.gguf", tmp_path), sink)
     assert list((tmp_path / "store" / "blobs").iterdir()) == []
 
 

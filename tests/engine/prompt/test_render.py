@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ollama_engine.errors import InvalidRequest, TemplateError
-from ollama_engine.prompt.capabilities import jinja_capabilities, template_capabilities
+from ollama_engine.prompt.capabilities import template_capabilities
 from ollama_engine.prompt.collate import collate, mark_images
 from ollama_engine.prompt.render import GoChat, JinjaChat, render_generate, select_template
 from ollama_engine.types import Message, Think, ToolCall, ToolCallFunction
@@ -237,8 +237,3 @@ def test_a_suffix_is_filled_in_from_prompt_and_suffix_alone() -> None:
 )
 def test_a_go_template_shows_what_the_model_can_do(source: str, expected: list[str]) -> None:
     assert template_capabilities(source) == expected
-
-
-def test_a_jinja_template_shows_what_the_model_can_do() -> None:
-    assert jinja_capabilities("{{ messages }}") == []
-    assert jinja_capabilities("{% if tools %}{% endif %}<think></think>") == ["tools", "thinking"]

@@ -100,7 +100,7 @@ def test_show_prints_one_part_as_it_is(ollama: CommandLine) -> None:
 
 def test_show_prints_one_part_only(ollama: CommandLine) -> None:
     result = ollama.run("show", "--system", "--license", "bard")
-    assert result.returncode == 2
+    assert result.returncode == 1
     assert "only one of '--license', '--modelfile', '--parameters', '--system', or '--template'" in result.stderr
 
 
@@ -168,9 +168,9 @@ def test_pull_and_push_say_that_this_build_cannot(command: str, ollama: CommandL
     assert failure(ollama.run(command, "llama3", "--insecure")).startswith(f"this build cannot {command} models")
 
 
-def test_a_command_line_that_is_wrong_exits_2(ollama: CommandLine) -> None:
+def test_a_command_line_that_is_wrong_exits_1(ollama: CommandLine) -> None:
     for arguments in (("lsit",), ("list", "--all"), ("cp", "one"), ("run",), ("--serve", "list")):
-        assert ollama.run(*arguments).returncode == 2, arguments
+        assert ollama.run(*arguments).returncode == 1, arguments
 
 
 def test_a_setting_that_is_wrong_is_named(ollama: CommandLine) -> None:
@@ -179,3 +179,19 @@ def test_a_setting_that_is_wrong_is_named(ollama: CommandLine) -> None:
 
 def test_the_workstation_needs_a_terminal(ollama: CommandLine) -> None:
     assert failure(ollama.run()).startswith("the workstation needs a terminal\n")
+
+
+@pytest.mark.parametrize("manifest", ['{"sch', "", "{}"])
+def test_a_broken_model_can_be_removed(manifest: str, ollama: CommandLine) -> None:
+    ollama.run("list")
+    folder = ollama.home / "models" / "manifests" / "registry.ollama.ai" / "library" / "half"
+    folder.mkdir()
+    (folder / "latest").write_text(manifest)
+    assert "bard:latest" in ollama.run("list").stdout
+    assert ollama.run("rm", "half").stdout == "deleted 'half'\n"
+    assert not folder.exists()
+
+
+def test_a_store_that_is_no_folder_is_an_error(ollama: CommandLine) -> None:
+    message = failure(ollama.with_env(OLLAMA_MODELS="/dev/null").run("list"))
+    assert message.startswith("/dev/null is not a folder\n")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from ollama_engine.engine import Engine
+from ollama_engine.errors import EngineError
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.work import with_engine
 
@@ -19,6 +22,7 @@ def command(invocation: Invocation, models: tuple[str, ...]) -> None:
 
 async def _remove(engine: Engine, models: tuple[str, ...]) -> None:
     for model in models:
-        await engine.unload(model)
+        with contextlib.suppress(EngineError):  # one that cannot be opened cannot be in memory; it can be removed
+            await engine.unload(model)
         await engine.delete(model)
         click.echo(f"deleted '{model}'")

@@ -96,6 +96,7 @@ def command(
     if not prompt and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
         from ollama_tui.cli.workstation import open_workstation
 
+        with_engine(invocation, lambda engine: engine.show(model))  # a missing model is said here, not in the chat
         return open_workstation(invocation, model)
     request = GenerateRequest(
         model=model,

@@ -1,6 +1,6 @@
 """From what a command raised to what the shell sees: one `Error:` line, a hint, an exit status; never a traceback.
 
-Exit statuses: 0 done, 1 it failed, 2 the command line was wrong, 130 interrupted, 141 nobody reads stdout any more.
+Exit statuses: 0 done, 1 it failed or the command line was wrong, 130 interrupted, 141 nobody reads stdout any more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
         return exit_.exit_code
     except click.ClickException as error:
         error.show()
-        return error.exit_code
+        return FAILED
     except (KeyboardInterrupt, click.Abort):
         # The shell's prompt begins on a line of its own, not behind the terminal's ^C.
         click.echo(err=True, nl=sys.stderr.isatty())
@@ -42,6 +42,10 @@ def run(arguments: Sequence[str]) -> int:
         return _reader_gone()
     except EngineError as error:
         return _report(error.message, error.hint)
+    except OSError as error:
+        if error.errno is None:
+            return _unexpected(error)
+        return _report(f"{error.filename or 'output'}: {error.strerror}", "")
     except Exception as error:  # noqa: BLE001 - the one place where every other error becomes a line
         return _unexpected(error)
 

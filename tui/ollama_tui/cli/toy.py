@@ -6,10 +6,12 @@ import sys
 
 import click
 
+from ollama_tui import suggestions
+
 
 def tell_if_toy(model: str) -> None:
     """One line on stderr, and only if that is a terminal: Ollama's output on stdout stays as it is."""
-    if model.lower() in ("bard", "bard:latest") and sys.stderr.isatty():
+    if suggestions.is_toy(model) and sys.stderr.isatty():
         click.secho(
             "bard is a toy that babbles in Shakespeare's manner and hardly heeds the question; "
             "it only shows that everything works.",

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from ollama_engine.errors import EngineError, StoreError
@@ -33,6 +33,7 @@ class Reply:
     text: str = ""
     thinking: str = ""
     phase: Literal["waiting", "streaming"] = "waiting"
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ class _Exchange:
         self._new_text: list[str] = []
         self._new_thinking: list[str] = []
         self._timings = Timings()
+        self._first_at = 0.0
         self._note = ""
         self._status: Status = "done"
         self._first = asyncio.Event()
@@ -261,7 +263,14 @@ class _Exchange:
         if (piece or thought) and not self._first.is_set():
             waited = time.perf_counter() - self._started
             self._timings = replace(self._timings, first_token_ns=int(waited * 1e9))
+            self._first_at = time.perf_counter()
             self._first.set()
+        elif piece or thought:
+            # Until the engine's own counts come with the end; they stand for an answer that is stopped.
+            passed = time.perf_counter() - self._first_at
+            self._timings = replace(
+                self._timings, tokens=self._timings.tokens + chunk.tokens, tokens_ns=int(passed * 1e9)
+            )
         if piece:
             self._new_text.append(piece)
         if thought:
@@ -284,7 +293,7 @@ class _Exchange:
         saved_at = time.monotonic() - SAVE_SECONDS
         while True:
             if self._gather():
-                reply = Reply(answer.id, self._model, self._text, self._thinking, "streaming")
+                reply = Reply(answer.id, self._model, self._text, self._thinking, "streaming", self._timings)
                 self._session._publish(reply=reply)
             if time.monotonic() - saved_at >= SAVE_SECONDS:
                 saved_at = time.monotonic()

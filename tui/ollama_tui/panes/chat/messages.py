@@ -10,7 +10,7 @@ from textual.widgets import Markdown, Static
 
 from ollama_tui.chats import StoredMessage
 from ollama_tui.panes.chat.blocks import settled
-from ollama_tui.panes.chat.timing_line import timing_line
+from ollama_tui.panes.chat.timing_line import rates, timing_line
 from ollama_tui.services.chat_session import Reply
 from ollama_tui.text import one_line, visible
 
@@ -67,6 +67,7 @@ class Answer(VerticalGroup):
             block, self._settled = reply.text[self._settled : end], end
             await self.query_one(Markdown).append(visible(block))
         tail.update(_end_of(reply.text[self._settled :]))
+        self._show_figures(Content.styled(rates(reply.timings), "$muted"))
 
     async def finish(self, message: StoredMessage) -> None:
         """The answer is whole: all of it becomes Markdown."""
@@ -79,8 +80,11 @@ class Answer(VerticalGroup):
         if markdown.source != text:
             await markdown.update(text)
         self.query_one(".answer-tail", Static).display = False
+        self._show_figures(timing_line(message))
+
+    def _show_figures(self, line: Content) -> None:
         figures = self.query_one(".answer-figures", Static)
-        figures.update(timing_line(message))
+        figures.update(line)
         figures.display = True
 
 

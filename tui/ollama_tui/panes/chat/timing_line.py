@@ -5,13 +5,12 @@ from __future__ import annotations
 from textual.content import Content
 
 from ollama_tui import figures
-from ollama_tui.chats import StoredMessage
+from ollama_tui.chats import StoredMessage, Timings
 from ollama_tui.text import one_line
 
 
-def timing_line(message: StoredMessage) -> Content:
-    """`42.1 tok/s · prompt 512 tok/s · first token 0.8 s · 120 tokens`, and a note in front where there is one."""
-    timings = message.timings
+def rates(timings: Timings) -> str:
+    """`42.1 tok/s · prompt 512 tok/s · first token 0.8 s · 120 tokens`, as far as it is known."""
     generation = figures.rate(timings.tokens, timings.tokens_ns)
     prompt = figures.rate(timings.prompt_tokens, timings.prompt_ns)
     facts = [
@@ -20,6 +19,12 @@ def timing_line(message: StoredMessage) -> Content:
         f"first token {figures.seconds(timings.first_token_ns / 1e9)}" if timings.first_token_ns else "",
         f"{timings.tokens} tokens" if timings.tokens else "",
     ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def timing_line(message: StoredMessage) -> Content:
+    """The rates of a finished answer, and a note in front where there is one."""
+    facts = [rates(message.timings)]
     if message.thinking:
         facts.append(f"thought {len(message.thinking.split())} words")
     notes = {"streaming": "interrupted", "failed": f"failed: {one_line(message.note)}"}
