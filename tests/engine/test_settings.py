@@ -85,7 +85,12 @@ def test_a_bad_number_names_the_variable(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "named"),
-    [("max_quue = 3", "max_quue"), ("max_queue = 'x'", "max_queue"), ("max_queue =", "config.toml"), ("\x00", "config")],
+    [
+        ("max_quue = 3", "max_quue"),
+        ("max_queue = 'x'", "max_queue"),
+        ("max_queue =", "config.toml"),
+        ("\x00", "config.toml"),
+    ],
 )
 def test_a_bad_file_is_named_with_its_key(tmp_path: Path, content: str, named: str) -> None:
     config = tmp_path / "config.toml"
