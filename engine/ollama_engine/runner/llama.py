@@ -64,6 +64,11 @@ DECODE_NO_SLOT = 1
 DECODE_ABORTED = 2
 
 
+BYTES_PER_THREAD = 8 * 1024 * 1024
+"""Weights that make a thread worth its while for a single token. Below, threads lose more in waiting for each other
+than they gain, and take the core on which the answer is passed on (docs/performance.md)."""
+
+
 class LlamaError(Exception):
     """llama.cpp refused; the log has the reason."""
 
@@ -112,6 +117,8 @@ class LlamaModel:
         self.n_vocab = C.llama_vocab_n_tokens(self.vocab)
         self.n_ctx_train = C.llama_model_n_ctx_train(handle)
         self.n_layers = C.llama_model_n_layer(handle)
+        self.size = C.llama_model_size(handle)
+        """Bytes of all tensors."""
         self.bos = C.llama_vocab_bos(self.vocab)
         self._pieces: dict[int, bytes] = {}
 
@@ -260,6 +267,8 @@ class LlamaContext:
 
     def __init__(self, model: LlamaModel, spec: LoadSpec) -> None:
         params = context_params(spec)
+        if spec.n_threads <= 0:
+            params.n_threads = min(params.n_threads_batch, max(1, model.size // BYTES_PER_THREAD))
         n_ctx = min(spec.n_ctx, model.n_ctx_train) if model.n_ctx_train > 0 else spec.n_ctx
         params.n_ctx = n_ctx * spec.n_seq
         params.n_batch = max(spec.n_batch, spec.n_seq)
