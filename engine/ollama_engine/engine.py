@@ -21,7 +21,10 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    PullRequest,
+    PushRequest,
     RunningModel,
+    TransferProgress,
 )
 
 
@@ -45,7 +48,18 @@ class Engine(Protocol):
         ...
 
     def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
-        """Make a model out of another one or of blobs (see has_blob, put_blob)."""
+        """Make a model out of another one, pulled first where it is not here, or of blobs (has_blob, put_blob)."""
+        ...
+
+    def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
+        """Bring a model from its registry; the last step is `success`. Closed early, the next pull goes on from there.
+
+        InvalidName, NotFound where the registry has no such model, ServerUnreachable, StoreError and others.
+        """
+        ...
+
+    def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
+        """Send a model to the registry of its name; the last step is `success`. InvalidName, ModelNotFound, as pull."""
         ...
 
     async def copy(self, source: str, destination: str) -> None: ...

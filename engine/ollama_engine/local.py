@@ -7,22 +7,23 @@ import contextlib
 import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import psutil
 
 from ollama_engine import __version__, bundled
 from ollama_engine.catalog import Catalog
-from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, StoreError
+from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, ModelNotFound, NotFound, StoreError
 from ollama_engine.inference import Inference
 from ollama_engine.modelfile.layers import create_model
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Stats
 from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.scheduler.resident import Resident
-from ollama_engine.settings import Settings
+from ollama_engine.settings import Settings, default_config_file, read_table
 from ollama_engine.store import names
 from ollama_engine.store.store import Store
 from ollama_engine.types import (
@@ -36,8 +37,14 @@ from ollama_engine.types import (
     ModelSummary,
     Progress,
     PruneReport,
+    PullRequest,
+    PushRequest,
     RunningModel,
+    TransferProgress,
 )
+
+if TYPE_CHECKING:
+    from ollama_engine.registry import Registry, RegistryConfig
 
 STATS_TIMEOUT = 1.0
 FOREVER = timedelta(days=292 * 365)
@@ -54,6 +61,7 @@ class LocalEngine:
         self._settings = settings
         self._store = Store(settings.models)
         self._catalog = Catalog(self._store)
+        self._registry: Registry | None = None
 
     async def __aenter__(self) -> Self:
         self._scheduler = Scheduler(self._settings)
@@ -66,7 +74,12 @@ class LocalEngine:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._scheduler.aclose()
+        registry, self._registry = self._registry, None
+        try:
+            await self._scheduler.aclose()
+        finally:
+            if registry is not None:
+                await registry.aclose()
 
     async def version(self) -> str:
         return __version__
@@ -78,12 +91,65 @@ class LocalEngine:
         return await asyncio.to_thread(self._catalog.show, name, verbose=verbose)
 
     async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
+        try:
+            async with aclosing(self._create(request)) as steps:
+                async for step in steps:
+                    yield step
+            return
+        except ModelNotFound as error:
+            if error.name != request.from_:
+                raise
+        # The request has been checked by now: nothing is downloaded for one that could not succeed.
+        async with aclosing(self._pull_base(request.from_)) as pulling:
+            async for step in pulling:
+                yield step
+        async with aclosing(self._create(request)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         steps = create_model(self._store, request)
         try:
             while (step := await _next_in_thread(steps)) is not None:
                 yield step
         finally:
             await asyncio.to_thread(steps.close)
+
+    async def _pull_base(self, name: str) -> AsyncGenerator[Progress, None]:
+        """The steps of a pull but its `success`, which would look like the whole create's."""
+        try:
+            async with aclosing(self.pull(PullRequest(name))) as steps:
+                async for step in steps:
+                    if step.status != "success":
+                        yield step
+        except NotFound as error:
+            raise ModelNotFound(
+                name, error.message, hint=f"There is no model '{name}', neither here nor at its registry."
+            ) from error
+
+    async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
+        name = names.parse(request.model)
+        registry = await self._registry_client()
+        async with aclosing(registry.pull(name, insecure=request.insecure)) as steps:
+            async for step in steps:
+                yield step
+
+    async def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
+        name = names.parse(request.model)
+        registry = await self._registry_client()
+        async with aclosing(registry.push(name, insecure=request.insecure)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _registry_client(self) -> Registry:
+        """Made when first wanted: most engines never speak to a registry, and its libraries take long to import."""
+        if self._registry is None:
+            config = await asyncio.to_thread(_registry_config)
+            if self._registry is None:  # nobody else made it meanwhile
+                from ollama_engine.registry import Registry
+
+                self._registry = Registry(self._store, config=config)
+        return self._registry
 
     async def copy(self, source: str, destination: str) -> None:
         for word, name in (("source", source), ("destination", destination)):
@@ -121,6 +187,13 @@ class LocalEngine:
     async def running(self) -> list[RunningModel]:
         residents = sorted(self._scheduler.residents, key=lambda resident: -resident.seconds_left)
         return list(await asyncio.gather(*(_running(resident) for resident in residents)))
+
+
+def _registry_config() -> RegistryConfig:
+    """The table `[registry]` of config.toml. For a thread: it reads a file and imports the whole room."""
+    from ollama_engine.registry import RegistryConfig
+
+    return RegistryConfig.from_table(read_table("registry"), where=str(default_config_file()))
 
 
 def _check_root(root: Path) -> None:

@@ -25,13 +25,17 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    PullRequest,
+    PushRequest,
     RunningModel,
+    TransferProgress,
 )
 
 __all__ = ["RemoteEngine", "answers"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 C = TypeVar("C", GenerateChunk, ChatChunk)
+P = TypeVar("P", bound=Progress)
 
 
 class RemoteEngine:
@@ -64,15 +68,14 @@ class RemoteEngine:
             await self._server.ask("POST", "/api/show", {"model": name, "verbose": verbose}, model=name), ModelInfo
         )
 
-    async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
-        succeeded = False
-        async with aclosing(self._server.lines("/api/create", request)) as lines:
-            async for line in lines:
-                step = self._made(line, Progress)
-                succeeded = step.status == "success"
-                yield step
-        if not succeeded:
-            raise self._server.broken_off()
+    def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
+        return self._steps("/api/create", request, Progress)
+
+    def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
+        return self._steps("/api/pull", request, TransferProgress)
+
+    def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
+        return self._steps("/api/push", request, TransferProgress)
 
     async def copy(self, source: str, destination: str) -> None:
         await self._server.ask("POST", "/api/copy", {"source": source, "destination": destination}, model=source)
@@ -114,6 +117,16 @@ class RemoteEngine:
     async def unload(self, name: str) -> None:
         request = GenerateRequest(model=name, keep_alive=0, stream=False)
         await self._server.ask("POST", "/api/generate", request, model=name, quick=False)
+
+    async def _steps(self, path: str, request: msgspec.Struct, kind: type[P]) -> AsyncGenerator[P, None]:
+        succeeded = False
+        async with aclosing(self._server.lines(path, request)) as lines:
+            async for line in lines:
+                step = self._made(line, kind)
+                succeeded = step.status == "success"
+                yield step
+        if not succeeded:
+            raise self._server.broken_off()
 
     async def _chunks(
         self, path: str, request: GenerateRequest | ChatRequest, kind: type[C]

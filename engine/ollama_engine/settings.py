@@ -163,14 +163,27 @@ def default_config_file() -> Path:
     return Path(platformdirs.user_config_dir(APP)) / "config.toml"
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_table(name: str, config_file: Path | None = None) -> dict[str, Any]:
+    """The table `[name]` of config.toml, unchecked; empty where there is none. InvalidRequest names the file."""
+    path = config_file or default_config_file()
+    table = _read_toml(path).get(name, {})
+    if not isinstance(table, dict):
+        raise InvalidRequest(f"'{name}' in {path} is not a table", hint=f"Write it as [{name}].")
+    return table
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"cannot read settings from {path}: {error}"
         raise InvalidRequest(message, hint="Correct or remove the file.") from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    table = _read_toml(path)
     known = {setting.name: setting for setting in fields(Settings)}
     values: dict[str, Any] = {}
     for key, value in table.items():

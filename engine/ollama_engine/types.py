@@ -250,6 +250,31 @@ class Progress(Struct, omit_defaults=True):
     completed: int = 0
 
 
+class PullRequest(Struct, omit_defaults=True):
+    """A model to bring from its registry. `insecure`: over plain http."""
+
+    model: str
+    insecure: bool = False
+    stream: bool | None = None
+
+
+class PushRequest(Struct, omit_defaults=True):
+    """A model to send to the registry that its name says. `insecure`: over plain http."""
+
+    model: str
+    insecure: bool = False
+    stream: bool | None = None
+
+
+class TransferProgress(Progress, omit_defaults=True):
+    """A step of a pull or push. What follows is ours, and of the whole transfer."""
+
+    rate: float = 0.0
+    """Bytes a second over the last few seconds; 0 while unknown."""
+    eta: float = 0.0
+    """Seconds left at that rate; 0 while unknown."""
+
+
 class PruneReport(Struct, omit_defaults=True):
     """What `prune` found (and removed, unless it was a dry run): digests or file names, and bytes freed."""
 

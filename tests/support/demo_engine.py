@@ -25,7 +25,10 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    PullRequest,
+    PushRequest,
     RunningModel,
+    TransferProgress,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -197,6 +200,15 @@ class DemoEngine:
     async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         self._check("create")
         yield Progress("success")
+
+    async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
+        self._check("pull")
+        yield TransferProgress("success")
+
+    async def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
+        self._check("push")
+        self._find(request.model)
+        yield TransferProgress("success")
 
     async def copy(self, source: str, destination: str) -> None:
         self._check("copy")

@@ -23,7 +23,10 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    PullRequest,
+    PushRequest,
     RunningModel,
+    TransferProgress,
 )
 
 CREATED_AT = "2026-01-02T03:04:05.000000006Z"
@@ -49,7 +52,7 @@ class ScriptedEngine:
         self.waiting = asyncio.Event()
         self.closed_early = asyncio.Event()
         self.closed = False
-        self.requests: list[GenerateRequest | ChatRequest | CreateRequest] = []
+        self.requests: list[GenerateRequest | ChatRequest | CreateRequest | PullRequest | PushRequest] = []
         self.names = ["bard:latest"]
         self.blobs: dict[str, bytes] = {}
         self.loaded: list[RunningModel] = []
@@ -96,6 +99,18 @@ class ScriptedEngine:
             yield Progress(status=piece)
         self.names.insert(0, request.model)
         yield Progress(status="success")
+
+    def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
+        return self._transfer(request)
+
+    def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
+        return self._transfer(request)
+
+    async def _transfer(self, request: PullRequest | PushRequest) -> AsyncGenerator[TransferProgress, None]:
+        self.requests.append(request)
+        async for piece in self._said():
+            yield TransferProgress(status=piece)
+        yield TransferProgress(status="success")
 
     async def copy(self, source: str, destination: str) -> None:
         self._known(source)

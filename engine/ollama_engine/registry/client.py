@@ -22,7 +22,7 @@ from ollama_engine.registry.auth import Authorizer, denied
 from ollama_engine.registry.bodies import error_text, read_body
 from ollama_engine.registry.config import RegistryConfig
 from ollama_engine.registry.endpoint import Endpoint, address, is_loopback, is_private, is_web_url, origin
-from ollama_engine.registry.errors import AccessDenied, RegistryError, Transient, UnsafeRedirect
+from ollama_engine.registry.errors import AccessDenied, RegistryError, Transient, Unconnected, UnsafeRedirect
 from ollama_engine.registry.pace import persist, retry_after
 from ollama_engine.store import digests
 from ollama_engine.store.digests import Digest
@@ -32,6 +32,8 @@ MAX_REDIRECTS = 6
 REDIRECTS = (301, 302, 303, 307, 308)
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 CONNECT_TIMEOUT = 30.0
+FIRST_CONNECTS = 3
+"""Connections tried for a manifest, the first thing asked: without a network the answer must not take long."""
 USER_AGENT = f"ollama-tui/{__version__} ({platform.machine().lower()} {platform.system().lower()})"
 
 Body = bytes | AsyncIterator[bytes]
@@ -101,7 +103,10 @@ class RegistryClient:
     async def manifest(self, endpoint: Endpoint) -> FetchedManifest:
         """The manifest of a model; NotFound, AccessDenied, RegistryError, ServerUnreachable."""
         return await persist(
-            lambda: self._manifest(endpoint), self.config, f"get the manifest from {endpoint.url.host}"
+            lambda: self._manifest(endpoint),
+            self.config,
+            f"get the manifest from {endpoint.url.host}",
+            connects=FIRST_CONNECTS,
         )
 
     async def _manifest(self, endpoint: Endpoint) -> FetchedManifest:
@@ -245,7 +250,8 @@ class RegistryClient:
         try:
             return await self.http.send(request, stream=True)
         except httpx.TransportError as error:
-            raise Transient(transport_reason(url, error)) from error
+            kind = Unconnected if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else Transient
+            raise kind(transport_reason(url, error)) from error
 
 
 def transport_reason(url: httpx.URL, error: httpx.TransportError) -> str:

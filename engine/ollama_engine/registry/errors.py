@@ -42,6 +42,10 @@ class Transient(Exception):
         self.counts = counts
 
 
+class Unconnected(Transient):
+    """No connection could be made at all: no network, no such host, or nobody listens there."""
+
+
 def first_cause(errors: BaseExceptionGroup) -> BaseException:
     """The one error to tell of when several tasks of one transfer failed: what stops it is one thing.
 

@@ -15,7 +15,7 @@ import httpx
 
 from ollama_engine.errors import ServerUnreachable
 from ollama_engine.registry.config import RegistryConfig
-from ollama_engine.registry.errors import Transient
+from ollama_engine.registry.errors import Transient, Unconnected
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts at the most, whatever a registry asks for."""
@@ -43,13 +43,17 @@ def retry_after(response: httpx.Response) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
 
 
-async def persist(attempt: Callable[[], Awaitable[T]], config: RegistryConfig, what: str) -> T:
-    """The result of `attempt`, tried again while it is Transient; ServerUnreachable when that does not end."""
+async def persist(attempt: Callable[[], Awaitable[T]], config: RegistryConfig, what: str, *, connects: int = 256) -> T:
+    """The result of `attempt`, tried again while it is Transient; ServerUnreachable when that does not end.
+
+    Args:
+        connects: how often in a row at the most to try a registry that no connection can be made to.
+    """
     for failures in range(1, config.attempts + 1):
         try:
             return await attempt()
         except Transient as error:
-            if failures == config.attempts:
+            if failures >= (min(config.attempts, connects) if isinstance(error, Unconnected) else config.attempts):
                 raise gave_up(what, error) from error
             await asyncio.sleep(pause(failures, config.backoff, error.wait))
     raise AssertionError("attempts is at least one")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from ollama_engine.registry.pace import Meter
 from ollama_engine.store.digests import Digest
-from ollama_engine.types import Progress
+from ollama_engine.types import TransferProgress
 
 INTERVAL = 0.06
 """Seconds between two looks at what has changed."""
 
 
-class PullProgress(Progress, omit_defaults=True):
+class PullProgress(TransferProgress, omit_defaults=True):
     """A step of a pull. `rate` in bytes a second and `eta` in seconds are of the whole pull."""
 
-    rate: float = 0.0
-    eta: float = 0.0
 
-
-class PushProgress(PullProgress, omit_defaults=True):
+class PushProgress(TransferProgress, omit_defaults=True):
     """A step of a push."""
 
 

@@ -19,6 +19,7 @@ from ollama_engine.server.errors import ErrorAnswers, http_exception
 from ollama_engine.server.native.blobs import Blobs
 from ollama_engine.server.native.inference import Inference
 from ollama_engine.server.native.models import Models
+from ollama_engine.server.native.transfers import Transfers
 from ollama_engine.server.security import CORS, HostRule, is_loopback
 from ollama_engine.settings import Settings
 
@@ -60,7 +61,7 @@ class ExactRoute(Route):
 
 
 def _routes(engine: Engine) -> Sequence[Route]:
-    inference, models, blobs = Inference(engine), Models(engine), Blobs(engine)
+    inference, models, blobs, transfers = Inference(engine), Models(engine), Blobs(engine), Transfers(engine)
 
     async def root(request: Request) -> Response:
         return PlainTextResponse("Ollama is running")
@@ -80,8 +81,8 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/copy", models.copy, "POST"),
         ExactRoute("/api/delete", models.delete, "DELETE"),
         ExactRoute("/api/blobs/{digest}", blobs.blob, "HEAD", "POST"),
-        ExactRoute("/api/pull", models.registry, "POST"),
-        ExactRoute("/api/push", models.registry, "POST"),
+        ExactRoute("/api/pull", transfers.pull, "POST"),
+        ExactRoute("/api/push", transfers.push, "POST"),
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ollama_engine.errors import EngineError
-from ollama_engine.types import ChatChunk, GenerateChunk, Progress
+from ollama_engine.types import ChatChunk, GenerateChunk
 
 _SHUT_SHORT = "the answer broke off before it was complete"
 
@@ -37,11 +37,6 @@ def merge_chat(chunks: Sequence[ChatChunk]) -> ChatChunk:
         tool_calls=[call for message in messages for call in message.tool_calls or ()] or None,
     )
     return msgspec.structs.replace(last, message=message)
-
-
-def merge_progress(steps: Sequence[Progress]) -> Progress:
-    """The last step, which says `success`."""
-    return steps[-1]
 
 
 def is_whole(chunk: GenerateChunk | ChatChunk) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from ollama_engine.errors import Busy, EngineError, RequestCanceled
 from ollama_engine.server.drain import SHUTTING_DOWN
 from ollama_engine.server.encode import NDJSON_TYPE, encode, json_response
 from ollama_engine.server.errors import error_object, unexpected
+from ollama_engine.types import Progress
 
 T = TypeVar("T")
 
@@ -84,6 +86,23 @@ class StreamedAnswer(Response, Generic[T]):
     async def _end_with(self, error: EngineError, send: Send) -> None:
         await _send_line(error_object(error), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def progress_answer(steps: AsyncGenerator[Progress, None], stream: bool | None) -> StreamedAnswer[Progress]:
+    """The steps of something long, or only the last one, which says `success`."""
+    if stream is False:
+        steps = _last(steps)
+    return StreamedAnswer(steps, stream=stream is not False, merge=lambda pieces: pieces[-1])
+
+
+async def _last(steps: AsyncGenerator[Progress, None]) -> AsyncGenerator[Progress, None]:
+    """The last step alone: a pull may have many thousands."""
+    last: Progress | None = None
+    async with aclosing(steps):
+        async for step in steps:
+            last = step
+    if last is not None:
+        yield last
 
 
 async def _send_line(piece: Any, send: Send) -> None:

@@ -31,7 +31,7 @@ from ollama_engine.types import PruneReport
 GRACE = 3600.0
 """Seconds that a blob is young: it may belong to a model whose manifest is not written yet."""
 
-_PARTIAL = re.compile(r"sha256[:-][0-9a-fA-F]{64}(-partial(-[0-9]+)?|\.tmp)")
+_PARTIAL = re.compile(r"sha256[:-][0-9a-fA-F]{64}(-partial(-[0-9]+|\.journal(\.tmp)?)?|\.tmp)")
 _OLLAMA_TEMPORARY = re.compile(r"sha256-[0-9]{1,20}")
 _log = logging.getLogger(__name__)
 

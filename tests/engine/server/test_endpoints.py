@@ -8,8 +8,8 @@ import json
 import httpx
 import pytest
 
-from ollama_engine.errors import Busy, EngineError, InvalidName, LoadFailed
-from ollama_engine.types import CreateRequest, GenerateRequest, RunningModel
+from ollama_engine.errors import Busy, EngineError, InvalidName, LoadFailed, NotFound
+from ollama_engine.types import CreateRequest, GenerateRequest, PullRequest, PushRequest, RunningModel
 from tests.support.scripted_engine import CREATED_AT, DETAILS, ScriptedEngine
 
 JSON = "application/json; charset=utf-8"
@@ -195,12 +195,40 @@ async def test_a_blob_must_be_what_its_digest_says(http: httpx.AsyncClient, engi
     assert engine.blobs == {}
 
 
+@pytest.mark.parametrize(("path", "kind"), [("/api/pull", PullRequest), ("/api/push", PushRequest)])
+async def test_a_transfer_is_told_step_by_step(
+    http: httpx.AsyncClient, engine: ScriptedEngine, path: str, kind: type[PullRequest | PushRequest]
+) -> None:
+    answer = await http.post(path, json={"name": "x", "insecure": True, "username": "u", "password": "p"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.text == '{"status":"Hello"}\n{"status":" world"}\n{"status":"success"}\n'
+    assert engine.requests == [kind("x", insecure=True)]
+
+
 @pytest.mark.parametrize("path", ["/api/pull", "/api/push"])
-async def test_pull_and_push_say_what_works_instead(http: httpx.AsyncClient, path: str) -> None:
-    answer = await http.post(path, json={"model": "x"})
-    assert answer.status_code == 501
-    assert "not in this build yet" in answer.json()["error"]
-    assert "GGUF" in answer.json()["hint"]
+async def test_a_transfer_that_is_not_streamed_is_its_last_step(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.post(path, json={"model": "x", "stream": False})
+    assert (answer.status_code, answer.json()) == (200, {"status": "success"})
+
+
+@pytest.mark.parametrize(("path", "words"), [("/api/pull", "invalid model name"), ("/api/push", "model is required")])
+async def test_a_transfer_needs_a_name(http: httpx.AsyncClient, path: str, words: str) -> None:
+    answer = await http.post(path, json={})
+    assert (answer.status_code, answer.json()["error"]) == (400, words)
+
+
+@pytest.mark.parametrize("path", ["/api/pull", "/api/push"])
+async def test_what_ends_a_transfer_is_its_last_line_or_its_status(
+    http: httpx.AsyncClient, engine: ScriptedEngine, path: str
+) -> None:
+    engine.pieces = ["pulling manifest", NotFound("pull model manifest: file does not exist")]
+    error = {"error": "pull model manifest: file does not exist"}
+    streamed = await http.post(path, json={"model": "x"})
+    assert streamed.status_code == 200
+    assert json.loads(streamed.text.splitlines()[-1]) == error
+    whole = await http.post(path, json={"model": "x", "stream": False})
+    assert (whole.status_code, whole.json()) == (404, error)
 
 
 async def test_an_unknown_path_is_404_in_plain_text(http: httpx.AsyncClient) -> None:

@@ -83,7 +83,8 @@ def test_no_orphan_goes_while_a_model_is_being_made_however_long(store: Store) -
 
 def test_partial_downloads_stay_unless_asked_for(store: Store, make: Make) -> None:
     make("poet")
-    partials = {f"{ORPHAN.file_name}-partial", f"{ORPHAN.file_name}-partial-0", f"{ORPHAN.file_name}.tmp"}
+    endings = ("-partial", "-partial-0", "-partial.journal", "-partial.journal.tmp", ".tmp")
+    partials = {f"{ORPHAN.file_name}{ending}" for ending in endings}
     for name in partials:
         (store.blobs.folder / name).write_bytes(b"part")
         age(store.blobs.folder / name)

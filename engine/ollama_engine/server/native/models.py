@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ollama_engine.engine import Engine
-from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, ModelNotFound
+from ollama_engine.errors import InvalidName, InvalidRequest, ModelNotFound
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
-from ollama_engine.server.merge import merge_progress
-from ollama_engine.server.streaming import StreamedAnswer
+from ollama_engine.server.streaming import progress_answer
 from ollama_engine.types import CreateRequest
 
 _NAME = {"name": "model"}
@@ -34,10 +33,6 @@ class CopyRequest(Struct):
 
 class DeleteRequest(Struct):
     model: str = ""
-
-
-class NotImplementedHere(EngineError):
-    status = 501
 
 
 class Models:
@@ -64,7 +59,7 @@ class Models:
         body = await read_request(request, CreateRequest, aliases=_NAME | {"quantization": "quantize"})
         if not body.model:
             raise InvalidName("invalid model name")
-        return StreamedAnswer(self.engine.create(body), stream=body.stream is not False, merge=merge_progress)
+        return progress_answer(self.engine.create(body), body.stream)
 
     async def copy(self, request: Request) -> Response:
         body = await read_request(request, CopyRequest)
@@ -83,9 +78,3 @@ class Models:
             raise InvalidName('name "" is invalid')
         await self.engine.delete(body.model)
         return Response()
-
-    async def registry(self, request: Request) -> Response:
-        raise NotImplementedHere(
-            "pulling and pushing models is not in this build yet",
-            hint="Make a model from a GGUF file instead: a Modelfile with FROM ./model.gguf, and `create`.",
-        )
