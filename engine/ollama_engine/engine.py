@@ -15,12 +15,16 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    EmbedRequest,
+    EmbedResponse,
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
     ModelInfo,
     ModelSummary,
     Progress,
+    RerankRequest,
+    RerankResponse,
     PullRequest,
     PushRequest,
     RunningModel,
@@ -76,6 +80,14 @@ class Engine(Protocol):
     def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]: ...
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]: ...
+
+    async def embed(self, request: EmbedRequest) -> EmbedResponse:
+        """A vector for each input; InvalidRequest where a model cannot, or an input may not be cut and must be."""
+        ...
+
+    async def rerank(self, request: RerankRequest) -> RerankResponse:
+        """Documents by their relevance to a query; InvalidRequest where the model ranks nothing."""
+        ...
 
     async def running(self) -> list[RunningModel]:
         """Models in memory, loading ones included, the one that stays longest first."""

@@ -9,39 +9,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ollama_engine.catalog import Catalog, details
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
-from ollama_engine.durations import parse_keep_alive
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
-from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.grammar.format import format_to_grammar
-from ollama_engine.options import Options, effective_num_predict, merge_options
+from ollama_engine.opening import Opened, Opener
+from ollama_engine.options import Options, effective_num_predict
 from ollama_engine.output.history import strip_thinking
 from ollama_engine.output.parser import Call, Content, Event, OutputParser, Thinking
 from ollama_engine.output.syntax import Markers
-from ollama_engine.prompt.render import ChatTemplate, render_generate
+from ollama_engine.prompt.render import render_generate
 from ollama_engine.prompt.truncate import fit_messages
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Done, Generate, Piece, Sampling
-from ollama_engine.scheduler.placement import Placement, measure_memory, place
-from ollama_engine.scheduler.residency import Lease, Scheduler
-from ollama_engine.scheduler.resident import Subject
-from ollama_engine.settings import Settings
-from ollama_engine.store.model import Model, open_model
-from ollama_engine.store.store import Store
+from ollama_engine.scheduler.residency import Lease
 from ollama_engine.types import (
-    JSON,
     ChatChunk,
     ChatRequest,
     DebugInfo,
     GenerateChunk,
     GenerateRequest,
-    KeepAlive,
     Message,
     Think,
 )
@@ -54,32 +44,12 @@ CUT_THINKING = ("qwen3", "deepseek-r1")
 """Architectures and names whose own earlier thinking does not go back into the prompt (spec §8.2)."""
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A model as a request meets it: its layers, its weights' metadata, the options in force."""
-
-    requested: str
-    model: Model
-    metadata: ModelMetadata
-    capabilities: tuple[str, ...]
-    options: Options
-    given: frozenset[str]
-    template: ChatTemplate
-
-    @property
-    def subject(self) -> Subject:
-        key = "\n".join(str(path) for path in (*self.model.model_paths, *self.model.adapter_paths))
-        return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata))
-
-
 class Inference:
-    """Answers requests from a store through a scheduler."""
+    """Answers requests that make a model speak."""
 
-    def __init__(self, store: Store, catalog: Catalog, scheduler: Scheduler, settings: Settings) -> None:
-        self._store = store
-        self._catalog = catalog
-        self._scheduler = scheduler
-        self._settings = settings
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._catalog = opener.catalog
 
     # -- the verbs ---------------------------------------------------------------------------------------------
 
@@ -88,7 +58,7 @@ class Inference:
         if not request.model:
             raise InvalidRequest("model is required")
         began = time.perf_counter_ns()
-        opened = await self.open(request.model, request.options)
+        opened = await self._opener.open(request.model, request.options)
         keep_alive = keep_alive_seconds(request.keep_alive)
 
         def chunk(message: Message, tokens: int = 1, **last: Any) -> ChatChunk:
@@ -97,7 +67,7 @@ class Inference:
             )
 
         if not request.messages and keep_alive == 0:
-            await self._scheduler.unload(opened.subject.key)
+            await self._opener.unload(opened)
             yield chunk(Message("assistant"), done_reason="unload")
             return
         think = think_of(request, opened.capabilities)
@@ -115,7 +85,7 @@ class Inference:
                 model=request.model, created_at=_now(), message=Message("assistant"), done=False, debug_info=info
             )
             return
-        async with self._lease(opened, keep_alive) as lease:
+        async with self._opener.lease(opened, keep_alive) as lease:
             if not request.messages:
                 yield chunk(Message("assistant"), done_reason="load")
                 return
@@ -140,7 +110,7 @@ class Inference:
         if not request.model:
             raise ModelNotFound(request.model)
         began = time.perf_counter_ns()
-        opened = await self.open(request.model, request.options)
+        opened = await self._opener.open(request.model, request.options)
         keep_alive = keep_alive_seconds(request.keep_alive)
 
         def chunk(text: str = "", tokens: int = 1, thinking: str = "", **last: Any) -> GenerateChunk:
@@ -155,7 +125,7 @@ class Inference:
             )
 
         if not request.prompt and keep_alive == 0:
-            await self._scheduler.unload(opened.subject.key)
+            await self._opener.unload(opened)
             yield chunk(done_reason="unload")
             return
         think = think_of(request, opened.capabilities)
@@ -166,7 +136,7 @@ class Inference:
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
         markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
-        async with self._lease(opened, keep_alive) as lease:
+        async with self._opener.lease(opened, keep_alive) as lease:
             if not request.prompt:
                 yield chunk(done_reason="load")
                 return
@@ -190,51 +160,7 @@ class Inference:
                         case Done():
                             yield chunk(context=event.tokens, **_last(event, lease, began))
 
-    async def load(self, name: str, keep_alive: KeepAlive) -> None:
-        opened = await self.open(name, None)
-        async with self._lease(opened, None if keep_alive is None else parse_keep_alive(keep_alive)):
-            pass
-
-    async def unload(self, name: str) -> None:
-        opened = await self.open(name, None)
-        await self._scheduler.unload(opened.subject.key)
-
     # -- steps -------------------------------------------------------------------------------------------------
-
-    async def open(self, name: str, request_options: JSON | None) -> Opened:
-        """Resolve a model and its options; ModelNotFound, InvalidName, InvalidRequest."""
-        return await asyncio.to_thread(self._open, name, request_options)
-
-    def _open(self, name: str, request_options: JSON | None) -> Opened:
-        model = open_model(self._store, name)
-        given = {**model.parameters, **{k: v for k, v in (request_options or {}).items() if v is not None}}
-        options = merge_options(model.parameters, request_options)
-        metadata = self._catalog.metadata(model)
-        return Opened(
-            requested=name,
-            model=model,
-            metadata=metadata,
-            capabilities=self._catalog.capabilities(model),
-            options=options,
-            given=frozenset(given),
-            template=self._catalog.template(model),
-        )
-
-    @contextlib.asynccontextmanager
-    async def _lease(self, opened: Opened, keep_alive: float | None) -> AsyncIterator[Lease]:
-        placement = await asyncio.to_thread(self._place, opened)
-        async with self._scheduler.lease(opened.subject, placement, keep_alive) as lease:
-            yield lease
-
-    def _place(self, opened: Opened) -> Placement:
-        return place(
-            opened.model.model_paths,
-            opened.metadata,
-            opened.options,
-            opened.given,
-            self._settings,
-            measure_memory(),
-        )
 
     async def _fit(
         self,
@@ -251,7 +177,7 @@ class Inference:
 
         prompt = await asyncio.to_thread(render, messages)
         tokens = await runner.tokenize(prompt)
-        limit = self._context(opened, runner)
+        limit = opened.context(runner)
         if len(tokens) >= limit and truncate is not False:
             fitted = await fit_messages(messages, limit - 1, count, render=render)
             prompt = await asyncio.to_thread(render, fitted.messages)
@@ -273,13 +199,10 @@ class Inference:
             think=think,
         )
 
-    def _context(self, opened: Opened, runner: Runner) -> int:
-        return min(opened.options.num_ctx or runner.info.n_ctx, runner.info.n_ctx)
-
     def _generate_frame(
         self, opened: Opened, lease: Lease, tokens: list[int], request: ChatRequest | GenerateRequest, grammar: str
     ) -> Generate:
-        options, n_ctx = opened.options, self._context(opened, lease.runner)
+        options, n_ctx = opened.options, opened.context(lease.runner)
         may_shift = request.shift is not False and opened.metadata.architecture != "deepseek2"
         keep = options.num_keep + bool(opened.metadata.add_bos)
         if len(tokens) >= n_ctx:

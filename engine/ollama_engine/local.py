@@ -1,4 +1,4 @@
-"""`LocalEngine`: the verbs, done here. Thin: store, catalog, inference and scheduler do the work."""
+"""`LocalEngine`: the verbs, done here. Thin: store, catalog, inference, embedding and scheduler do the work."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ import psutil
 
 from ollama_engine import __version__, bundled
 from ollama_engine.catalog import Catalog
+from ollama_engine.embedding import Embedding
+from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, StoreError
 from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, ModelNotFound, NotFound, StoreError
 from ollama_engine.inference import Inference
 from ollama_engine.modelfile.layers import create_model
+from ollama_engine.opening import Opener
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Stats
 from ollama_engine.scheduler.residency import Scheduler
@@ -30,6 +33,8 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    EmbedRequest,
+    EmbedResponse,
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
@@ -37,6 +42,8 @@ from ollama_engine.types import (
     ModelSummary,
     Progress,
     PruneReport,
+    RerankRequest,
+    RerankResponse,
     PullRequest,
     PushRequest,
     RunningModel,
@@ -65,7 +72,9 @@ class LocalEngine:
 
     async def __aenter__(self) -> Self:
         self._scheduler = Scheduler(self._settings)
-        self._inference = Inference(self._store, self._catalog, self._scheduler, self._settings)
+        self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings)
+        self._inference = Inference(self._opener)
+        self._embedding = Embedding(self._opener)
         await asyncio.to_thread(_check_root, self._settings.models)
         await asyncio.to_thread(bundled.install, self._store)
         return self
@@ -178,11 +187,17 @@ class LocalEngine:
     def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         return self._inference.chat(request)
 
+    async def embed(self, request: EmbedRequest) -> EmbedResponse:
+        return await self._embedding.embed(request)
+
+    async def rerank(self, request: RerankRequest) -> RerankResponse:
+        return await self._embedding.rerank(request)
+
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
-        await self._inference.load(name, keep_alive)
+        await self._opener.load(name, keep_alive)
 
     async def unload(self, name: str) -> None:
-        await self._inference.unload(name)
+        await self._opener.unload(await self._opener.open(name, None))
 
     async def running(self) -> list[RunningModel]:
         residents = sorted(self._scheduler.residents, key=lambda resident: -resident.seconds_left)

@@ -13,18 +13,22 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from ollama_engine.connection import Connection, answers
-from ollama_engine.errors import InvalidDigest
+from ollama_engine.errors import InvalidDigest, InvalidRequest
 from ollama_engine.settings import HostAddress
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    EmbedRequest,
+    EmbedResponse,
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
     ModelInfo,
     ModelSummary,
     Progress,
+    RerankRequest,
+    RerankResponse,
     PullRequest,
     PushRequest,
     RunningModel,
@@ -105,6 +109,14 @@ class RemoteEngine:
     def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         return self._chunks("/api/chat", request, ChatChunk)
 
+    async def embed(self, request: EmbedRequest) -> EmbedResponse:
+        answer = await self._server.ask("POST", "/api/embed", request, model=request.model, quick=False)
+        return self._made({"model": request.model, "embeddings": [], **answer}, EmbedResponse)
+
+    async def rerank(self, request: RerankRequest) -> RerankResponse:
+        answer = await self._server.ask("POST", "/api/rerank", request, model=request.model, quick=False)
+        return self._made({"model": request.model, "results": [], **answer}, RerankResponse)
+
     async def running(self) -> list[RunningModel]:
         return self._listed((await self._server.ask("GET", "/api/ps?loading=true")).get("models"), RunningModel)
 
@@ -112,7 +124,13 @@ class RemoteEngine:
         request = GenerateRequest(model=name, stream=False)
         if keep_alive is not None:
             request.keep_alive = keep_alive
-        await self._server.ask("POST", "/api/generate", request, model=name, quick=False)
+        try:
+            await self._server.ask("POST", "/api/generate", request, model=name, quick=False)
+        except InvalidRequest as error:
+            if "does not support generate" not in error.message:
+                raise
+            embed = EmbedRequest(name, keep_alive=request.keep_alive)
+            await self._server.ask("POST", "/api/embed", embed, model=name, quick=False)
 
     async def unload(self, name: str) -> None:
         request = GenerateRequest(model=name, keep_alive=0, stream=False)

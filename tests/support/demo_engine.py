@@ -17,6 +17,8 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    EmbedRequest,
+    EmbedResponse,
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
@@ -25,6 +27,9 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    RankedDocument,
+    RerankRequest,
+    RerankResponse,
     PullRequest,
     PushRequest,
     RunningModel,
@@ -267,6 +272,16 @@ class DemoEngine:
         if self.gate is not None:
             await self.gate.acquire()
         await asyncio.sleep(self.pace)
+
+    async def embed(self, request: EmbedRequest) -> EmbedResponse:
+        self._check("embed")
+        texts = [request.input] if isinstance(request.input, str) else request.input or []
+        return EmbedResponse(model=request.model, embeddings=[[0.6, 0.8] for _ in texts])
+
+    async def rerank(self, request: RerankRequest) -> RerankResponse:
+        self._check("rerank")
+        results = [RankedDocument(index, -float(index)) for index in range(len(request.documents))]
+        return RerankResponse(model=request.model, results=results)
 
     async def running(self) -> list[RunningModel]:
         self.polls += 1

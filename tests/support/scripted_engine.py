@@ -15,6 +15,8 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    EmbedRequest,
+    EmbedResponse,
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
@@ -23,6 +25,9 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    RankedDocument,
+    RerankRequest,
+    RerankResponse,
     PullRequest,
     PushRequest,
     RunningModel,
@@ -52,6 +57,7 @@ class ScriptedEngine:
         self.waiting = asyncio.Event()
         self.closed_early = asyncio.Event()
         self.closed = False
+        self.requests: list[GenerateRequest | ChatRequest | CreateRequest | EmbedRequest | RerankRequest] = []
         self.requests: list[GenerateRequest | ChatRequest | CreateRequest | PullRequest | PushRequest] = []
         self.names = ["bard:latest"]
         self.blobs: dict[str, bytes] = {}
@@ -165,6 +171,24 @@ class ScriptedEngine:
         async for piece in self._said():
             yield _turn(request, piece, done=False)
         yield _turn(request, "", done=True, done_reason="stop", **_METRICS)
+
+    async def embed(self, request: EmbedRequest) -> EmbedResponse:
+        """A vector of the length of each text and its number; waits and fails as a stream's second piece does."""
+        self.requests.append(request)
+        self._known(request.model)
+        _ = [piece async for piece in self._said()]
+        texts = [request.input] if isinstance(request.input, str) and request.input else request.input or []
+        vectors = [[float(len(text)), float(number)] for number, text in enumerate(texts)]
+        return EmbedResponse(model=request.model, embeddings=vectors, total_duration=9, prompt_eval_count=len(texts))
+
+    async def rerank(self, request: RerankRequest) -> RerankResponse:
+        """The longest document first."""
+        self.requests.append(request)
+        self._known(request.model)
+        _ = [piece async for piece in self._said()]
+        order = sorted(range(len(request.documents)), key=lambda index: -len(request.documents[index]))
+        results = [RankedDocument(index, float(len(request.documents[index]))) for index in order]
+        return RerankResponse(model=request.model, results=results, total_duration=9)
 
     async def running(self) -> list[RunningModel]:
         return self.loaded

@@ -16,6 +16,8 @@ from ollama_engine.types import Capability, ModelDetails
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
 MAX_LAYERS = 1 << 16
+POOLING = {0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
+"""Numbers of `<arch>.pooling_type` (llama.h)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class ModelMetadata:
 
     `head_count` and `head_count_kv` have one number for all layers, or one a layer. `named_templates` are the
     `tokenizer.chat_template.<name>` keys (`tool_use`, `rag` …). `add_bos` is None where llama.cpp's default for the
-    tokenizer decides. `weights_bytes` are the tensors alone, without the header.
+    tokenizer decides. `weights_bytes` are the tensors alone, without the header. `pooling` is empty where the file has
+    nothing of it; `normalizes` tells whether the vectors of an embedding model are to be of length 1.
     """
 
     architecture: str
@@ -48,6 +51,9 @@ class ModelMetadata:
     eos_token: str
     add_bos: bool | None
     capabilities: tuple[Capability, ...]
+    pooling: str
+    is_causal: bool
+    normalizes: bool
 
     @property
     def parameter_size(self) -> str:
@@ -116,6 +122,9 @@ def model_metadata(header: Header) -> ModelMetadata:
         eos_token=_token(header, eos_token_id),
         add_bos=header.flag("tokenizer.ggml.add_bos_token"),
         capabilities=gguf_capabilities(header, [chat_template, *named_templates.values()]),
+        pooling=POOLING.get(header.integer(f"{architecture}.pooling_type", -1), ""),
+        is_causal=header.flag(f"{architecture}.attention.causal") is not False,
+        normalizes=header.flag(f"{architecture}.normalize_embeddings") is not False,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -15,11 +16,12 @@ from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.options import Options
-from ollama_engine.runner.protocol import LoadSpec
+from ollama_engine.runner.protocol import LoadSpec, Pooling
 from ollama_engine.settings import Settings
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+FLOAT_BYTES = 4
 
 MIN_CONTEXT = 4
 FALLBACK_CONTEXT = 4096
@@ -28,6 +30,12 @@ CONTEXT_TIERS = ((47 * GIB, 262_144), (23 * GIB, 32_768))
 
 SLOT_CHOICES = (4, 2, 1)
 COMPUTE_RESERVE = 32 * MIB
+EMBEDDING_SEQUENCES = 64
+"""Inputs that are embedded in one batch at most."""
+EMBEDDING_BATCH = 512
+"""Tokens that a batch of an embedding model holds at least, so that short inputs can share it."""
+EMBEDDING_CONTEXT = 8192
+"""The longest context taken unasked where the whole of an input must be computed at once."""
 COMFORT = 0.8
 """Share of the free memory that a default choice may fill."""
 
@@ -99,44 +107,98 @@ def place(
     given: frozenset[str],
     settings: Settings,
     free: FreeMemory,
+    pooling: Pooling = "",
 ) -> Placement:
     """Decide how to load a model.
 
     Args:
         given: names of the options that the model or the request really set; the others are ours to choose.
+        pooling: how it embeds; empty where it is to generate text.
 
     Raises:
         LoadFailed: it needs more memory than there is.
         InvalidRequest: the KV cache type of the settings is none.
     """
-    weights = sum(path.stat().st_size for path in model_paths)
+    if pooling:
+        return _place_embedder(model_paths, metadata, options, given, settings, free, pooling)
 
     def needed(n_ctx: int, n_seq: int) -> int:
-        kv_type = settings.kv_cache_type or "f16"
-        return weights + kv_cache_bytes(metadata, n_ctx * n_seq, kv_type, kv_type) + COMPUTE_RESERVE
+        return _fixed_bytes(model_paths) + _kv_bytes(metadata, n_ctx * n_seq, settings)
 
-    trained = metadata.context_length or FALLBACK_CONTEXT
     asked = options.num_ctx or settings.context_length
-    n_ctx = min(max(asked or _default_context(free), MIN_CONTEXT), trained)
+    n_ctx = _context(metadata, asked or _default_context(free))
     if not asked:
         while n_ctx > FALLBACK_CONTEXT and needed(n_ctx, 1) > free.usable * COMFORT:
             n_ctx = max(n_ctx // 2, FALLBACK_CONTEXT)
     n_seq = settings.num_parallel or next(
         (n for n in SLOT_CHOICES if needed(n_ctx, n) <= free.usable * COMFORT), SLOT_CHOICES[-1]
     )
-    spec = LoadSpec(
+    n_batch = max(1, min(options.num_batch, n_ctx))
+    spec = _spec(model_paths, options, settings, n_ctx=n_ctx, n_seq=n_seq, n_batch=n_batch)
+    return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
+
+
+def _place_embedder(
+    model_paths: list[Path],
+    metadata: ModelMetadata,
+    options: Options,
+    given: frozenset[str],
+    settings: Settings,
+    free: FreeMemory,
+    pooling: Pooling,
+) -> Placement:
+    """One batch at a time, nothing kept between them: cells for one batch, or for the longest input.
+
+    Only a causal model whose last token counts can read an input in pieces. The others need a batch, and the buffers
+    to compute it, as long as the context.
+    """
+    in_pieces = pooling == "last" and metadata.is_causal
+
+    def batch(n_ctx: int) -> int:
+        return max(EMBEDDING_BATCH, min(options.num_batch, n_ctx) if in_pieces else n_ctx)
+
+    def needed(n_ctx: int) -> int:
+        cells = max(n_ctx, batch(n_ctx)) if metadata.is_causal else 0
+        computed = batch(n_ctx) * (batch(n_ctx) + 16 * metadata.embedding_length)
+        if metadata.is_causal:  # llama.cpp computes the logits of every token as well
+            computed += batch(n_ctx) * metadata.vocab_size
+        return _fixed_bytes(model_paths) + _kv_bytes(metadata, cells, settings) + FLOAT_BYTES * computed
+
+    asked = options.num_ctx or settings.context_length
+    n_ctx = _context(metadata, asked or min(_default_context(free), EMBEDDING_CONTEXT))
+    if not asked:
+        while n_ctx > EMBEDDING_BATCH and needed(n_ctx) > free.usable * COMFORT:
+            n_ctx = max(n_ctx // 2, EMBEDDING_BATCH)
+    spec = _spec(
+        model_paths, options, settings, n_ctx=n_ctx, n_seq=EMBEDDING_SEQUENCES, n_batch=batch(n_ctx), pooling=pooling
+    )
+    return Placement(spec, needed(n_ctx), _chosen_by_us(given, bool(asked)) | {"n_batch"})
+
+
+def _fixed_bytes(model_paths: list[Path]) -> int:
+    return sum(path.stat().st_size for path in model_paths) + COMPUTE_RESERVE
+
+
+def _kv_bytes(metadata: ModelMetadata, cells: int, settings: Settings) -> int:
+    kv_type = settings.kv_cache_type or "f16"
+    return kv_cache_bytes(metadata, cells, kv_type, kv_type)
+
+
+def _context(metadata: ModelMetadata, wanted: int) -> int:
+    return min(max(wanted, MIN_CONTEXT), metadata.context_length or FALLBACK_CONTEXT)
+
+
+def _spec(model_paths: list[Path], options: Options, settings: Settings, **sizes: Any) -> LoadSpec:
+    return LoadSpec(
         model_paths=[str(path) for path in model_paths],
-        n_ctx=n_ctx,
-        n_seq=n_seq,
-        n_batch=max(1, min(options.num_batch, n_ctx)),
         n_gpu_layers=options.num_gpu,
         main_gpu=options.main_gpu,
         use_mmap=options.use_mmap,
         n_threads=max(0, options.num_thread),
         kv_cache_type=settings.kv_cache_type,
         flash_attention=settings.flash_attention,
+        **sizes,
     )
-    return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
 
 
 def _default_context(free: FreeMemory) -> int:

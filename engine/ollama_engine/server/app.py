@@ -17,6 +17,7 @@ from ollama_engine.server.drain import Drain, DrainRequests
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.errors import ErrorAnswers, http_exception
 from ollama_engine.server.native.blobs import Blobs
+from ollama_engine.server.native.embeddings import Embeddings
 from ollama_engine.server.native.inference import Inference
 from ollama_engine.server.native.models import Models
 from ollama_engine.server.native.transfers import Transfers
@@ -61,6 +62,8 @@ class ExactRoute(Route):
 
 
 def _routes(engine: Engine) -> Sequence[Route]:
+    inference, models, blobs = Inference(engine), Models(engine), Blobs(engine)
+    embeddings = Embeddings(engine)
     inference, models, blobs, transfers = Inference(engine), Models(engine), Blobs(engine), Transfers(engine)
 
     async def root(request: Request) -> Response:
@@ -77,6 +80,9 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/show", models.show, "POST"),
         ExactRoute("/api/generate", inference.generate, "POST"),
         ExactRoute("/api/chat", inference.chat, "POST"),
+        ExactRoute("/api/embed", embeddings.embed, "POST"),
+        ExactRoute("/api/embeddings", embeddings.legacy, "POST"),
+        ExactRoute("/api/rerank", embeddings.rerank, "POST"),
         ExactRoute("/api/create", models.create, "POST"),
         ExactRoute("/api/copy", models.copy, "POST"),
         ExactRoute("/api/delete", models.delete, "DELETE"),

@@ -10,7 +10,8 @@ import click
 from msgspec import UNSET
 
 from ollama_engine.engine import Engine
-from ollama_engine.types import GenerateRequest, KeepAlive, Think
+from ollama_engine.errors import InvalidRequest
+from ollama_engine.types import EmbedRequest, GenerateChunk, GenerateRequest, KeepAlive, Think
 from ollama_tui.cli.answer import AnswerPrinter, timings
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.toy import tell_if_toy
@@ -21,11 +22,11 @@ _THINK_LEVELS = ("low", "medium", "high", "max")
 
 
 class RunCommand(click.Command):
-    """`--think` takes a value only behind `=`: what follows it in words of its own is the model or the prompt."""
+    """`--think` and `--truncate` take a value only behind `=`: a word that follows is the model or the prompt."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
-        options = ["--think=true" if argument == "--think" else argument for argument in args[:end]]
+        options = [f"{arg}=true" if arg in ("--think", "--truncate") else arg for arg in args[:end]]
         return super().parse_args(ctx, options + args[end:])
 
 
@@ -53,7 +54,6 @@ def _keep_alive(context: click.Context, parameter: click.Parameter, value: str |
     if value is None:
         return None
     from ollama_engine.durations import parse_duration
-    from ollama_engine.errors import InvalidRequest
 
     try:
         parse_duration(value)
@@ -76,6 +76,13 @@ def _keep_alive(context: click.Context, parameter: click.Parameter, value: str |
     help="Think before answering: --think, or --think=true|false|low|medium|high|max.",
 )
 @click.option("--hidethinking", is_flag=True, help="Do not print the thinking.")
+@click.option(
+    "--truncate",
+    type=bool,
+    metavar="[=BOOL]",
+    help="Embedding models: cut a text that is too long (the default); --truncate=false refuses it.",
+)
+@click.option("--dimensions", type=click.IntRange(min=1), help="Embedding models: how many numbers are wanted.")
 @click.pass_obj
 def command(
     invocation: Invocation,
@@ -87,8 +94,12 @@ def command(
     format_: Any,
     think: Think,
     hidethinking: bool,
+    truncate: bool | None,
+    dimensions: int | None,
 ) -> int:
     """Run a model on PROMPT and print its answer. Text piped in goes before the prompt.
+
+    An embedding model prints the vector of the text as JSON.
 
     At a terminal without a PROMPT, the workstation opens with a chat on the model.
     """
@@ -107,7 +118,8 @@ def command(
     )
     tell_if_toy(model)
     printer = AnswerPrinter.for_stdout(wrap=not nowordwrap, thinking=not hidethinking)
-    with_engine(invocation, lambda engine: _answer(engine, request, printer, verbose))
+    embed = EmbedRequest(model, text, truncate, dimensions or 0, request.keep_alive)
+    with_engine(invocation, lambda engine: _answer_or_embed(engine, request, embed, printer, verbose))
     return 0
 
 
@@ -116,6 +128,38 @@ def _piped_before(prompt: str) -> str:
         return prompt
     piped = sys.stdin.buffer.read().decode("utf-8", errors="replace")
     return " ".join(part for part in (piped, prompt) if part)
+
+
+async def _answer_or_embed(
+    engine: Engine, request: GenerateRequest, embed: EmbedRequest, printer: AnswerPrinter, verbose: bool
+) -> None:
+    """Most models answer, so that is tried first: an embedding model says that it does not before it is loaded."""
+    try:
+        await _answer(engine, request, printer, verbose)
+    except InvalidRequest as error:
+        if "does not support generate" not in error.message:
+            raise
+        await _embed(engine, embed, verbose)
+
+
+async def _embed(engine: Engine, request: EmbedRequest, verbose: bool) -> None:
+    if not request.input:
+        raise InvalidRequest(
+            "embedding models require input text", hint=f'For example: ollama-tui run {request.model} "your text here"'
+        )
+    answer = await engine.embed(request)
+    click.echo(json.dumps(answer.embeddings[0], separators=(",", ":")))
+    if verbose:
+        metrics = GenerateChunk(
+            model=answer.model,
+            created_at="",
+            response="",
+            done=True,
+            total_duration=answer.total_duration,
+            load_duration=answer.load_duration,
+            prompt_eval_count=answer.prompt_eval_count,
+        )
+        click.echo(timings(metrics), err=True, nl=False)
 
 
 async def _answer(engine: Engine, request: GenerateRequest, printer: AnswerPrinter, verbose: bool) -> None:

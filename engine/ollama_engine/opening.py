@@ -1,0 +1,120 @@
+"""From a model's name to a lease on its runner: what every request does first, whatever it asks of the model.
+
+Used by inference.py and embedding.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from ollama_engine.catalog import Catalog, details
+from ollama_engine.durations import parse_keep_alive
+from ollama_engine.gguf.metadata import ModelMetadata
+from ollama_engine.options import Options, merge_options
+from ollama_engine.prompt.render import ChatTemplate
+from ollama_engine.runner.client import Runner
+from ollama_engine.runner.protocol import Pooling
+from ollama_engine.scheduler.placement import Placement, measure_memory, place
+from ollama_engine.scheduler.residency import Lease, Scheduler
+from ollama_engine.scheduler.resident import Subject
+from ollama_engine.settings import Settings
+from ollama_engine.store.model import Model, open_model
+from ollama_engine.store.store import Store
+from ollama_engine.types import JSON, KeepAlive
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model as a request meets it: its layers, its weights' metadata, the options in force."""
+
+    requested: str
+    model: Model
+    metadata: ModelMetadata
+    capabilities: tuple[str, ...]
+    options: Options
+    given: frozenset[str]
+    template: ChatTemplate
+
+    def subject(self, pooling: Pooling = "") -> Subject:
+        """What is in memory for it. A runner that embeds is another one than the runner that generates: both may
+        be there at once (their weights are the same pages of one file), and neither waits for the other."""
+        paths = (*self.model.model_paths, *self.model.adapter_paths)
+        key = "\n".join([*map(str, paths), *([f"embedding: {pooling}"] if pooling else [])])
+        return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata))
+
+    @property
+    def pooling(self) -> Pooling:
+        """How the model embeds: as its GGUF says. Where that says nothing, or `none`, a model that looks ahead gives
+        the mean of its tokens and a causal one its last token, the only one that has seen the whole input."""
+        match self.metadata.pooling:
+            case "mean" | "cls" | "last" | "rank" as pooling:
+                return pooling
+            case _:
+                return "last" if self.metadata.is_causal else "mean"
+
+    def context(self, runner: Runner) -> int:
+        """Tokens of one sequence that this request may use of `runner`."""
+        return min(self.options.num_ctx or runner.info.n_ctx, runner.info.n_ctx)
+
+
+class Opener:
+    """Opens models of a store and leases their runners."""
+
+    def __init__(self, store: Store, catalog: Catalog, scheduler: Scheduler, settings: Settings) -> None:
+        self.catalog = catalog
+        self._store = store
+        self._scheduler = scheduler
+        self._settings = settings
+
+    async def open(self, name: str, request_options: JSON | None) -> Opened:
+        """Resolve a model and its options; ModelNotFound, InvalidName, InvalidRequest."""
+        return await asyncio.to_thread(self._open, name, request_options)
+
+    def _open(self, name: str, request_options: JSON | None) -> Opened:
+        model = open_model(self._store, name)
+        given = {**model.parameters, **{k: v for k, v in (request_options or {}).items() if v is not None}}
+        options = merge_options(model.parameters, request_options)
+        metadata = self.catalog.metadata(model)
+        return Opened(
+            requested=name,
+            model=model,
+            metadata=metadata,
+            capabilities=self.catalog.capabilities(model),
+            options=options,
+            given=frozenset(given),
+            template=self.catalog.template(model),
+        )
+
+    @contextlib.asynccontextmanager
+    async def lease(self, opened: Opened, keep_alive: float | None, pooling: Pooling = "") -> AsyncIterator[Lease]:
+        """A runner of the model for the length of the block; see Scheduler.lease. With `pooling`, one that embeds."""
+        placement = await asyncio.to_thread(self._place, opened, pooling)
+        async with self._scheduler.lease(opened.subject(pooling), placement, keep_alive) as lease:
+            yield lease
+
+    def _place(self, opened: Opened, pooling: Pooling) -> Placement:
+        return place(
+            opened.model.model_paths,
+            opened.metadata,
+            opened.options,
+            opened.given,
+            self._settings,
+            measure_memory(),
+            pooling,
+        )
+
+    async def load(self, name: str, keep_alive: KeepAlive) -> None:
+        """Bring a model into memory, for what it is there for."""
+        opened = await self.open(name, None)
+        embeds = "embedding" in opened.capabilities and "completion" not in opened.capabilities
+        seconds = None if keep_alive is None else parse_keep_alive(keep_alive)
+        async with self.lease(opened, seconds, opened.pooling if embeds else ""):
+            pass
+
+    async def unload(self, opened: Opened) -> None:
+        """Let every runner of the model go as soon as its requests have ended."""
+        subjects = (opened.subject(), opened.subject(opened.pooling))
+        await asyncio.gather(*(self._scheduler.unload(subject.key) for subject in subjects))
