@@ -23,10 +23,10 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
-    RerankRequest,
-    RerankResponse,
     PullRequest,
     PushRequest,
+    RerankRequest,
+    RerankResponse,
     RunningModel,
     TransferProgress,
 )

@@ -17,7 +17,6 @@ import psutil
 from ollama_engine import __version__, bundled
 from ollama_engine.catalog import Catalog
 from ollama_engine.embedding import Embedding
-from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, StoreError
 from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, ModelNotFound, NotFound, StoreError
 from ollama_engine.inference import Inference
 from ollama_engine.modelfile.layers import create_model
@@ -42,10 +41,10 @@ from ollama_engine.types import (
     ModelSummary,
     Progress,
     PruneReport,
-    RerankRequest,
-    RerankResponse,
     PullRequest,
     PushRequest,
+    RerankRequest,
+    RerankResponse,
     RunningModel,
     TransferProgress,
 )

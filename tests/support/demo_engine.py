@@ -27,11 +27,11 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    PullRequest,
+    PushRequest,
     RankedDocument,
     RerankRequest,
     RerankResponse,
-    PullRequest,
-    PushRequest,
     RunningModel,
     TransferProgress,
 )

@@ -25,11 +25,11 @@ from ollama_engine.types import (
     ModelInfo,
     ModelSummary,
     Progress,
+    PullRequest,
+    PushRequest,
     RankedDocument,
     RerankRequest,
     RerankResponse,
-    PullRequest,
-    PushRequest,
     RunningModel,
     TransferProgress,
 )
@@ -39,6 +39,8 @@ MODIFIED_AT = "2026-01-02T03:04:05.000000006+01:00"
 DETAILS = ModelDetails(
     format="gguf", family="llama", families=["llama"], parameter_size="4M", quantization_level="Q8_0"
 )
+
+Request = GenerateRequest | ChatRequest | EmbedRequest | RerankRequest | CreateRequest | PullRequest | PushRequest
 
 
 class ScriptedEngine:
@@ -57,8 +59,7 @@ class ScriptedEngine:
         self.waiting = asyncio.Event()
         self.closed_early = asyncio.Event()
         self.closed = False
-        self.requests: list[GenerateRequest | ChatRequest | CreateRequest | EmbedRequest | RerankRequest] = []
-        self.requests: list[GenerateRequest | ChatRequest | CreateRequest | PullRequest | PushRequest] = []
+        self.requests: list[Request] = []
         self.names = ["bard:latest"]
         self.blobs: dict[str, bytes] = {}
         self.loaded: list[RunningModel] = []

@@ -62,7 +62,6 @@ class ExactRoute(Route):
 
 
 def _routes(engine: Engine) -> Sequence[Route]:
-    inference, models, blobs = Inference(engine), Models(engine), Blobs(engine)
     embeddings = Embeddings(engine)
     inference, models, blobs, transfers = Inference(engine), Models(engine), Blobs(engine), Transfers(engine)
 
