@@ -18,7 +18,7 @@ HUGE = 1 << 60
 BROKEN = {
     "no bytes": (b"", "fewer than 4 bytes"),
     "four bytes": (b"GGUF", "the file ends inside the version"),
-    "another format": (b"PK\3\4" + bytes(60), "it starts with b'PK"),
+    "another format": (b"PK\3\4" + bytes(60), "it starts with 50 4b"),
     "ggml": (b"lmgg" + bytes(60), "GGML file"),
     "byte-swapped magic": (b.gguf(magic=b"FUGG"), "big-endian"),
     "big-endian version": (b"GGUF" + b"\0\0\0\3" + bytes(60), "big-endian"),
