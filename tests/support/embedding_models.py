@@ -65,7 +65,6 @@ def decoder_model(
     pooling: Pooling | None = "last",
     context_length: int = 256,
     ends: bool = False,
-    rerank_template: str = "",
     seed: int = 3,
 ) -> Path:
     """A causal model in llama's shape that embeds, over the bytes of a text.
@@ -79,11 +78,23 @@ def decoder_model(
     writer.add_rope_dimension_count(WIDTH // HEADS)
     if pooling is not None:
         writer.add_pooling_type(PoolingType[pooling.upper()])
-    if rerank_template:
-        writer.add_string("tokenizer.chat_template.rerank", rerank_template)
-    tensors = [*llama_tensors(LAYERS, WIDTH, FF, HEADS, HEADS, tokens)]
-    if pooling == "rank":
-        tensors.append(("cls.output.weight", (1, WIDTH)))
+    return _write(writer, path, llama_tensors(LAYERS, WIDTH, FF, HEADS, HEADS, tokens), seed)
+
+
+def qwen_ranker(path: Path, template: str, *, context_length: int = 256, seed: int = 4) -> Path:
+    """A causal reranker in Qwen3's shape: `template` says how query and document stand in its prompt."""
+    head = WIDTH // HEADS
+    writer = GGUFWriter(path, "qwen3")
+    tokens = add_byte_tokenizer(writer, [])
+    add_shape(writer, LAYERS, WIDTH, FF, HEADS, HEADS, context_length, tokens)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_pooling_type(PoolingType.RANK)
+    writer.add_array("qwen3.classifier.output_labels", ["yes", "no"])
+    writer.add_string("tokenizer.chat_template.rerank", template)
+    tensors = [*llama_tensors(LAYERS, WIDTH, FF, HEADS, HEADS, tokens), ("cls.output.weight", (2, WIDTH))]
+    for layer in range(LAYERS):
+        tensors += [(f"blk.{layer}.attn_q_norm.weight", (head,)), (f"blk.{layer}.attn_k_norm.weight", (head,))]
     return _write(writer, path, iter(tensors), seed)
 
 
