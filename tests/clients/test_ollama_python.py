@@ -9,6 +9,7 @@ import ollama
 import pytest
 
 from ollama_engine.settings import HostAddress
+from tests.support.embedding_models import bert_model
 from tests.support.gguf_models import scripted_model
 
 TEXT = "Once upon a time, a café served 🦙s."
@@ -128,3 +129,26 @@ async def test_a_client_that_stops_reading_frees_the_model(client: ollama.AsyncC
     assert running.model == "bard:latest"
     again = await client.chat(model="bard", messages=ASK, options={"num_predict": 3})
     assert again.done
+
+
+async def test_it_embeds(client: ollama.AsyncClient, tmp_path: Path) -> None:
+    path = bert_model(tmp_path / "bert.gguf")
+    await client.create(model="bert", files={"bert.gguf": await client.create_blob(path)})
+    answer = await client.embed(model="bert", input=["the cat", "", "hello world"])
+    assert [len(vector) for vector in answer.embeddings] == [64] * 3
+    assert answer.prompt_eval_count == 2 + 0 + 2 + 3 * 2
+    assert answer.total_duration
+    [few] = (await client.embed(model="bert", input="the cat", dimensions=16)).embeddings
+    assert len(few) == 16
+    older = await client.embeddings(model="bert", prompt="the cat")
+    assert older.embedding == pytest.approx(answer.embeddings[0], abs=1e-4)
+    assert (await client.embed(model="bert", input="")).embeddings == []
+    with pytest.raises(ollama.ResponseError, match="the input length exceeds the context length") as error:
+        await client.embed(model="bert", input="cat " * 500, truncate=False)
+    assert error.value.status_code == 400
+    with pytest.raises(ollama.ResponseError, match="try pulling it first") as error:
+        await client.embed(model="nope", input="x")
+    assert error.value.status_code == 404
+    with pytest.raises(ollama.ResponseError, match='"bert" does not support chat') as error:
+        await client.chat(model="bert", messages=ASK)
+    assert error.value.status_code == 400
