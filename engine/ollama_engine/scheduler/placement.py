@@ -35,7 +35,8 @@ EMBEDDING_SEQUENCES = 64
 EMBEDDING_BATCH = 512
 """Tokens that a batch of an embedding model holds at least, so that short inputs can share it."""
 EMBEDDING_CONTEXT = 8192
-"""The longest context taken unasked where the whole of an input must be computed at once."""
+"""The longest context that a request gets which asks for none, where the whole of an input is computed at once: the
+buffers for it grow with its square."""
 COMFORT = 0.8
 """Share of the free memory that a default choice may fill."""
 
@@ -164,15 +165,15 @@ def _place_embedder(
             computed += batch(n_ctx) * metadata.vocab_size
         return _fixed_bytes(model_paths) + _kv_bytes(metadata, cells, settings) + FLOAT_BYTES * computed
 
-    asked = options.num_ctx or settings.context_length
-    n_ctx = _context(metadata, asked or min(_default_context(free), EMBEDDING_CONTEXT))
-    if not asked:
+    usual = settings.context_length or _default_context(free)
+    n_ctx = _context(metadata, options.num_ctx or (usual if in_pieces else min(usual, EMBEDDING_CONTEXT)))
+    if not options.num_ctx:
         while n_ctx > EMBEDDING_BATCH and needed(n_ctx) > free.usable * COMFORT:
             n_ctx = max(n_ctx // 2, EMBEDDING_BATCH)
     spec = _spec(
         model_paths, options, settings, n_ctx=n_ctx, n_seq=EMBEDDING_SEQUENCES, n_batch=batch(n_ctx), pooling=pooling
     )
-    return Placement(spec, needed(n_ctx), _chosen_by_us(given, bool(asked)) | {"n_batch"})
+    return Placement(spec, needed(n_ctx), _chosen_by_us(given, bool(options.num_ctx)) | {"n_batch"})
 
 
 def _fixed_bytes(model_paths: list[Path]) -> int:
