@@ -24,7 +24,7 @@ async def states(engine: Engine) -> AsyncIterator[dict[str, RunningModel]]:
 async def test_chat_says_the_whole_text_in_pieces_and_ends_with_its_metrics(engine: Engine, story: str) -> None:
     chunks = [chunk async for chunk in engine.chat(ChatRequest(story, USER))]
     assert "".join(chunk.message.content for chunk in chunks) == TEXT
-    assert len(chunks) > 5
+    assert len(chunks) > 2
     assert all(chunk.model == story and chunk.created_at.endswith("Z") for chunk in chunks)
     assert [chunk.done for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     last = chunks[-1]
