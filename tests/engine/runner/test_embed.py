@@ -30,6 +30,8 @@ TEXTS = [
 KINDS = ["cls", "mean", "last", "rank", "nomic", "chat", "none"]
 POOLINGS = {"nomic": "mean", "chat": "last", "none": "mean"}
 
+VOCABULARY = Path(__file__).parents[4] / "shared/models/vocab/ggml-vocab-bert-bge.gguf"
+
 Vector = Sequence[float]
 
 
@@ -95,6 +97,19 @@ async def test_without_pooling_an_encoder_gives_the_mean_and_a_chat_model_the_la
         assert near(vector, pooled(expected), 1e-3), kind
 
 
+@pytest.mark.skipif(not VOCABULARY.exists(), reason="the shared folder with real tokenizers is not beside the checkout")
+async def test_a_real_tokenizer_gives_the_vectors_of_the_high_level_package(tmp_path: Path) -> None:
+    path = bert_model(tmp_path / "bge.gguf", vocab=VOCABULARY, context_length=512)
+    texts = [text.strip() for text in VOCABULARY.with_suffix(".gguf.inp").read_text().split("__ggml_vocab_test__")]
+    texts = [text for text in texts if text]
+    expected = await asyncio.to_thread(_by_llama_cpp_python, path, texts)
+    async with embedding(path, "cls", n_ctx=512, n_batch=512) as runner:
+        vectors = await runner.embed(await tokens_of(runner, texts), normalize=False)
+    assert len(texts) > 20
+    for text, vector, theirs in zip(texts, vectors, expected, strict=True):
+        assert near(vector, theirs, 1e-3), text
+
+
 def _mean(vectors: list[Vector]) -> Vector:
     return [sum(column) / len(vectors) for column in zip(*vectors, strict=True)]
 
@@ -107,7 +122,7 @@ def _by_llama_cpp_python(path: Path, texts: list[str]) -> list[Any]:
     """What its own high-level API makes of the texts, in a process of its own."""
     code = (
         "import json, sys; from llama_cpp import Llama; path, texts = json.loads(sys.argv[1]);"
-        "model = Llama(path, embedding=True, n_ctx=128, n_batch=128, n_threads=1, verbose=False);"
+        "model = Llama(path, embedding=True, n_ctx=512, n_batch=512, n_threads=1, verbose=False);"
         "print(json.dumps([model.embed(text) for text in texts]))"
     )
     result = subprocess.run(
