@@ -215,6 +215,18 @@ async def test_a_cancelled_request_leaves_the_runner_to_the_others(models: dict[
         assert (await runner.stats()).queued == 0
 
 
+async def test_a_small_request_does_not_wait_for_a_large_one(models: dict[str, Path]) -> None:
+    async with embedding(models["cls"], "cls", n_seq=4) as runner:
+        inputs = [[CLS, *[6] * 126, SEP]] * 3000
+        large = asyncio.create_task(runner.embed(inputs))
+        await until(lambda: _is_queued(runner))
+        assert len(await runner.embed(inputs[:1])) == 1
+        assert not large.done()
+        large.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await large
+
+
 async def _is_queued(runner: Runner) -> bool:
     return (await runner.stats()).queued == 1
 
