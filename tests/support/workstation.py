@@ -16,14 +16,16 @@ from tests.support.demo_engine import NOW, DemoEngine
 MEMORY = 16_000_000_000
 
 
-def workstation(folder: Path, engine: DemoEngine | None = None) -> Workstation:
-    """A workstation that keeps its conversations in `folder`/chats.db."""
+def workstation(
+    folder: Path, engine: DemoEngine | None = None, clock: Callable[[], float] = lambda: NOW
+) -> Workstation:
+    """A workstation that keeps its conversations in `folder`/chats.db; its clock stands still."""
     return Workstation(
         engine if engine is not None else DemoEngine(),
         Settings(),
         chats=ChatStore(folder / "chats.db"),
         host_label="demo",
-        clock=lambda: NOW,
+        clock=clock,
         machine_memory=lambda: MEMORY,
     )
 

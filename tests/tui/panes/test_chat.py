@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def answered(app: Workstation, count: int = 2) -> bool:
 async def test_an_answer_streams_in_and_ends_with_its_speed(tmp_path: Path) -> None:
     engine = DemoEngine()
     engine.gate = asyncio.Semaphore(0)
-    app = workstation(tmp_path, engine)
+    app = workstation(tmp_path, engine, clock=count(1000.0, 0.25).__next__)
     async with app.run_test(size=(100, 40)) as pilot:
         await pilot.press("4")
         await until(pilot, lambda: view(app).model)
@@ -44,6 +45,7 @@ async def test_an_answer_streams_in_and_ends_with_its_speed(tmp_path: Path) -> N
         for _ in range(2):
             engine.gate.release()
         await until(pilot, lambda: "Good morrow!" in screen_text(app))
+        await until(pilot, lambda: "tok/s" in screen_text(app))
         for _ in pieces(ANSWER):
             engine.gate.release()
         await until(pilot, lambda: "42.0 tok/s" in screen_text(app))
@@ -72,7 +74,7 @@ async def test_the_whole_conversation_is_sent_with_each_question(tmp_path: Path)
 async def test_escape_stops_the_answer_and_keeps_what_was_written(tmp_path: Path) -> None:
     engine = DemoEngine(answer="one two three four")
     engine.gate = asyncio.Semaphore(2)
-    app = workstation(tmp_path, engine)
+    app = workstation(tmp_path, engine, clock=count(1000.0, 0.25).__next__)
     async with app.run_test() as pilot:
         await pilot.press("4")
         await until(pilot, lambda: view(app).model)
@@ -84,6 +86,7 @@ async def test_escape_stops_the_answer_and_keeps_what_was_written(tmp_path: Path
         assert (last.content, last.status) == ("one two", "stopped")
         assert engine.closed_streams == 1
         await until(pilot, lambda: "stopped" in screen_text(app))
+        assert "tok/s" in screen_text(app)
     kept = ChatStore(tmp_path / "chats.db")
     saved = await kept.latest()
     assert saved is not None

@@ -190,7 +190,7 @@ class _Exchange:
         self._session = session
         self._prompt = prompt
         self._model = session.view.value.model
-        self._started = time.perf_counter()
+        self._started = session._clock()
         self._text = ""
         self._thinking = ""
         self._new_text: list[str] = []
@@ -261,13 +261,13 @@ class _Exchange:
     def _take(self, chunk: ChatChunk) -> None:
         piece, thought = chunk.message.content, chunk.message.thinking
         if (piece or thought) and not self._first.is_set():
-            waited = time.perf_counter() - self._started
+            waited = self._session._clock() - self._started
             self._timings = replace(self._timings, first_token_ns=int(waited * 1e9))
-            self._first_at = time.perf_counter()
+            self._first_at = self._session._clock()
             self._first.set()
         elif piece or thought:
             # Until the engine's own counts come with the end; they stand for an answer that is stopped.
-            passed = time.perf_counter() - self._first_at
+            passed = self._session._clock() - self._first_at
             self._timings = replace(
                 self._timings, tokens=self._timings.tokens + chunk.tokens, tokens_ns=int(passed * 1e9)
             )
