@@ -17,7 +17,15 @@ import psutil
 from ollama_engine import __version__, bundled
 from ollama_engine.catalog import Catalog
 from ollama_engine.embedding import Embedding
-from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, ModelNotFound, NotFound, StoreError
+from ollama_engine.errors import (
+    EngineError,
+    InvalidName,
+    InvalidRequest,
+    ModelNotFound,
+    NotFound,
+    StoreError,
+    from_status,
+)
 from ollama_engine.inference import Inference
 from ollama_engine.modelfile.layers import create_model
 from ollama_engine.opening import Opener
@@ -130,10 +138,11 @@ class LocalEngine:
                 async for step in steps:
                     if step.status != "success":
                         yield step
-        except NotFound as error:
-            raise ModelNotFound(
-                name, error.message, hint=f"There is no model '{name}', neither here nor at its registry."
-            ) from error
+        except EngineError as error:
+            message = f"model '{name}' is not here, and it could not be pulled: {error.message}"
+            if isinstance(error, NotFound):
+                raise ModelNotFound(name, message, hint=error.hint) from error
+            raise from_status(error.status, message, hint=error.hint) from error
 
     async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
         name = names.parse(request.model)

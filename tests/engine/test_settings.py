@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ollama_engine.errors import InvalidRequest
-from ollama_engine.settings import HostAddress, Settings
+from ollama_engine.settings import HostAddress, Settings, read_table
 
 
 @pytest.mark.parametrize(
@@ -105,3 +105,13 @@ def test_tables_of_the_file_are_left_to_their_owners(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("max_queue = 7\n[keys]\nquit = 'q'\n")
     assert Settings.resolve(environ={}, config_file=config).max_queue == 7
+
+
+def test_a_table_of_the_file_is_read_for_who_asks(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    assert read_table("registry", path) == {}
+    path.write_text("debug = true\n[registry]\nconnections = 3\n")
+    assert read_table("registry", path) == {"connections": 3}
+    path.write_text("registry = 3\n")
+    with pytest.raises(InvalidRequest, match=r"'registry' in .* is not a table"):
+        read_table("registry", path)

@@ -21,8 +21,8 @@ class Suggestion:
 
     @property
     def get(self) -> str:
-        """The command that gets it today: the store is shared with Ollama."""
-        return f"ollama pull {self.name}"
+        """The command that gets it."""
+        return f"ollama-tui pull {self.name}"
 
 
 # Sizes are those of the registry's default quantization (Q4_K_M); each leaves room for an 8k context and the system.

@@ -11,8 +11,8 @@ async def test_pulls_names_the_commands_that_get_a_model_meanwhile(tmp_path: Pat
     app = workstation(tmp_path)
     async with app.run_test() as pilot:
         await pilot.press("2")
-        await until(pilot, lambda: "ollama pull llama3.1:8b" in screen_text(app))
-        assert "cannot pull yet" in screen_text(app)
+        await until(pilot, lambda: "ollama-tui pull llama3.1:8b" in screen_text(app))
+        assert "queue of downloads comes here" in screen_text(app)
         assert "ollama-tui create NAME -f Modelfile" in screen_text(app)
 
 

@@ -30,7 +30,7 @@ async def test_loaded_models_are_marked(tmp_path: Path) -> None:
 async def test_the_toy_is_called_a_toy_and_a_real_model_is_offered_beside_it(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(models=demo_models()[:1]))
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: "ollama pull llama3.1:8b" in screen_text(app))
+        await until(pilot, lambda: "ollama-tui pull llama3.1:8b" in screen_text(app))
         assert "a toy that babbles in Shakespeare's manner" in screen_text(app)
         assert "fits this machine (16 GB)" in screen_text(app)
 

@@ -1,17 +1,21 @@
-"""`pull`: says plainly that this build cannot."""
+"""`pull`: a model from its registry. Interrupted, the same command goes on from there."""
 
 from __future__ import annotations
 
 import click
 
-from ollama_engine.errors import EngineError
+from ollama_tui.cli.root import Invocation
+from ollama_tui.cli.transfer import pull
+from ollama_tui.cli.work import with_engine
 
 
-@click.command("pull", context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, metavar="MODEL")
-def command(arguments: tuple[str, ...]) -> None:
-    """Pull a model from a registry. Not in this build."""
-    raise EngineError(
-        "this build cannot pull models",
-        hint="A GGUF file becomes a model with 'ollama-tui create'; what Ollama pulled is used as it is.",
-    )
+@click.command("pull")
+@click.argument("model")
+@click.option("--insecure", is_flag=True, help="Use plain http: for a registry of your own network.")
+@click.pass_obj
+def command(invocation: Invocation, model: str, insecure: bool) -> None:
+    """Pull a model from a registry, or bring it up to date.
+
+    MODEL is a name at registry.ollama.ai (llama3.2:1b), hf.co/USER/REPOSITORY:QUANTIZATION, or HOST/NAMESPACE/MODEL.
+    """
+    with_engine(invocation, lambda engine: pull(engine, model, insecure=insecure))

@@ -1,14 +1,18 @@
-"""`push`: says plainly that this build cannot."""
+"""`push`: a model to the registry that its name says."""
 
 from __future__ import annotations
 
 import click
 
-from ollama_engine.errors import EngineError
+from ollama_tui.cli.root import Invocation
+from ollama_tui.cli.transfer import push
+from ollama_tui.cli.work import with_engine
 
 
-@click.command("push", context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, metavar="MODEL")
-def command(arguments: tuple[str, ...]) -> None:
-    """Push a model to a registry. Not in this build."""
-    raise EngineError("this build cannot push models")
+@click.command("push")
+@click.argument("model")
+@click.option("--insecure", is_flag=True, help="Use plain http: for a registry of your own network.")
+@click.pass_obj
+def command(invocation: Invocation, model: str, insecure: bool) -> None:
+    """Push a model to a registry: to HOST/NAMESPACE/MODEL, as `ollama-tui cp` can name it first."""
+    with_engine(invocation, lambda engine: push(engine, model, insecure=insecure))

@@ -27,12 +27,13 @@ _COMMANDS = {
     "show": LazyCommand("Show what is known of a model", "show"),
     "run": LazyCommand("Run a model", "run"),
     "stop": LazyCommand("Let a running model go", "stop"),
-    "pull": LazyCommand("Pull a model from a registry (not in this build)", "pull"),
-    "push": LazyCommand("Push a model to a registry (not in this build)", "push"),
+    "pull": LazyCommand("Pull a model from a registry", "pull"),
+    "push": LazyCommand("Push a model to a registry", "push"),
     "list": LazyCommand("List models", "list"),
     "ps": LazyCommand("List running models", "ps"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),
+    "prune": LazyCommand("Remove files that no model uses", "prune"),
 }
 _ALIASES = {"ls": "list", "start": "serve"}
 

@@ -10,11 +10,12 @@ import click
 from msgspec import UNSET
 
 from ollama_engine.engine import Engine
-from ollama_engine.errors import InvalidRequest
+from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.types import EmbedRequest, GenerateChunk, GenerateRequest, KeepAlive, Think
 from ollama_tui.cli.answer import AnswerPrinter, timings
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.toy import tell_if_toy
+from ollama_tui.cli.transfer import pull_missing
 from ollama_tui.cli.work import with_engine
 
 _THINK_WORDS = {"true": True, "false": False}
@@ -65,6 +66,7 @@ def _keep_alive(context: click.Context, parameter: click.Parameter, value: str |
 @click.command("run", cls=RunCommand)
 @click.argument("model")
 @click.argument("prompt", nargs=-1)
+@click.option("--insecure", is_flag=True, help="If the model must be pulled: use plain http.")
 @click.option("--keepalive", callback=_keep_alive, metavar="DURATION", help='Keep the model loaded, e.g. "5m".')
 @click.option("--verbose", is_flag=True, help="Print timings on stderr after the answer.")
 @click.option("--nowordwrap", is_flag=True, help="Do not wrap lines at the width of the terminal.")
@@ -88,6 +90,7 @@ def command(
     invocation: Invocation,
     model: str,
     prompt: tuple[str, ...],
+    insecure: bool,
     keepalive: KeepAlive,
     verbose: bool,
     nowordwrap: bool,
@@ -99,6 +102,8 @@ def command(
 ) -> int:
     """Run a model on PROMPT and print its answer. Text piped in goes before the prompt.
 
+    A model that is not here is pulled first.
+
     An embedding model prints the vector of the text as JSON.
 
     At a terminal without a PROMPT, the workstation opens with a chat on the model.
@@ -107,7 +112,7 @@ def command(
     if not prompt and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
         from ollama_tui.cli.workstation import open_workstation
 
-        with_engine(invocation, lambda engine: engine.show(model))  # a missing model is said here, not in the chat
+        with_engine(invocation, lambda engine: _present(engine, model, insecure))  # said here, not in the chat
         return open_workstation(invocation, model)
     request = GenerateRequest(
         model=model,
@@ -119,8 +124,23 @@ def command(
     tell_if_toy(model)
     printer = AnswerPrinter.for_stdout(wrap=not nowordwrap, thinking=not hidethinking)
     embed = EmbedRequest(model, text, truncate, dimensions or 0, request.keep_alive)
-    with_engine(invocation, lambda engine: _answer_or_embed(engine, request, embed, printer, verbose))
+
+    async def work(engine: Engine) -> None:
+        try:
+            await _answer_or_embed(engine, request, embed, printer, verbose)
+        except ModelNotFound:  # before a word of the answer, so that it can be asked again
+            await pull_missing(engine, model, insecure=insecure)
+            await _answer_or_embed(engine, request, embed, printer, verbose)
+
+    with_engine(invocation, work)
     return 0
+
+
+async def _present(engine: Engine, model: str, insecure: bool) -> None:
+    try:
+        await engine.show(model)
+    except ModelNotFound:
+        await pull_missing(engine, model, insecure=insecure)
 
 
 def _piped_before(prompt: str) -> str:

@@ -21,7 +21,7 @@ def advice(memory: int) -> Content:
     way = (
         Content("Get it: ")
         + Content.styled(real.get, "$primary")
-        + Content(" with Ollama itself (the store is shared), or from a GGUF: ")
+        + Content(", or from a GGUF: ")
         + Content.styled(suggestions.CREATE_COMMAND, "$primary")
     )
     return Content("\n").join((toy, offer, way))

@@ -1,4 +1,4 @@
-"""The Pulls pane. Downloads are not in this build: it says what will be here and how to get models meanwhile."""
+"""The Pulls pane. The queue of downloads comes here: it says so, and how to get models meanwhile."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class PullsPane(Pane):
         await self.mount(
             EmptyState(
                 "Pulls",
-                "Downloads will queue here: progress by layer, speed, pause and resume. This build cannot pull yet.",
+                "The queue of downloads comes here: progress by layer, speed, pause and resume.",
                 (
-                    ("Meanwhile, from a GGUF file that you have:", suggestions.CREATE_COMMAND),
                     (
-                        f"With Ollama itself, whose store is shared. {real.name} fits this machine "
+                        f"Meanwhile the command line pulls. {real.name} fits this machine "
                         f"({figures.size(memory)}), a download of {figures.size(real.download)}:",
                         real.get,
                     ),
+                    ("Or from a GGUF file that you have:", suggestions.CREATE_COMMAND),
                 ),
                 "What is in the store shows up in the Library (1), whoever put it there.",
             )

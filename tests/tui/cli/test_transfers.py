@@ -1,0 +1,148 @@
+"""`pull`, `push`, `prune`, and `run` of a model that is not here, against a real registry."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ollama_engine.store import manifest as media
+from tests.support.command_line import SECONDS, CommandLine
+from tests.support.gguf_models import scripted_model
+from tests.support.registry_server import RunningRegistry, running_registry, upload
+from tests.tui.cli.conftest import ANSWER
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
+    with running_registry(tmp_path_factory.mktemp("registry")) as server:
+        weights = scripted_model(tmp_path_factory.mktemp("gguf") / "story.gguf", ANSWER).read_bytes()
+        upload(server.url, "tests/story", "latest", [(media.MODEL, weights)])
+        yield server
+
+
+def test_pull_narrates_on_stderr_a_line_a_status(ollama: CommandLine, registry: RunningRegistry) -> None:
+    name = f"{registry.host}/tests/story"
+    result = ollama.run("pull", name, "--insecure")
+    assert (result.returncode, result.stdout) == (0, "")
+    told = result.stderr.splitlines()
+    assert told[0] == "pulling manifest"
+    assert told[-3:] == ["verifying sha256 digest", "writing manifest", "success"]
+    assert len(told) == len(set(told))
+    assert not {"\r", "\x1b"} & set(result.stderr)
+    assert f"{name}:latest" in ollama.run("list").stdout
+
+
+def test_pull_goes_through_the_server_that_answers(ollama: CommandLine, registry: RunningRegistry) -> None:
+    with ollama.serving() as served:
+        assert served.run("pull", f"{registry.host}/tests/story", "--insecure").stderr.endswith("\nsuccess\n")
+        missing = served.run("pull", f"{registry.host}/tests/absent", "--insecure")
+    assert missing.returncode == 1
+    assert "Error: pull model manifest: file does not exist\n" in missing.stderr
+
+
+def test_run_pulls_a_model_that_is_not_here(ollama: CommandLine, registry: RunningRegistry) -> None:
+    result = ollama.run("run", "--insecure", f"{registry.host}/tests/story", "What news?")
+    assert (result.returncode, result.stdout) == (0, f"{ANSWER}\n\n")
+    assert result.stderr.endswith("\nsuccess\n")
+
+
+def test_run_says_both_when_a_model_is_neither_here_nor_there(ollama: CommandLine, registry: RunningRegistry) -> None:
+    name = f"{registry.host}/tests/absent"
+    result = ollama.run("run", "--insecure", name, "hi")
+    assert (result.returncode, result.stdout) == (1, "")
+    error = result.stderr.splitlines()[1]
+    assert error.startswith(f"Error: model '{name}' not found here, and it could not be pulled: ")
+    assert error.endswith("pull model manifest: file does not exist")
+
+
+def test_create_names_the_model_that_it_cannot_build_on(ollama: CommandLine, registry: RunningRegistry) -> None:
+    name = f"{registry.host}/tests/absent"
+    configure(ollama.home, f'[registry.hosts."{registry.host}"]\ninsecure = true\n')
+    (ollama.home / "Modelfile").write_text(f"FROM {name}\n")
+    result = ollama.run("create", "x")
+    assert result.returncode == 1
+    assert f"Error: model '{name}' is not here, and it could not be pulled: pull model manifest" in result.stderr
+
+
+def test_a_copy_under_a_registrys_name_can_be_pushed(ollama: CommandLine, registry: RunningRegistry) -> None:
+    name = f"{registry.host}/tests/mine"
+    assert ollama.run("cp", "bard", name).returncode == 0
+    result = ollama.run("push", name, "--insecure")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.splitlines()[-2:] == ["pushing manifest", "success"]
+    assert ollama.run("rm", name).returncode == 0
+    assert ollama.run("pull", name, "--insecure").returncode == 0
+
+
+def test_an_interrupted_pull_says_how_it_goes_on_and_then_does(ollama: CommandLine, registry: RunningRegistry) -> None:
+    configure(ollama.home, "[registry]\nbandwidth = 8_000_000\n")
+    upload(registry.url, "tests/large", "latest", [(media.MODEL, os.urandom(24 * MIB))])
+    name = f"{registry.host}/tests/large"
+    with ollama.start("pull", name, "--insecure") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"pulling manifest\n"
+        assert process.stderr.readline().startswith(b"pulling ")
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert f"'ollama-tui pull {name} --insecure' goes on from there" in told.decode()
+    assert list((ollama.home / "models" / "blobs").glob("*-partial"))
+    configure(ollama.home, "")
+    assert ollama.run("pull", name, "--insecure").returncode == 0
+
+
+def test_at_a_terminal_layers_count_in_place(ollama: CommandLine, registry: RunningRegistry) -> None:
+    master, slave = pty.openpty()
+    with ollama.start("pull", f"{registry.host}/tests/story", "--insecure", stderr=slave) as process:
+        os.close(slave)
+        assert process.wait(SECONDS) == 0
+    told = os.read(master, 1 << 16).decode()
+    os.close(master)
+    assert "\r\x1b[K" in told
+    assert "100% (" in told
+
+
+def test_without_a_network_one_line_names_the_host(ollama: CommandLine) -> None:
+    for arguments in (["pull", "registry.invalid/ns/model"], ["run", "registry.invalid/ns/model", "hi"]):
+        result = ollama.run(*arguments)
+        assert result.returncode == 1
+        error, hint = result.stderr.splitlines()[-2:]
+        assert error.startswith("Error: ")
+        assert "registry.invalid" in error
+        assert hint.startswith("Check the network")
+
+
+def test_prune_lists_first_and_removes_when_told_to(ollama: CommandLine) -> None:
+    ollama.run("list")
+    blobs = ollama.home / "models" / "blobs"
+    orphan, partial = blobs / f"sha256-{'a' * 64}", blobs / f"sha256-{'b' * 64}-partial"
+    old = time.time() - 7200
+    for path in (orphan, partial):
+        path.write_bytes(b"x" * 5000)
+        os.utime(path, (old, old))
+    listed = ollama.run("prune")
+    assert (listed.returncode, listed.stdout) == (0, f"sha256:{'a' * 64}\n")
+    assert "--yes" in listed.stderr
+    assert "--partials" in listed.stderr
+    assert orphan.exists()
+    assert ollama.run("prune", "--yes").returncode == 0
+    assert not orphan.exists()
+    assert partial.exists()
+    ollama.run("prune", "--yes", "--partials")
+    assert not partial.exists()
+    assert ollama.run("prune", "--partials").stderr == "There is nothing to remove.\n"
+    assert ollama.run("list").stdout.count("bard") == 1
+
+
+def configure(home: Path, text: str) -> None:
+    path = home / ".config" / "ollama-tui" / "config.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
