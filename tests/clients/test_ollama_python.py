@@ -54,7 +54,7 @@ async def test_it_chats(client: ollama.AsyncClient, story: str) -> None:
 async def test_it_streams_a_chat(client: ollama.AsyncClient, story: str) -> None:
     parts = [part async for part in await client.chat(model=story, messages=ASK, stream=True)]
     assert "".join(part.message.content or "" for part in parts) == TEXT
-    assert len(parts) > 5
+    assert len(parts) > 2
     assert parts[-1].done_reason == "stop"
 
 
