@@ -93,7 +93,7 @@ def test_thinking_is_set_apart_and_can_be_hidden(ollama: CommandLine) -> None:
 )
 def test_an_option_that_is_wrong_exits_1_before_anything_runs(options: tuple[str, ...], ollama: CommandLine) -> None:
     result = ollama.run("run", "bard", "x", *options)
-    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.returncode, result.stdout) == (1, "")
     assert options[0].partition("=")[0] in result.stderr
 
 
