@@ -18,6 +18,7 @@ from ollama_engine.options import (
     parse_parameter,
     parse_parameters,
 )
+from ollama_engine.runner.protocol import Sampling
 
 
 def test_the_defaults_are_ollamas() -> None:
@@ -164,3 +165,9 @@ def test_repeated_stops_accumulate_the_last_of_others_wins_and_deprecated_ones_o
 )
 def test_an_answer_never_grows_past_ten_contexts(num_predict: int, tokens: int) -> None:
     assert effective_num_predict(Options(num_predict=num_predict), 512) == tokens
+
+
+def test_a_runner_that_is_told_nothing_samples_by_the_same_defaults() -> None:
+    shared = set(Sampling.__struct_fields__) & set(Options.__struct_fields__)
+    assert len(shared) == len(Sampling.__struct_fields__) - 1  # all but the grammar
+    assert {name: getattr(Sampling(), name) for name in shared} == {name: getattr(Options(), name) for name in shared}
