@@ -125,6 +125,11 @@ def test_a_model_that_is_no_gguf_any_more_is_a_notice_and_the_question_is_kept(
     (weights,) = [blob for blob in (home / "models" / "blobs").iterdir() if blob.stat().st_size > 1_000_000]
     weights.write_bytes(b"this is no model" * 1000)
     with Terminal([*PROGRAM, "run", "bard"], environment) as terminal:
+        assert terminal.wait_closed() == 1
+        assert "not a GGUF" in terminal.text
+    with Terminal(PROGRAM, environment) as terminal:
+        terminal.wait_for("bard:latest")
+        terminal.press("enter")
         terminal.wait_for("Ask something")
         terminal.type("Are you there?")
         terminal.press("enter")

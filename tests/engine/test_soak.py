@@ -17,6 +17,7 @@ from ollama_engine.local import LocalEngine
 from ollama_engine.settings import Settings
 from ollama_engine.types import ChatRequest, Message
 from tests.engine.contract.conftest import import_gguf
+from tests.engine.runner.running import runner_processes
 from tests.support.gguf_models import looping_model, scripted_model
 
 SECONDS = 60
@@ -73,6 +74,6 @@ async def test_a_minute_of_everything_leaves_nothing_behind(tmp_path: Path) -> N
         for model in await engine.running():
             await engine.unload(model.name)
         assert await engine.running() == []
-        assert this.children() == []
+        assert runner_processes() == []
         assert this.num_fds() <= files + 2
         assert this.memory_info().rss < memory + 100_000_000

@@ -341,7 +341,8 @@ async def test_a_disk_that_fills_up_pauses_the_pull(
         ballast.write_bytes(b"")
         sent = proxy.sent
         await pull(store, config, name)
-        assert proxy.sent - sent <= len(data) - kept + 100
+        # What was on its way when the disk was full had not been written, and comes again.
+        assert proxy.sent - sent <= len(data) - kept + MIB
     assert model_bytes(store, name) == data
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Done, Generate, LoadSpec, Piece, Sampling
 
@@ -56,3 +58,14 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
             if result:
                 return
             await asyncio.sleep(0.005)
+
+
+def runner_processes() -> list[psutil.Process]:
+    """Children of this process that run a model; other tests may have children of other kinds."""
+    found: list[psutil.Process] = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            dead = child.status() == psutil.STATUS_ZOMBIE and child.name().startswith("python")
+            if dead or "ollama_engine.runner" in child.cmdline():
+                found.append(child)
+    return found

@@ -17,7 +17,7 @@ import pytest
 from ollama_engine.errors import RunnerDied
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import LoadSpec
-from tests.engine.runner.running import answer, running, until
+from tests.engine.runner.running import answer, runner_processes, running, until
 from tests.support.gguf_models import M135, random_model
 
 
@@ -171,7 +171,7 @@ class TestClosing:
             start.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await (await start).aclose()
-        await until(lambda: not psutil.Process().children())
+        await until(lambda: not runner_processes())
 
     async def test_a_runner_that_does_not_end_is_killed(self, looping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("ollama_engine.runner.client.STOP_GRACE", 0.05)
@@ -190,7 +190,7 @@ class TestClosing:
                     await answer(runner, max_tokens=2)
                 if number % 5 == 0:
                     runner.kill()
-        assert not psutil.Process().children()
+        assert not runner_processes()
         await until(lambda: psutil.Process().num_fds() <= before)
 
 
