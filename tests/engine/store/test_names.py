@@ -37,7 +37,7 @@ names = st.builds(
         ("llama3.2", "registry.ollama.ai/library/llama3.2:latest", "llama3.2:latest"),
         ("llama3.2:1b", "registry.ollama.ai/library/llama3.2:1b", "llama3.2:1b"),
         ("ann/poet", "registry.ollama.ai/ann/poet:latest", "ann/poet:latest"),
-        ("hf.co/bartowski/X-GGUF:Q4_K_M", "hf.co/bartowski/X-GGUF:Q4_K_M", "hf.co/bartowski/X-GGUF:Q4_K_M"),
+        ("hf.co/someone/X-GGUF:Q4_K_M", "hf.co/someone/X-GGUF:Q4_K_M", "hf.co/someone/X-GGUF:Q4_K_M"),
         ("localhost:5000/ann/poet", "localhost:5000/ann/poet:latest", "localhost:5000/ann/poet:latest"),
         ("registry.ollama.ai/library/poet:x", "registry.ollama.ai/library/poet:x", "poet:x"),
         ("registry.ollama.ai/ann/poet", "registry.ollama.ai/ann/poet:latest", "ann/poet:latest"),
