@@ -260,8 +260,10 @@ class Scheduler:
             self._retire(resident)
             self._spawn(self._unload(resident))  # whoever holds it
         self._notify()
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while tasks := tuple(self._tasks):
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # From Python 3.12 on, waiting for what is done already does not let their callbacks run.
+            self._tasks.difference_update(tasks)
 
 
 def _bounded(seconds: float) -> float | None:
