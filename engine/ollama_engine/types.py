@@ -71,6 +71,8 @@ class GenerateRequest(Struct, omit_defaults=True):
     logprobs: bool = False
     top_logprobs: int = 0
     debug_render_only: bool = field(name="_debug_render_only", default=False)
+    grammar: str = ""
+    """GBNF that the answer keeps to, in the place of `format` (ours)."""
 
 
 class ChatRequest(Struct, omit_defaults=True):
@@ -89,6 +91,28 @@ class ChatRequest(Struct, omit_defaults=True):
     logprobs: bool = False
     top_logprobs: int = 0
     debug_render_only: bool = field(name="_debug_render_only", default=False)
+    grammar: str = ""
+    """As GenerateRequest's."""
+    tool_choice: Any = None
+    """Ours, in OpenAI's shape: `none`, `auto`, `required`, or the one tool that must be called, as
+    `{"type": "function", "function": {"name": NAME}}`. None is `auto`."""
+    parallel_tool_calls: bool | None = None
+    """False: at most one call (ours)."""
+
+
+class TokenLogprob(Struct, omit_defaults=True, kw_only=True):
+    """A token and the natural logarithm of its probability. `bytes` are exact, also where they are part of a character;
+    `token` is those bytes as text, with U+FFFD for what is no character."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = field(default_factory=list)
+
+
+class Logprob(TokenLogprob, omit_defaults=True, kw_only=True):
+    """A token of the answer, with the likeliest tokens in its place where `top_logprobs` asked for them."""
+
+    top_logprobs: list[TokenLogprob] | None = None
 
 
 class DebugInfo(Struct, omit_defaults=True):
@@ -118,6 +142,18 @@ class GenerateChunk(Struct, omit_defaults=True, kw_only=True):
     eval_count: int = 0
     eval_duration: int = 0
     debug_info: DebugInfo | None = field(name="_debug_info", default=None)
+    logprobs: list[Logprob] | None = None
+    cached_tokens: int = 0
+    """As GenerateChunk's."""
+    dropped_messages: int = 0
+    """How many of the oldest messages were left out so that the rest fits the context (ours, on the last chunk)."""
+    truncated_tokens: int = 0
+    """As GenerateChunk's."""
+    logprobs: list[Logprob] | None = None
+    cached_tokens: int = 0
+    """How many tokens of the prompt were in the prefix cache already (ours, on the last chunk)."""
+    truncated_tokens: int = 0
+    """How many tokens were cut out of a prompt longer than the context (ours, on the last chunk)."""
 
 
 class ChatChunk(Struct, omit_defaults=True, kw_only=True):

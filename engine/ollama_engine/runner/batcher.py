@@ -12,17 +12,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Literal
 
 from ollama_engine.runner.llama import DECODE_ABORTED, DECODE_NO_SLOT, LlamaBatch, LlamaContext, LlamaError
-from ollama_engine.runner.protocol import Done, Failed, Generate, Step
+from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_chain
 from ollama_engine.runner.sequence import Sequence, Slot
 
 RATE_WINDOW = 4.0
 """Seconds over which the generation speed is averaged."""
-
-Reason = Literal["stop", "length", "canceled"]
 
 
 class Batcher:
@@ -266,7 +263,7 @@ class Batcher:
         elif text:
             step.pieces.append(sequence.piece(text))
 
-    def _finish(self, sequence: Sequence, text: str, reason: Reason, step: Step) -> None:
+    def _finish(self, sequence: Sequence, text: str, reason: DoneReason, step: Step) -> None:
         if text:
             step.pieces.append(sequence.piece(text))
         self._release(sequence)

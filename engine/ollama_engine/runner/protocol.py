@@ -23,6 +23,13 @@ Pooling = Literal["", "mean", "cls", "last", "rank"]
 """How the vectors of an input's tokens become one, or a score; empty for a runner that generates text."""
 
 
+class Adapter(Struct, frozen=True):
+    """A LoRA adapter (a GGUF file) and the weight that it is added with; 1 is as trained."""
+
+    path: str
+    scale: float = 1.0
+
+
 class LoadSpec(Struct, tag="load", frozen=True):
     """How to load a model. Sizes are tokens, -1 (or None) leaves the choice to llama.cpp.
 
@@ -41,6 +48,21 @@ class LoadSpec(Struct, tag="load", frozen=True):
     kv_cache_type: str = ""
     flash_attention: bool | None = None
     pooling: Pooling = ""
+    adapters: list[Adapter] = []
+    projector_paths: list[str] = []
+    """GGUF files that turn images or sound into embeddings (mtmd); empty for a model that reads text alone."""
+
+
+class FreeText(Struct, frozen=True):
+    """The part of an answer that no grammar holds: thinking, from `open` up to and with `close`.
+
+    An answer that begins otherwise than with `open` (whitespace aside) keeps to the grammar from its first token. `inside`:
+    the prompt has opened it already, so the answer begins in it.
+    """
+
+    open: str
+    close: str
+    inside: bool = False
 
 
 class Sampling(Struct, frozen=True):
@@ -70,6 +92,10 @@ class Sampling(Struct, frozen=True):
     dynatemp_exponent: float = 1.0
     grammar: str = ""
     """GBNF; empty means unconstrained."""
+    free_text: FreeText | None = None
+    """What may come before the grammar holds; None: nothing."""
+    logit_bias: dict[int, float] = {}
+    """Token -> what is added to its logit; -inf forbids it."""
 
 
 class Generate(Struct, tag="generate"):
@@ -90,6 +116,10 @@ class Generate(Struct, tag="generate"):
     return_tokens: bool = False
     preserved: list[str] = []
     """Control tokens, as written, that are text in this answer: the markers around thinking and tool calls."""
+    logprobs: int | None = None
+    """None: not asked for; else how many of the likeliest tokens come with each token's own (0 to 20)."""
+    media: list[bytes] = []
+    """Images or sounds as files (PNG, JPEG, WebP, GIF; WAV, MP3), in the order of their places in `tokens`."""
 
 
 class Embed(Struct, tag="embed"):
@@ -168,23 +198,42 @@ class Loaded(Struct, tag="loaded"):
     special: SpecialTokens = SpecialTokens()
 
 
+class TokenLogprob(Struct, array_like=True):
+    """A token's bytes and the natural logarithm of its probability, before any sampler but the softmax of the logits."""
+
+    piece: bytes
+    logprob: float
+
+
+class Logprob(Struct, array_like=True):
+    """The token that was chosen, and the likeliest ones in its place, best first."""
+
+    chosen: TokenLogprob
+    top: list[TokenLogprob]
+
+
 class Piece(Struct, array_like=True):
-    """New text of one request; `n` is how many tokens it took."""
+    """New text of one request; `n` is how many tokens it took, `logprobs` theirs where asked for."""
 
     id: int
     text: str
     n: int
+    logprobs: list[Logprob] = []
+
+
+DoneReason = Literal["stop", "length", "repetition", "canceled"]
 
 
 class Done(Struct, tag="done"):
-    """A request has ended. Durations in nanoseconds; `reason` is `stop`, `length` or `canceled`.
+    """A request has ended. Durations in nanoseconds; `reason` is `stop`, `length`, `repetition` (the same token again and
+    again, without end) or `canceled`.
 
     `prompt_tokens` counts the whole prompt; `cached_tokens` of them were in the KV cache already.
     `tokens` are prompt and answer together, where asked for.
     """
 
     id: int
-    reason: Literal["stop", "length", "canceled"]
+    reason: DoneReason
     prompt_tokens: int
     cached_tokens: int
     prompt_duration: int
