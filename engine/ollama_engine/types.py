@@ -144,13 +144,6 @@ class GenerateChunk(Struct, omit_defaults=True, kw_only=True):
     debug_info: DebugInfo | None = field(name="_debug_info", default=None)
     logprobs: list[Logprob] | None = None
     cached_tokens: int = 0
-    """As GenerateChunk's."""
-    dropped_messages: int = 0
-    """How many of the oldest messages were left out so that the rest fits the context (ours, on the last chunk)."""
-    truncated_tokens: int = 0
-    """As GenerateChunk's."""
-    logprobs: list[Logprob] | None = None
-    cached_tokens: int = 0
     """How many tokens of the prompt were in the prefix cache already (ours, on the last chunk)."""
     truncated_tokens: int = 0
     """How many tokens were cut out of a prompt longer than the context (ours, on the last chunk)."""
@@ -173,6 +166,13 @@ class ChatChunk(Struct, omit_defaults=True, kw_only=True):
     eval_count: int = 0
     eval_duration: int = 0
     debug_info: DebugInfo | None = field(name="_debug_info", default=None)
+    logprobs: list[Logprob] | None = None
+    cached_tokens: int = 0
+    """As GenerateChunk's."""
+    dropped_messages: int = 0
+    """How many of the oldest messages were left out so that the rest fits the context (ours, on the last chunk)."""
+    truncated_tokens: int = 0
+    """As GenerateChunk's."""
 
 
 class EmbedRequest(Struct, omit_defaults=True):

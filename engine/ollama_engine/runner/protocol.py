@@ -56,8 +56,8 @@ class LoadSpec(Struct, tag="load", frozen=True):
 class FreeText(Struct, frozen=True):
     """The part of an answer that no grammar holds: thinking, from `open` up to and with `close`.
 
-    An answer that begins otherwise than with `open` (whitespace aside) keeps to the grammar from its first token. `inside`:
-    the prompt has opened it already, so the answer begins in it.
+    An answer that begins otherwise than with `open` (whitespace aside) keeps to the grammar from its first token.
+    `inside`: the prompt has opened it already, so the answer begins in it.
     """
 
     open: str
@@ -199,7 +199,7 @@ class Loaded(Struct, tag="loaded"):
 
 
 class TokenLogprob(Struct, array_like=True):
-    """A token's bytes and the natural logarithm of its probability, before any sampler but the softmax of the logits."""
+    """A token's bytes and the natural logarithm of its probability, before any sampler."""
 
     piece: bytes
     logprob: float
@@ -225,8 +225,8 @@ DoneReason = Literal["stop", "length", "repetition", "canceled"]
 
 
 class Done(Struct, tag="done"):
-    """A request has ended. Durations in nanoseconds; `reason` is `stop`, `length`, `repetition` (the same token again and
-    again, without end) or `canceled`.
+    """A request has ended. Durations in nanoseconds; `reason` is `stop`, `length`, `repetition` (the same token again
+    and again, without end) or `canceled`.
 
     `prompt_tokens` counts the whole prompt; `cached_tokens` of them were in the KV cache already.
     `tokens` are prompt and answer together, where asked for.
