@@ -20,8 +20,8 @@ from ollama_engine.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["integer", "float32", "boolean", "array"]
-OptionValue = int | float | bool | list[str]
+Kind = Literal["integer", "float32", "boolean", "array", "numbers"]
+OptionValue = int | float | bool | list[str] | list[float]
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -35,6 +35,7 @@ class Options(Struct, frozen=True, kw_only=True):
     use_mmap: bool | None = None
     num_thread: int = 0  # 0: one per core
     draft_num_predict: int = 4
+    adapter_scale: tuple[float, ...] = ()  # of each ADAPTER, in their order; 1 where none is said (ours)
 
     # How far generation goes.
     num_keep: int = 4
@@ -74,6 +75,7 @@ _KIND_OF_ANNOTATION: Mapping[str, Kind] = {
     "float": "float32",
     "bool | None": "boolean",
     "tuple[str, ...]": "array",
+    "tuple[float, ...]": "numbers",
 }
 OPTION_KINDS: Mapping[str, Kind] = {
     name: _KIND_OF_ANNOTATION[annotation] for name, annotation in Options.__annotations__.items()
@@ -112,7 +114,7 @@ def merge_options(*layers: Mapping[str, Any] | None) -> Options:
     return Options(**values)
 
 
-def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...]:
+def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...] | tuple[float, ...]:
     match OPTION_KINDS[name]:
         case "boolean" if isinstance(value, bool):
             return value
@@ -120,6 +122,11 @@ def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...]:
             if not all(isinstance(item, str) for item in value):
                 raise _wrong_type(name, "an array of strings")
             return tuple(value)
+        case "numbers":
+            numbers = value if isinstance(value, list | tuple) else [value]
+            if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in numbers):
+                raise _wrong_type(name, "an array of numbers")
+            return tuple(float(_number(name, "float32", item)) for item in numbers)
         case "integer" | "float32" as kind if isinstance(value, int | float) and not isinstance(value, bool):
             return _number(name, kind, value)
         case kind:
@@ -141,7 +148,9 @@ def _number(name: str, kind: Literal["integer", "float32"], value: int | float) 
 
 
 def _wrong_type(name: str, wanted: str) -> InvalidRequest:
-    example = {"array": '["###"]', "boolean": "true", "integer": "40", "float32": "0.5"}[OPTION_KINDS[name]]
+    example = {"array": '["###"]', "numbers": "[0.5, 1]", "boolean": "true", "integer": "40", "float32": "0.5"}[
+        OPTION_KINDS[name]
+    ]
     return InvalidRequest(f'option "{name}" must be of {wanted}', hint=f"For example {name}: {example}.")
 
 
@@ -156,7 +165,7 @@ class Deprecated(Struct, frozen=True):
 
 
 def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
-    """The value of `PARAMETER name text`; for `stop` a list of one.
+    """The value of `PARAMETER name text`; for `stop` and `adapter_scale` a list of one.
 
     Raises:
         InvalidRequest: an unknown name (the hint has the nearest one), or text that is not of its type.
@@ -170,10 +179,10 @@ def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
             if not _INTEGER.fullmatch(text):
                 raise InvalidRequest(f"invalid int value [{text}]", hint=f"{name} takes a whole number.")
             return int(text)
-        case "float32":
+        case "float32" | "numbers" as kind:
             if not _FLOAT.fullmatch(text) or abs(float(text)) > _FLOAT32_MAX:
                 raise InvalidRequest(f"invalid float value [{text}]", hint=f"{name} takes a number such as 0.5.")
-            return float(text)
+            return [float(text)] if kind == "numbers" else float(text)
         case "boolean":
             if text not in _BOOLEANS:
                 raise InvalidRequest(f"invalid bool value [{text}]", hint=f"{name} takes true or false.")
@@ -183,7 +192,8 @@ def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
 
 
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, OptionValue], list[str]]:
-    """All PARAMETERs of a Modelfile: `(values, warnings)`. The last value of a name wins; `stop` accumulates.
+    """All PARAMETERs of a Modelfile: `(values, warnings)`. The last value of a name wins; lists
+    (`stop`, `adapter_scale`) accumulate.
 
     Raises:
         InvalidRequest: as `parse_parameter`.
@@ -196,7 +206,7 @@ def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, Option
             warnings.append(value.warning)
         elif isinstance(value, list):
             before = values.get(name)
-            values[name] = [*before, *value] if isinstance(before, list) else value
+            values[name] = [*before, *value] if isinstance(before, list) else value  # pyright: ignore[reportArgumentType]
         else:
             values[name] = value
     return values, warnings
