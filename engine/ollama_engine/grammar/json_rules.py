@@ -1,13 +1,16 @@
 """The rules of plain JSON, and automata as rules: the words that schema grammars are made of.
 
-White space is bounded everywhere: nothing, one blank, or one line break and its indentation. A model that likes
+`notations.py` has the other ways to write the same values. White space is bounded everywhere: nothing, one blank, or one line break and its indentation. A model that likes
 blanks cannot fill its answer with them.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from typing import Any
 
+from ollama_engine.errors import InvalidRequest
 from ollama_engine.grammar import charset
 from ollama_engine.grammar.automaton import Automaton, chars_between
 from ollama_engine.grammar.charset import CharSet
@@ -43,6 +46,9 @@ Spelling = Callable[[CharSet], list[Node]]
 class JsonRules:
     """Plain JSON's rules, each added to the grammar when it is first asked for."""
 
+    key_chars: CharSet = PLAIN
+    """What free keys may be made of."""
+
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._made: dict[str, Ref] = {}
@@ -76,7 +82,27 @@ class JsonRules:
 
     @property
     def string(self) -> Ref:
-        return self._once("string", seq('"', Repeat(self.char, 0, None), '"'))
+        return self._once("string", self.text(Repeat(self.char, 0, None)))
+
+    def text(self, inside: Node) -> Node:
+        """A string whose characters, each a `char`, are `inside`."""
+        return seq('"', inside, '"')
+
+    def key(self, name: str) -> Node:
+        """The name of a member."""
+        return Literal(self.literal(name))
+
+    def free_key(self, names: Automaton, hint: str) -> Node:
+        """The name of a member as the automaton has it, which accepts `key_chars` alone."""
+        return self.quoted(names, hint)
+
+    def literal(self, value: Any) -> str:
+        """A value of the schema as text."""
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            return text if text.isascii() or _is_unicode(text) else json.dumps(value, allow_nan=False)
+        except (ValueError, TypeError) as error:
+            raise InvalidRequest(f"invalid JSON schema: a value in it is not JSON: {error}") from None
 
     @property
     def integer(self) -> Ref:
@@ -94,11 +120,15 @@ class JsonRules:
         return choice([Literal("true"), Literal("false")])
 
     @property
+    def null(self) -> Node:
+        return Literal("null")
+
+    @property
     def value(self) -> Ref:
         """Any JSON value."""
         if "value" not in self._made:
             self._made["value"] = self.grammar.reserve("value")
-            kinds = [self.object, self.array, self.string, self.number, self.boolean, Literal("null")]
+            kinds = [self.object, self.array, self.string, self.number, self.boolean, self.null]
             self.grammar.define(self._made["value"], choice(kinds))
         return self._made["value"]
 
@@ -106,10 +136,14 @@ class JsonRules:
     def object(self) -> Ref:
         if "object" not in self._made:
             self._made["object"] = self.grammar.reserve("object")
-            member = self.grammar.rule("member", seq(self.string, self.colon, self.value))
+            member = self.grammar.rule("member", seq(self.any_key, self.colon, self.value))
             more = Repeat(seq(self.comma, member), 0, None)
             self.grammar.define(self._made["object"], self.braces(optional(seq(member, more))))
         return self._made["object"]
+
+    @property
+    def any_key(self) -> Node:
+        return self.string
 
     @property
     def array(self) -> Ref:
@@ -195,3 +229,7 @@ class JsonRules:
                 branches.append(NOTHING)
             self.grammar.define(rules[state], choice(branches))
         return start
+
+
+def _is_unicode(text: str) -> bool:
+    return not any(0xD800 <= ord(char) <= 0xDFFF for char in text)
