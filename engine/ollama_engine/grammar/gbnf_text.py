@@ -20,7 +20,7 @@ MAX_TEXT = 1_000_000
 MAX_NESTING = 100
 MAX_REPEATED = 2000
 """llama.cpp writes repetitions out; what it would write beyond this it refuses, or silently leaves unbounded."""
-HINT = "The syntax is GBNF, as llama.cpp reads it: root ::= \"yes\" | \"no\". Rule names have letters, digits and '-'."
+HINT = 'The syntax is GBNF, as llama.cpp reads it: root ::= "yes" | "no". Rule names have letters, digits and \'-\'.'
 
 _SPACE = re.compile(r"(?:[ \t]|#[^\r\n]*)*")
 _SPACE_AND_LINES = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")

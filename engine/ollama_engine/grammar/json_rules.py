@@ -1,7 +1,7 @@
 """The rules of plain JSON, and automata as rules: the words that schema grammars are made of.
 
-`notations.py` has the other ways to write the same values. White space is bounded everywhere: nothing, one blank, or one line break and its indentation. A model that likes
-blanks cannot fill its answer with them.
+`notations.py` has the other ways to write the same values. White space is bounded everywhere: nothing, one blank, or
+one line break and its indentation. A model that likes blanks cannot fill its answer with them.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class JsonRules:
 
     key_chars: CharSet = PLAIN
     """What free keys may be made of."""
+    escapes = '"\\/bfnrt'
+    """What may stand behind a backslash, besides a `u` and its number."""
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
@@ -60,7 +62,7 @@ class JsonRules:
         return self._made[name]
 
     @property
-    def space(self) -> Ref:
+    def space(self) -> Node:
         blanks = Repeat(Chars(charset.of(" \t")), 0, INDENT)
         return self._once("ws", optional(choice([Literal(" "), seq("\n", blanks)])))
 
@@ -69,16 +71,21 @@ class JsonRules:
         return self._once("comma", seq(",", self.space))
 
     @property
-    def char(self) -> Ref:
-        """One character inside a string; half surrogates cannot be written."""
+    def char(self) -> Node:
+        """One character inside a string."""
+        return self._once("char", choice([Chars(PLAIN), self.escaped]))
+
+    @property
+    def escaped(self) -> Node:
+        """A character behind a backslash; half surrogates cannot be written."""
         surrogate_free = choice(
             [
                 seq(Chars(charset.of("0123456789abcefABCEF")), Repeat(Chars(HEX), 3, 3)),
                 seq(Chars(charset.of("dD")), Chars(charset.of("01234567")), Repeat(Chars(HEX), 2, 2)),
             ]
         )
-        escape = choice([Chars(charset.of('"\\/bfnrt')), seq("u", surrogate_free)])
-        return self._once("char", choice([Chars(PLAIN), seq("\\", self._once("escape", escape))]))
+        escape = choice([Chars(charset.of(self.escapes)), seq("u", surrogate_free)])
+        return seq("\\", self._once("escape", escape))
 
     @property
     def string(self) -> Ref:

@@ -32,7 +32,7 @@ from ollama_engine.grammar.automaton import TooManyStates
 from ollama_engine.grammar.gbnf import Grammar
 from ollama_engine.grammar.json_rules import JsonRules
 from ollama_engine.grammar.limits import SMALLER
-from ollama_engine.grammar.nodes import Literal, Node, Ref, choice, seq
+from ollama_engine.grammar.nodes import Literal, Node, Ref, choice
 from ollama_engine.grammar.numbers import RangeError, range_automaton
 from ollama_engine.grammar.objects import object_node
 from ollama_engine.grammar.schema import Document

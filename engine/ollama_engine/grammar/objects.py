@@ -34,7 +34,8 @@ ASCII_KEY: CharSet = ((0x20, 0x7E),)
 class Members(Protocol):
     """How members are written, and what stands between and around them."""
 
-    key_chars: CharSet
+    @property
+    def key_chars(self) -> CharSet: ...
 
     @property
     def separator(self) -> Node: ...
