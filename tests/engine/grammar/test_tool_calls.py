@@ -136,7 +136,12 @@ async def test_names_that_the_syntax_has_no_form_for_are_called_as_json(runner: 
 
 @pytest.mark.parametrize("name", ["qwen3", "qwen3-coder", "gemma4", "lfm2"])
 async def test_free_members_come_back(runner: Runner, name: str) -> None:
-    anything = {"type": "object", "maxProperties": 2, "additionalProperties": {"type": ["integer", "boolean"]}}
+    anything = {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 2,
+        "additionalProperties": {"type": ["integer", "boolean"]},
+    }
     free = {"type": "function", "function": {"name": "note", "parameters": anything}}
     found = await calls_of(runner, MARKERS[name], ask([free]), range(8), temperature=1.2)
     assert any(arguments for calls in found for _, arguments in calls)
