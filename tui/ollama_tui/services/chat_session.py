@@ -284,8 +284,7 @@ class _Exchange:
                 tokens_ns=chunk.eval_duration,
                 load_ns=chunk.load_duration,
             )
-            if chunk.done_reason == "length":
-                self._note = "cut off: the context or the token limit is full"
+            self._note = _note_of(chunk)
 
     async def _tick(self, answer: StoredMessage) -> None:
         """Publish the first piece at once, then at most eight times a second; write once a second."""
@@ -347,3 +346,14 @@ class _Exchange:
         session._touch_draft()
         if failure is not None:
             session._fail(failure)
+
+
+def _note_of(chunk: ChatChunk) -> str:
+    """What the reader of an answer should know about it: that it was cut off, or made without all that was said."""
+    notes = ["cut off: the context or the token limit is full"] if chunk.done_reason == "length" else []
+    if chunk.dropped_messages:
+        count = "1 message" if chunk.dropped_messages == 1 else f"{chunk.dropped_messages} messages"
+        notes.append(f"the oldest {count} did not fit the context")
+    if chunk.truncated_tokens:
+        notes.append(f"{chunk.truncated_tokens} tokens were cut out of the prompt to fit the context")
+    return "; ".join(notes)
