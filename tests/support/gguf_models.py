@@ -75,16 +75,16 @@ def many_scripts_model(
 ) -> Path:
     """A model that answers with the pieces of `scripts[k]`, a token each, where the prompt ends with `selector(k)`.
 
-    No piece may be in two places: the next token depends on the last one alone. ValueError where one is.
+    What comes after a piece depends on it alone: one that is in two places must go on alike in both, else ValueError.
     """
-    pieces = [piece for script in scripts for piece in script]
-    if len(set(pieces)) < len(pieces):
-        raise ValueError("a piece comes twice")
-    successors: list[int | None] = []
+    following: dict[bytes, bytes | None] = {}
     for script in scripts:
-        first = len(successors)
-        successors += [*range(first + 1, first + len(script)), None]
-    starts = [sum(map(len, scripts[:k])) for k in range(len(scripts))]
+        for piece, after in zip(script, [*script[1:], None], strict=True):
+            if following.setdefault(piece, after) != after:
+                raise ValueError(f"the piece {piece!r} goes on in two ways")
+    pieces = list(following)
+    successors = [None if after is None else pieces.index(after) for after in following.values()]
+    starts = [pieces.index(script[0]) for script in scripts]
     return _write_transitions(Path(path), pieces, successors, template, context_length, name, starts)
 
 
