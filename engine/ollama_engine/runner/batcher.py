@@ -14,9 +14,10 @@ import time
 from collections import deque
 
 from ollama_engine.runner.llama import DECODE_ABORTED, DECODE_NO_SLOT, LlamaBatch, LlamaContext, LlamaError
+from ollama_engine.runner.prefix_cache import Cells, Slot, cells_of, common_prefix
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_chain
-from ollama_engine.runner.sequence import Sequence, Slot
+from ollama_engine.runner.sequence import Sequence
 
 RATE_WINDOW = 4.0
 """Seconds over which the generation speed is averaged."""
@@ -103,7 +104,7 @@ class Batcher:
 
     @property
     def cells_used(self) -> int:
-        return sum(len(slot.tokens) for slot in self._slots)
+        return sum(len(slot.cells) for slot in self._slots)
 
     @property
     def slots_busy(self) -> int:
@@ -152,13 +153,14 @@ class Batcher:
                 if not self._waiting:
                     return
                 request = self._waiting.popleft()
-            best = max(free, key=lambda slot: (slot.common_prefix(request.tokens), -slot.used_at))
+            prompt = cells_of(request.tokens)
+            best = max(free, key=lambda slot: (common_prefix(slot.cells, prompt), -slot.used_at))
             try:
                 sampler = build_chain(request.sampling, self._context)
             except LlamaError as error:
                 self._failures.append(Failed(request.id, str(error), "invalid"))
                 continue
-            cached = self._reuse(best, request.tokens)
+            cached = self._reuse(best, prompt)
             best.busy = True
             sampler.prime(request.tokens)
             preserved = self._control_pieces(request.preserved)
@@ -168,17 +170,17 @@ class Batcher:
         tokens = [token for token in map(self._model.control_token, texts) if token is not None]
         return {token: self._model.control_piece(token) for token in tokens}
 
-    def _reuse(self, slot: Slot, prompt: list[int]) -> int:
+    def _reuse(self, slot: Slot, prompt: Cells[int]) -> int:
         """Cut the slot back to what it shares with `prompt`; return how many tokens need not be decoded again.
 
         At least one token is always decoded, for its logits. A model whose state cannot be cut back (recurrent,
         hybrid, sliding window that has moved on) starts from nothing.
         """
-        shared = min(slot.common_prefix(prompt), len(prompt) - 1)
-        if shared < len(slot.tokens) and not self._context.keep_prefix(slot.id, shared):
+        shared = min(common_prefix(slot.cells, prompt), len(prompt) - 1)
+        if shared < len(slot.cells) and not self._context.keep_prefix(slot.id, slot.position(shared)):
             self._context.keep_prefix(slot.id, 0)
             shared = 0
-        del slot.tokens[shared:]
+        del slot.cells[shared:]
         return shared
 
     def _release(self, sequence: Sequence) -> None:
@@ -186,7 +188,7 @@ class Batcher:
         sequence.sampler.close()
         if sequence.kept is not None:
             # Cells that were moved were computed with the cut-out ones before them: no prompt may be given them.
-            del sequence.slot.tokens[sequence.kept :]
+            del sequence.slot.cells[sequence.kept :]
             self._cut_back(sequence.slot)
         sequence.slot.busy = False
         sequence.slot.used_at = time.monotonic()
@@ -200,7 +202,7 @@ class Batcher:
         for sequence in self._running:
             sequence.row = -1
         for sequence in [s for s in self._running if not s.in_prefill]:
-            sequence.row = batch.add(sequence.pending, len(sequence.slot.tokens), sequence.slot.id, want_logits=True)
+            sequence.row = batch.add(sequence.pending, sequence.slot.next_position, sequence.slot.id, want_logits=True)
         prefill = [s for s in self._running if s.in_prefill]
         self._taken = {s.id: 1 for s in self._running if not s.in_prefill}
         for i, sequence in enumerate(prefill):
@@ -208,7 +210,7 @@ class Batcher:
             chunk = sequence.pending[:share]
             if chunk:
                 last = len(chunk) == len(sequence.pending)
-                row = batch.add(chunk, len(sequence.slot.tokens), sequence.slot.id, want_logits=last)
+                row = batch.add(chunk, sequence.slot.next_position, sequence.slot.id, want_logits=last)
                 sequence.row = row if last else -1
                 self._taken[sequence.id] = len(chunk)
         return batch.n_tokens > 0
@@ -228,7 +230,7 @@ class Batcher:
             return
         for sequence in list(self._running):
             n = self._taken.get(sequence.id, 0)
-            sequence.slot.tokens += sequence.pending[:n]
+            sequence.slot.cells.extend(sequence.pending[:n])
             del sequence.pending[:n]
             if sequence.row >= 0:
                 self._postprocess(sequence, step)
@@ -272,31 +274,32 @@ class Batcher:
     def _make_room(self, sequence: Sequence) -> bool:
         """Whether the sequence can go on: true unless its context is full and may not, or cannot, be shifted."""
         slot = sequence.slot
-        if len(slot.tokens) < sequence.request.n_ctx:
+        if len(slot.cells) < sequence.request.n_ctx:
             return True
         if not (sequence.request.shift and self._context.can_shift):
             return False
-        keep = min(max(sequence.request.keep, 0), len(slot.tokens) - 2)
-        n = (len(slot.tokens) - keep) // 2
-        if not self._context.discard(slot.id, keep, n):
+        keep = min(max(sequence.request.keep, 0), len(slot.cells) - 2)
+        n = (len(slot.cells) - keep) // 2
+        start = slot.position(keep)
+        if not self._context.discard(slot.id, start, slot.position(keep + n) - start):
             return False
-        del slot.tokens[keep : keep + n]
+        del slot.cells[keep : keep + n]
         sequence.kept = keep
         return True
 
     def _cut_back(self, slot: Slot) -> None:
         """Forget cells beyond what the slot is known to hold, or all of them where the model cannot forget in part."""
-        if not self._context.keep_prefix(slot.id, len(slot.tokens)):
+        if not self._context.keep_prefix(slot.id, slot.next_position):
             self._empty(slot)
 
     def _empty(self, slot: Slot) -> None:
         self._context.keep_prefix(slot.id, 0)
-        slot.tokens.clear()
+        del slot.cells[:]
 
     def _recover(self, code: int) -> None:
         """A decode failed. Where cells ran out (code 1, nothing was changed), give up those of idle slots and let the
         step be tried again; otherwise the requests of this batch fail, and the ones that wait go on."""
-        idle = [slot for slot in self._slots if not slot.busy and slot.tokens]
+        idle = [slot for slot in self._slots if not slot.busy and slot.cells]
         for slot in idle:
             self._empty(slot)
         if code == DECODE_NO_SLOT and idle:

@@ -1,32 +1,13 @@
-"""One request inside the batch (`Sequence`), and one place in the KV cache (`Slot`)."""
+"""One request inside the batch."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
 from ollama_engine.runner.llama import LlamaSampler
+from ollama_engine.runner.prefix_cache import Slot
 from ollama_engine.runner.protocol import Done, Generate, Piece
 from ollama_engine.runner.text_stream import TextStream
-
-
-@dataclass
-class Slot:
-    """A sequence id of the KV cache. `tokens` are what its cells hold now, in order of position from 0."""
-
-    id: int
-    tokens: list[int] = field(default_factory=list)
-    busy: bool = False
-    used_at: float = 0.0
-
-    def common_prefix(self, tokens: list[int]) -> int:
-        """How many leading tokens the slot has in common with `tokens`."""
-        n = 0
-        for ours, theirs in zip(self.tokens, tokens, strict=False):
-            if ours != theirs:
-                break
-            n += 1
-        return n
 
 
 class Sequence:
@@ -44,7 +25,7 @@ class Sequence:
         self.cached = cached
         self.output: list[int] = []
         self.kept: int | None = None
-        """Once the context was shifted: how many leading tokens are still those of an unbroken prefill."""
+        """Once the context was shifted: how many leading cells are still those of an unbroken prefill."""
         self.pending = request.tokens[cached:]
         """Tokens still to be decoded: the rest of the prompt, later the one token just sampled."""
         self.row = -1
