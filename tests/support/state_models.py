@@ -1,4 +1,4 @@
-"""Makes small GGUF models with random weights whose memory is not one KV cell a token, and one that computes NaN.
+"""Makes small GGUF models with random weights for every kind of memory that llama.cpp has, and ones that compute NaN.
 
 A recurrent model keeps a state of fixed size, a hybrid one both, a sliding window lets go of what is behind it: what
 of them can be cut back, shared or reused differs from a plain transformer. Byte vocabulary, all weights F32.
@@ -16,8 +16,6 @@ from tests.support.gguf_models import add_byte_tokenizer, add_shape, llama_tenso
 
 WIDTH, FF, HEADS, LAYERS = 64, 128, 4, 2
 INNER, STATE, RANK, KERNEL = 2 * WIDTH, 16, 8, 4
-BROKEN = 7
-"""The token whose embedding is no number in `broken_model`."""
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 
@@ -52,14 +50,17 @@ def sliding_model(path: Path, *, window: int = 32, context_length: int = 2048, s
     return _write(writer, path, _gemma_tensors(tokens), seed)
 
 
-def broken_model(path: Path, *, context_length: int = 2048, seed: int = 4) -> Path:
-    """A llama that computes NaN once the token `BROKEN` has been read, and sensible numbers before."""
+def llama_model(path: Path, *, broken: int | None = None, context_length: int = 2048, seed: int = 4) -> Path:
+    """Attention alone, with weights large enough that each answer depends on every token of the prompt and its place.
+
+    With `broken` it computes NaN once it has read that token, and sensible numbers before.
+    """
     writer = GGUFWriter(path, "llama")
     tokens = add_byte_tokenizer(writer, [])
     add_shape(writer, LAYERS, WIDTH, FF, HEADS, HEADS, context_length, tokens)
     writer.add_rope_dimension_count(WIDTH // HEADS)
     shapes = [*llama_tensors(LAYERS, WIDTH, FF, HEADS, HEADS, tokens), ("output.weight", (tokens, WIDTH))]
-    return _write(writer, path, iter(shapes), seed, broken=BROKEN)
+    return _write(writer, path, iter(shapes), seed, broken=broken)
 
 
 def _add_ssm_keys(writer: GGUFWriter) -> None:

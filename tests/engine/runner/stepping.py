@@ -30,9 +30,7 @@ class Stepper:
     """Requests of one batcher and what has come of them, by request id."""
 
     def __init__(self, model: llama.LlamaModel, *, n_ctx: int = 512, n_seq: int = 4, n_batch: int = 512, **spec: Any):
-        self.context = llama.LlamaContext(
-            model, LoadSpec([], n_ctx, n_seq=n_seq, n_batch=n_batch, n_threads=1, **spec)
-        )
+        self.context = llama.LlamaContext(model, LoadSpec([], n_ctx, n_seq=n_seq, n_batch=n_batch, n_threads=1, **spec))
         self.batcher = Batcher(self.context)
         self.texts: defaultdict[int, str] = defaultdict(str)
         self.done: dict[int, Done] = {}

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gguf import GGMLQuantizationType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ollama_engine.runner import llama
 from ollama_engine.runner.prefix_cache import common_prefix
 from tests.engine.runner.stepping import Stepper, load
-from tests.support.gguf_models import TINY, random_model
-from tests.support.state_models import hybrid_model, mamba_model, sliding_model
+from tests.support.state_models import hybrid_model, llama_model, mamba_model, sliding_model
 
 EXACT = {"kv_cache_type": "f32", "flash_attention": False}
 """So that the company in a batch changes logits by the last bits of a float32 alone, and no choice by them: flash
@@ -25,8 +23,7 @@ attention computes a few rows otherwise than many, with differences in the third
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> llama.LlamaModel:
-    path = tmp_path_factory.mktemp("models") / "random.gguf"
-    return load(random_model(path, **TINY, weights=GGMLQuantizationType.F32))
+    return load(llama_model(tmp_path_factory.mktemp("models") / "llama.gguf"))
 
 
 @pytest.fixture
@@ -145,9 +142,7 @@ class TestShift:
         shared = list(range(60, 100))
         with Stepper(model, n_ctx=64, n_seq=3, **EXACT) as stepper:
             stepper.answer([*shared, 1], max_tokens=2)
-            assert stepper.answer([*shared, 2], max_tokens=150) == alone(
-                model, [*shared, 2], n_ctx=64, max_tokens=150
-            )
+            assert stepper.answer([*shared, 2], max_tokens=150) == alone(model, [*shared, 2], n_ctx=64, max_tokens=150)
             # What the finished one still holds is right, and what was moved is held by nobody.
             for prompt in ([*shared, 1, 1], [*shared, 2, 2]):
                 assert stepper.answer(prompt, max_tokens=15) == alone(model, prompt, n_ctx=64, max_tokens=15)
@@ -194,7 +189,7 @@ class TestFullCache:
 
 
 MODELS = {
-    "llama": lambda path: random_model(path, **TINY, weights=GGMLQuantizationType.F32),
+    "llama": llama_model,
     "sliding": sliding_model,
     "mamba": mamba_model,
     "hybrid": hybrid_model,
