@@ -140,24 +140,31 @@ class TestShift:
 
     def test_beside_a_finished_holder(self, model: llama.LlamaModel) -> None:
         shared = list(range(60, 100))
+        first, second = [*shared, *[1] * 20], [*shared, 2]
         with Stepper(model, n_ctx=64, n_seq=3, **EXACT) as stepper:
-            stepper.answer([*shared, 1], max_tokens=2)
-            assert stepper.answer([*shared, 2], max_tokens=150) == alone(model, [*shared, 2], n_ctx=64, max_tokens=150)
-            # What the finished one still holds is right, and what was moved is held by nobody.
-            for prompt in ([*shared, 1, 1], [*shared, 2, 2]):
-                assert stepper.answer(prompt, max_tokens=15) == alone(model, prompt, n_ctx=64, max_tokens=15)
+            stepper.answer(first, max_tokens=1)
+            number = stepper.add(second, max_tokens=150, keep=4)
+            stepper.run(number)
+            assert stepper.done[number].cached_tokens == 40
+            assert stepper.output(number) == alone(model, second, n_ctx=64, max_tokens=150, keep=4)
+            # After the first 4 cells 30 went: of the shared ones the last 6 were moved, and the finished slot lost them.
+            again = stepper.add([*first, 3], max_tokens=15)
+            stepper.run(again)
+            assert stepper.done[again].cached_tokens == 34
+            assert stepper.output(again) == alone(model, [*first, 3], n_ctx=64, max_tokens=15)
 
     def test_a_prompt_beside_a_shifted_answer_takes_only_what_was_not_moved(self, model: llama.LlamaModel) -> None:
-        shared = list(range(60, 100))
         with Stepper(model, n_ctx=64, n_seq=3, **EXACT) as stepper:
-            shifting = stepper.add([*shared, 1], max_tokens=150, keep=10)
+            shifting = stepper.add(list(range(60, 100)), max_tokens=150, keep=10)
             for _ in range(40):
                 stepper.step()
-            second = stepper.add([*shared, 2], max_tokens=20)
+            cells = next(slot.cells for slot in stepper.batcher._cache.slots if slot.busy)  # pyright: ignore[reportPrivateUsage]
+            prompt = [*cells[:36], 2]
+            second = stepper.add(prompt, max_tokens=20)
             stepper.run(second)
             assert not stepper.ended(shifting)
             assert stepper.done[second].cached_tokens == 10
-            assert stepper.output(second) == alone(model, [*shared, 2], n_ctx=64, max_tokens=20)
+            assert stepper.output(second) == alone(model, prompt, n_ctx=64, max_tokens=20)
 
 
 class TestFullCache:
