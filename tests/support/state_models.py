@@ -53,7 +53,7 @@ def sliding_model(path: Path, *, window: int = 32, context_length: int = 2048, s
 def llama_model(path: Path, *, broken: int | None = None, context_length: int = 2048, seed: int = 4) -> Path:
     """Attention alone, with weights large enough that each answer depends on every token of the prompt and its place.
 
-    With `broken` it computes NaN once it has read that token, and sensible numbers before.
+    With `broken` it computes NaN once it has read that token, and sensible numbers before; it never says it.
     """
     writer = GGUFWriter(path, "llama")
     tokens = add_byte_tokenizer(writer, [])
@@ -126,6 +126,8 @@ def _write(writer: GGUFWriter, path: Path, tensors: Shapes, seed: int, *, broken
             values = random.standard_normal(shape, dtype=np.float32) * np.float32(0.15)
         if name == "token_embd.weight" and broken is not None:
             values[broken] = np.nan
+        if name == "output.weight" and broken is not None:
+            values[broken] = 0  # never the likeliest: it does not say that token itself
         writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -147,7 +147,7 @@ class TestShift:
             stepper.run(number)
             assert stepper.done[number].cached_tokens == 40
             assert stepper.output(number) == alone(model, second, n_ctx=64, max_tokens=150, keep=4)
-            # After the first 4 cells 30 went: of the shared ones the last 6 were moved, and the finished slot lost them.
+            # After the first 4 cells 30 went: the last 6 of the shared ones were moved, the finished slot lost them.
             again = stepper.add([*first, 3], max_tokens=15)
             stepper.run(again)
             assert stepper.done[again].cached_tokens == 34

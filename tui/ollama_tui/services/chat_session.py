@@ -286,6 +286,8 @@ class _Exchange:
             )
             if chunk.done_reason == "length":
                 self._note = "cut off: the context or the token limit is full"
+            elif chunk.done_reason == "repetition":
+                self._note = "stopped: the model said the same again and again"
 
     async def _tick(self, answer: StoredMessage) -> None:
         """Publish the first piece at once, then at most eight times a second; write once a second."""
