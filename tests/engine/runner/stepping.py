@@ -40,7 +40,7 @@ class Stepper:
     @property
     def batch(self) -> dict[int, int]:
         """How many tokens of each request the last step decoded."""
-        return dict(self.batcher._taken)  # pyright: ignore[reportPrivateUsage]
+        return dict(self.batcher._taken)
 
     def __enter__(self) -> Self:
         return self

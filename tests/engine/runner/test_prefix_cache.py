@@ -158,7 +158,7 @@ class TestShift:
             shifting = stepper.add(list(range(60, 100)), max_tokens=150, keep=10)
             for _ in range(40):
                 stepper.step()
-            cells = next(slot.cells for slot in stepper.batcher._cache.slots if slot.busy)  # pyright: ignore[reportPrivateUsage]
+            cells = next(slot.cells for slot in stepper.batcher._cache.slots if slot.busy)
             prompt = [*cells[:36], 2]
             second = stepper.add(prompt, max_tokens=20)
             stepper.run(second)
@@ -276,7 +276,7 @@ class TestAnyMemory:
                     stems.append((source.choice(list(stepper.done.values())).tokens or stems[0])[:70])
             stepper.run(*asked)
             distinct = stepper.batcher.cells_used
-            assert 0 <= distinct <= sum(len(slot.cells) for slot in stepper.batcher._cache.slots)  # pyright: ignore[reportPrivateUsage]
+            assert 0 <= distinct <= sum(len(slot.cells) for slot in stepper.batcher._cache.slots)
             for number, prompt in asked.items():
                 if stepper.done[number].tokens is None:  # cancelled before it had a slot
                     continue

@@ -83,7 +83,7 @@ class TestNaN:
             good = stepper.add([5, 6], max_tokens=40)
             other = stepper.add([7 + n for n in range(1, 60)], max_tokens=40)
             bad = stepper.add([BROKEN, *[2] * 60])
-            while not stepper.batcher._suspects:  # pyright: ignore[reportPrivateUsage]
+            while not stepper.batcher._suspects:
                 stepper.step()
             stepper.batcher.cancel(bad)
             stepper.batcher.cancel(other)
@@ -108,7 +108,7 @@ class TestFailedDecode:
             numbers = [stepper.add(prompt, max_tokens=40) for prompt in prompts]
             for _ in range(10):
                 stepper.step()
-            victim = stepper.batcher._running[1]  # pyright: ignore[reportPrivateUsage]
+            victim = stepper.batcher._running[1]
             llama.C.llama_memory_seq_rm(stepper.context.memory, victim.slot.id, 2, -1)
             stepper.run(*numbers)
             assert "could not decode" in stepper.failed[numbers[1]].message
