@@ -16,13 +16,16 @@ from collections import deque
 
 from ollama_engine.runner.llama import DECODE_ABORTED, DECODE_NO_SLOT, LlamaBatch, LlamaContext, LlamaError
 from ollama_engine.runner.pace import Pace
-from ollama_engine.runner.prefix_cache import PrefixCache, cells_of
+from ollama_engine.runner.prefix_cache import PrefixCache, cells_of, common_prefix
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_chain
 from ollama_engine.runner.sequence import Sequence
 
 NO_CELLS = "the KV cache is full and nothing in it can be given up"
 NOT_FINITE = "the model computed numbers that are none (NaN or infinity): its weights are broken, or overflow"
+
+WORTH_WAITING = 32
+"""Tokens that another prompt must be about to read, that one waits for it to share them."""
 
 RATE_WINDOW = 4.0
 """Seconds over which the generation speed is averaged."""
@@ -169,8 +172,35 @@ class Batcher:
                 continue
             slot, cached = self._cache.take(cells_of(request.tokens))
             sampler.prime(request.tokens)
-            preserved = self._control_pieces(request.preserved)
-            self._running.append(Sequence(request, slot, sampler, cached, preserved))
+            sequence = Sequence(request, slot, sampler, cached, self._control_pieces(request.preserved))
+            sequence.follows = self._forerunner(sequence, self._running)
+            self._running.append(sequence)
+
+    def _forerunner(self, sequence: Sequence, earlier: list[Sequence]) -> tuple[Sequence, int] | None:
+        """Who is reading a good part of the same prompt right now, and up to where: several requests with one long
+        system prompt came at once. It is read once, not by each of them."""
+        if not self._context.can_cut:
+            return None
+        prompt = cells_of(sequence.request.tokens)
+        found, longest = None, sequence.cached + WORTH_WAITING - 1
+        for other in earlier:
+            n = min(common_prefix(cells_of(other.request.tokens), prompt), len(prompt) - 1)
+            if n > longest and other.in_prefill and not other.output:
+                found, longest = other, n
+        return (found, longest) if found else None
+
+    def _waits(self, sequence: Sequence) -> bool:
+        """Whether what the sequence follows is still to come; where it has come, it has it now."""
+        if sequence.follows is None:
+            return False
+        forerunner, n = sequence.follows
+        lives = forerunner in self._running
+        if lives and len(forerunner.slot.cells) < n:
+            return True
+        sequence.skip(self._cache.catch_up(sequence.slot, cells_of(sequence.request.tokens)))
+        earlier = self._running[: self._running.index(sequence)]
+        sequence.follows = None if lives else self._forerunner(sequence, earlier)
+        return sequence.follows is not None
 
     def _control_pieces(self, texts: list[str]) -> dict[int, bytes]:
         tokens = [token for token in map(self._model.control_token, texts) if token is not None]
@@ -197,7 +227,7 @@ class Batcher:
         for sequence in streams:
             self._put(sequence, 1)
         # The shortest first: what it does not need of its share is the others'.
-        prefill = sorted((s for s in sequences if s.in_prefill), key=lambda s: len(s.pending))
+        prefill = sorted((s for s in sequences if s.in_prefill and not self._waits(s)), key=lambda s: len(s.pending))
         room = min(self._pace.chunk(len(streams)), batch.capacity - batch.n_tokens)
         for i, sequence in enumerate(prefill):
             share = -(-room // (len(prefill) - i))
@@ -303,6 +333,8 @@ class Batcher:
 
         The newest prompt first: what went well until now was decoded with the others in the batch.
         """
+        for sequence in self._running:
+            sequence.follows = None
         if len(sequences) > 1:
             newest = sorted(sequences, key=self._running.index, reverse=True)
             self._suspects = sorted(newest, key=lambda s: not s.in_prefill)

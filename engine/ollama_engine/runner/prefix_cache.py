@@ -98,6 +98,15 @@ class PrefixCache:
         target.busy = True
         return target, n
 
+    def catch_up(self, slot: Slot, prompt: Cells[int]) -> int:
+        """Let a slot that holds the beginning of `prompt` share more of it, where another slot has come to hold more.
+        How much it holds now."""
+        held = [self._usable(other, prompt) for other in self.slots]
+        source = self.slots[int(np.argmax(held))]
+        if held[source.id] > len(slot.cells):
+            self._share(source, slot, held[source.id])
+        return len(slot.cells)
+
     def release(self, slot: Slot) -> None:
         """The sequence in it has ended; what it holds may be taken over, or overwritten, from now on."""
         if slot.unbroken is not None:

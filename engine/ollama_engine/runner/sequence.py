@@ -33,6 +33,8 @@ class Sequence:
         self.pending = request.tokens[cached:]
         """Cells still to be decoded: the rest of the prompt, later the one token just sampled; all of it again after
         `restart`."""
+        self.follows: tuple[Sequence, int] | None = None
+        """A sequence that is reading the same, and up to how many cells: this one waits and shares them."""
         self.row = -1
         """Row of the current batch whose logits are this sequence's; -1 when it has none in this step."""
         self._repeats = 0
@@ -53,6 +55,11 @@ class Sequence:
     def is_repeating(self) -> bool:
         """Whether the answer has become one token again and again."""
         return self._repeats >= MAX_REPEATS
+
+    def skip(self, cached: int) -> None:
+        """So many cells of the prompt came from the cache after all."""
+        self.cached = cached
+        self.pending = self.request.tokens[cached:]
 
     def restart(self, cells: Iterable[int]) -> None:
         """Its slot has lost `cells`, all that it held: they are to be decoded again before anything else."""

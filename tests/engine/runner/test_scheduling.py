@@ -115,3 +115,31 @@ class TestBatches:
         stepper.batcher.cancel(running[2])
         stepper.run(waiting[1])
         assert stepper.done[waiting[1]].output_tokens == 2
+
+
+class TestSamePromptAtOnce:
+    """What several prompts share is read once, also when none of them has read it yet."""
+
+    def test_a_shared_beginning_is_decoded_once(self, stepper: Stepper) -> None:
+        shared = list(range(250)) * 6
+        numbers = [stepper.add([*shared, *prompt(20, token)], max_tokens=1) for token in (1, 2, 3)]
+        decoded = 0
+        while not all(map(stepper.ended, numbers)):
+            stepper.step()
+            decoded += sum(stepper.batch.values())
+        assert decoded == len(shared) + 3 * 20
+        assert [stepper.done[number].cached_tokens for number in numbers] == [0, len(shared), len(shared)]
+
+    def test_a_short_one_does_not_wait(self, stepper: Stepper) -> None:
+        stepper.add([*range(20), *prompt(1000, 1)], max_tokens=1)
+        short = stepper.add([*range(20), *prompt(5, 2)], max_tokens=1)
+        stepper.step()
+        assert stepper.ended(short)
+
+    def test_when_the_first_is_cancelled_the_next_goes_on_from_there(self, stepper: Stepper) -> None:
+        numbers = [stepper.add([*prompt(2000, 7), token], max_tokens=5) for token in (1, 2, 3)]
+        stepper.step()
+        stepper.batcher.cancel(numbers[0])
+        stepper.run(*numbers)
+        assert [stepper.done[number].cached_tokens for number in numbers] == [0, 512, 2000]
+        assert stepper.done[numbers[1]].output_tokens == stepper.done[numbers[2]].output_tokens == 5
