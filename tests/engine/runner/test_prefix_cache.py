@@ -253,6 +253,31 @@ class TestAnyMemory:
             for number, n in zip(numbers, (1, 2), strict=True):
                 assert stepper.output(number) == alone(any_model, [*shared, n, n], max_tokens=30)
 
+    def test_a_step_broken_off_is_undone(self, any_model: llama.LlamaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As when everybody in it was cancelled, here without the cancelling: what went before still counts."""
+        codes: list[int] = []
+
+        def broken_off(batch: llama.LlamaBatch) -> int:
+            stepper.context.abort(True)
+            codes.append(llama.LlamaContext.decode(stepper.context, batch))
+            return codes[-1]
+
+        shared = list(range(100, 170))
+        with Stepper(any_model, n_seq=3, n_batch=32, **EXACT) as stepper:
+            prompts = [[*shared, n, n] for n in (1, 2)]
+            stepper.answer(shared, max_tokens=1)
+            numbers = [stepper.add(prompt, max_tokens=20) for prompt in prompts]
+            numbers.append(stepper.add([*prompts[0], *[3] * 60], max_tokens=20))
+            for _ in range(3):
+                stepper.step()
+                with monkeypatch.context() as patch:
+                    patch.setattr(stepper.context, "decode", broken_off)
+                    stepper.step()
+            stepper.run(*numbers)
+            assert codes == [llama.DECODE_ABORTED] * 3
+            for number, prompt in zip(numbers, [*prompts, [*prompts[0], *[3] * 60]], strict=True):
+                assert stepper.output(number) == alone(any_model, prompt, max_tokens=20)
+
     @settings(max_examples=25, deadline=None)
     @given(seed=st.integers(0, 2**32), n_seq=st.integers(1, 4), n_batch=st.sampled_from([8, 64, 512]))
     def test_any_interleaving_gives_each_prompt_its_own_answer(
