@@ -304,6 +304,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
         "prompt_eval_count": done.prompt_tokens,
+        "cached_tokens": done.cached_tokens,
         "prompt_eval_duration": done.prompt_duration,
         "eval_count": done.output_tokens,
         "eval_duration": done.output_duration,

@@ -274,7 +274,7 @@ def add_shape(
     width: int,
     ff: int,
     heads: int,
-    kv_heads: int,
+    kv_heads: int | list[int],
     context_length: int,
     tokens: int,
 ) -> None:

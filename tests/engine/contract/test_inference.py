@@ -6,13 +6,15 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.types import ChatRequest, GenerateRequest, Message, RunningModel
-from tests.engine.contract.conftest import TEXT
+from tests.engine.contract.conftest import TEXT, import_gguf
+from tests.support.gguf_models import looping_model
 
 USER = [Message("user", "Tell me.")]
 
@@ -191,3 +193,23 @@ async def test_bad_requests_are_refused_by_name(
     with pytest.raises(InvalidRequest, match=words):
         await anext(chunks)
     assert [model.state for model in await engine.running() if model.state == "busy"] == []
+
+
+async def test_the_last_chunk_says_how_much_of_the_prompt_was_in_the_cache(engine: Engine, story: str) -> None:
+    said = [
+        [chunk async for chunk in engine.generate(GenerateRequest(story, "Tell me.", raw=True))][-1] for _ in range(2)
+    ]
+    assert said[0].prompt_eval_count == said[1].prompt_eval_count == len("Tell me.")
+    assert [last.cached_tokens for last in said] == [0, len("Tell me.") - 1]
+    chats = [[chunk async for chunk in engine.chat(ChatRequest(story, USER))][-1] for _ in range(2)]
+    assert chats[1].cached_tokens == chats[1].prompt_eval_count - 1
+
+
+async def test_a_model_stuck_on_one_token_ends_with_a_reason(engine: Engine, tmp_path: Path) -> None:
+    await import_gguf(engine, "stuck", looping_model(tmp_path / "stuck.gguf", "ha", split=2))
+    chat = [chunk async for chunk in engine.chat(ChatRequest("stuck", USER))]
+    generate = [chunk async for chunk in engine.generate(GenerateRequest("stuck", "x"))]
+    for last in (chat[-1], generate[-1]):
+        assert (last.done, last.done_reason) == (True, "repetition")
+        assert last.eval_count > 100
+    assert "".join(chunk.message.content for chunk in chat) == "ha" * chat[-1].eval_count

@@ -348,9 +348,16 @@ class _Exchange:
             session._fail(failure)
 
 
+WHY_IT_ENDED = {
+    "length": "cut off: the context or the token limit is full",
+    "repetition": "stopped: the model said the same again and again",
+}
+"""What an answer that did not end by itself is told to have ended for."""
+
+
 def _note_of(chunk: ChatChunk) -> str:
     """What the reader of an answer should know about it: that it was cut off, or made without all that was said."""
-    notes = ["cut off: the context or the token limit is full"] if chunk.done_reason == "length" else []
+    notes = [WHY_IT_ENDED[chunk.done_reason]] if chunk.done_reason in WHY_IT_ENDED else []
     if chunk.dropped_messages:
         count = "1 message" if chunk.dropped_messages == 1 else f"{chunk.dropped_messages} messages"
         notes.append(f"the oldest {count} did not fit the context")
