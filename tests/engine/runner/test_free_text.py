@@ -83,6 +83,13 @@ async def test_what_follows_the_thinking_cannot_leave_the_grammar(tmp_path: Path
         assert thought.startswith("<think>")
 
 
+async def test_white_space_alone_is_no_beginning(tmp_path: Path) -> None:
+    path = many_scripts_model(tmp_path / "m.gguf", [[b"\n\n", b"{no}"]], template=None)
+    async with running(path) as runner:
+        given = await answer(runner, "x" + selector(0), sampling=sampling(THINK), max_tokens=50)
+    assert (given.text, given.done.reason) == ("\n\n{no}", "stop")
+
+
 async def test_half_an_opening_marker_becomes_a_whole_one_where_no_answer_begins_so(
     tmp_path: Path,
 ) -> None:

@@ -189,3 +189,25 @@ async def test_an_answer_that_is_told_not_to_think_is_held_from_its_first_token(
         (chunk,) = await chat(http, 0, stream=False, think=False, **fields)
         assert json.loads(chunk["message"]["content"]) == {"a": 1}
         assert "thinking" not in chunk["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"tool_choice": "required"}, "only allowed when tools are specified"),
+        ({"tool_choice": {"type": "function", "function": {"name": "x"}}, "tools": [WEATHER]}, "no function 'x'"),
+        ({"grammar": "root ::= ("}, "invalid grammar at line 1, column 11"),
+        ({"grammar": 'root ::= "a"', "format": "json"}, "format and grammar cannot be kept both"),
+    ],
+)
+async def test_what_cannot_be_kept_is_a_400_with_its_reason(
+    client: tuple[httpx.AsyncClient, LocalEngine], tmp_path: Path, fields: dict[str, Any], words: str
+) -> None:
+    http, engine = client
+    path = many_scripts_model(tmp_path / "m.gguf", [[b"Hello ", b"there"]], template=TEMPLATE)
+    await import_gguf(engine, "m", path)
+    response = await http.post(
+        "/api/chat", json={"model": "m", "messages": [{"role": "user", "content": "x"}], **fields}
+    )
+    assert response.status_code == 400
+    assert words in response.json()["error"]
