@@ -88,7 +88,9 @@ class FreeTextSampler:
         return token
 
     def _holds_so_far(self) -> bool:
-        """Whether the grammar takes what the answer began with; it has then."""
+        """Whether the grammar takes what the answer began with; it has then. White space alone counts for nothing."""
+        if not self._text.strip():
+            return True
         grammar = self._sampler.grammar
         assert grammar is not None  # build_sampler makes none of these without
         for token in self._begun:
