@@ -86,6 +86,9 @@ class Batcher:
         if min(request.tokens) < 0 or max(request.tokens) >= self._model.n_vocab:
             # llama.cpp would refuse the whole batch, everybody else's tokens with it.
             return Failed(request.id, "the prompt has tokens that are not in the vocabulary", "invalid")
+        unknown = next((t for t in request.sampling.logit_bias if not 0 <= t < self._model.n_vocab), None)
+        if unknown is not None:
+            return Failed(request.id, f"logit_bias: token {unknown} is not in the vocabulary", "invalid")
         request.n_ctx = min(request.n_ctx or self._context.n_ctx, self._context.n_ctx)
         if len(request.tokens) >= request.n_ctx:
             problem = f"the prompt has {len(request.tokens)} tokens, the context {request.n_ctx}"
