@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from ollama_engine.runner.free_text import FreeTextSampler
 from ollama_engine.runner.llama import LlamaSampler
 from ollama_engine.runner.prefix_cache import Slot
 from ollama_engine.runner.protocol import Done, DoneReason, Generate, Piece
@@ -20,7 +21,12 @@ class Sequence:
     """A request from the moment it has a slot: first prefill (`pending` prompt tokens), then decode."""
 
     def __init__(
-        self, request: Generate, slot: Slot, sampler: LlamaSampler, cached: int, preserved: dict[int, bytes]
+        self,
+        request: Generate,
+        slot: Slot,
+        sampler: LlamaSampler | FreeTextSampler,
+        cached: int,
+        preserved: dict[int, bytes],
     ) -> None:
         self.request = request
         self.preserved = preserved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -108,6 +109,61 @@ async def test_render_only_shows_the_prompt_and_runs_nothing(engine: Engine, sto
     [chunk] = [chunk async for chunk in engine.chat(request)]
     assert chunk.debug_info is not None
     assert "<|im_start|>user\nTell me.<|im_end|>" in chunk.debug_info.rendered_template
+    assert await engine.running() == []
+
+
+async def test_what_was_left_out_to_fit_the_context_is_counted_on_the_last_chunk(engine: Engine, story: str) -> None:
+    talk = [Message(role, f"{number} " + "w" * 50) for number in range(6) for role in ("user", "assistant")]
+    request = ChatRequest(story, [*talk, *USER], options={"num_ctx": 256})
+    last = [chunk async for chunk in engine.chat(request)][-1]
+    assert last.dropped_messages == 10  # a pair of messages and the last one fit into 255 bytes
+    assert last.truncated_tokens == 0
+    assert last.prompt_eval_count < 256
+    last = [chunk async for chunk in engine.chat(ChatRequest(story, USER, options={"num_ctx": 256}))][-1]
+    assert (last.dropped_messages, last.truncated_tokens) == (0, 0)
+
+
+async def test_what_was_cut_out_of_a_single_prompt_is_counted_in_tokens(engine: Engine, story: str) -> None:
+    long = "x" * 1000
+    said = [chunk async for chunk in engine.generate(GenerateRequest(story, long, raw=True, options={"num_ctx": 256}))]
+    assert said[-1].truncated_tokens == 1000 - said[-1].prompt_eval_count > 700
+    last = [
+        chunk async for chunk in engine.chat(ChatRequest(story, [Message("user", long)], options={"num_ctx": 256}))
+    ][-1]
+    assert last.dropped_messages == 0
+    assert last.truncated_tokens > 700
+    with pytest.raises(InvalidRequest, match="longer than the context"):
+        await anext(engine.generate(GenerateRequest(story, long, raw=True, truncate=False, options={"num_ctx": 256})))
+
+
+async def test_a_grammar_is_kept(engine: Engine, story: str) -> None:
+    """The model would say something else, had it the choice."""
+    grammar = 'root ::= "<" [ab]{3} ">"'
+    said = [chunk async for chunk in engine.generate(GenerateRequest(story, "x", grammar=grammar))]
+    assert re.fullmatch("<[ab]{3}>", "".join(chunk.response for chunk in said))
+    told = [chunk async for chunk in engine.chat(ChatRequest(story, USER, grammar=grammar))]
+    assert re.fullmatch("<[ab]{3}>", "".join(chunk.message.content for chunk in told))
+    assert told[-1].done_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"grammar": 'root ::= "a'}, "invalid grammar at line 1, column 10: the text that begins here"),
+        ({"grammar": "root ::= more"}, 'column 10: there is no rule named "more"'),
+        ({"grammar": 'root ::= root "a" | "b"'}, "left recursion"),
+        ({"grammar": 'root ::= "a"', "format": "json"}, "format and grammar cannot be kept both"),
+    ],
+)
+async def test_a_grammar_that_cannot_be_kept_is_refused_before_the_model_is_asked(
+    engine: Engine, story: str, fields: dict[str, str], words: str
+) -> None:
+    for chunks in (
+        engine.generate(GenerateRequest(story, "x", **fields)),
+        engine.chat(ChatRequest(story, USER, **fields)),
+    ):
+        with pytest.raises(InvalidRequest, match=words):
+            await anext(chunks)
     assert await engine.running() == []
 
 
