@@ -284,6 +284,8 @@ class Batcher:
             sequence.slot.cells.extend(sequence.pending[:n])
             del sequence.pending[:n]
         for sequence, token in zip(sampled, self._choose(sampled), strict=True):
+            if not sequence.output:
+                self._cache.keep_state(sequence.slot)
             self._postprocess(sequence, token, step)
         if sampled:  # else the device may not even have begun
             self._suspects = [s for s in self._suspects if s not in sampled]

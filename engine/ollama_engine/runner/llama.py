@@ -356,6 +356,27 @@ class LlamaContext:
         self.forget(seq)
         return False
 
+    def save_state(self, seq: int, limit: int) -> Any:
+        """The recurrent state of a sequence as it is now, for `restore_state`; None where it has more than `limit`
+        bytes. Cells of attention are no part of it: a sequence keeps those."""
+        number, partial = ctypes.c_int32(seq), ctypes.c_uint32(C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        size = C.llama_state_seq_get_size_ext(self.handle, number, partial)
+        if not 0 < size <= limit:
+            return None
+        state = (ctypes.c_uint8 * size)()
+        return state if C.llama_state_seq_get_data_ext(self.handle, state, size, number, partial) == size else None
+
+    def restore_state(self, seq: int, state: Any, n: int) -> bool:
+        """Put a sequence back to its first `n` positions, where `state` was saved. False where that failed, and the
+        sequence is empty now."""
+        number, partial = ctypes.c_int32(seq), ctypes.c_uint32(C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        size = len(state)
+        done = C.llama_state_seq_set_data_ext(self.handle, state, size, number, partial) == size
+        if done and C.llama_memory_seq_rm(self.memory, seq, n, -1):
+            return True
+        self.forget(seq)
+        return False
+
     def discard(self, seq: int, start: int, n: int) -> bool:
         """Cut `n` positions out at `start` and move what follows down; False where the model cannot forget in part.
 
