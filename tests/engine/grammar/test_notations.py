@@ -72,6 +72,19 @@ def test_a_value_that_holds_the_dialects_own_markers_is_written_and_read_back(pa
     assert [event.call.function.arguments for event in events if isinstance(event, Call)] == [{"a": {"b": value}}], text
 
 
+@pytest.mark.parametrize(
+    ("values", "written"), [(["1", "one"], "one"), (["true", True], True), (["null", "<b>"], "<b>")]
+)
+def test_between_tags_text_that_would_be_read_as_something_else_is_left_out(values: list[Any], written: Any) -> None:
+    tools = [tool({"anyOf": [{"const": value} for value in values]})]
+    text = only_text(
+        answer_grammar(ChatRequest("m", tools=tools, tool_choice="required"), PARSERS["qwen3-coder"], None)
+    )
+    [event] = OutputParser(PARSERS["qwen3-coder"], tools=tools).push(text)
+    assert isinstance(event, Call)
+    assert event.call.function.arguments == {"a": written}
+
+
 def test_a_text_between_tags_that_holds_the_closing_tag_cannot_be_asked_for() -> None:
     request = ChatRequest("m", tools=[tool({"const": "x</parameter>y"})], tool_choice="required")
     with pytest.raises(InvalidRequest, match="function 'f': no arguments satisfy it"):
