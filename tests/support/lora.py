@@ -1,4 +1,4 @@
-"""LoRA adapters for the models of `gguf_models.random_model`, and the same models with adapters added to the weights."""
+"""LoRA adapters for the models of `gguf_models.random_model`, and those models with adapters added to the weights."""
 
 from __future__ import annotations
 

@@ -21,9 +21,8 @@ def one(random: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def two(random: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_adapter(
-        tmp_path_factory.mktemp("lora") / "two.gguf", random, seed=2, tensors=("ffn_gate", "ffn_up", "ffn_down")
-    )
+    path = tmp_path_factory.mktemp("lora") / "two.gguf"
+    return random_adapter(path, random, seed=2, tensors=("ffn_gate", "ffn_up", "ffn_down"))
 
 
 async def said(model: Path, *adapters: Adapter) -> str:
