@@ -132,7 +132,10 @@ class Catalog:
     def capabilities(self, model: Model) -> tuple[str, ...]:
         """Spec §1.7: what the config says, the weights, the template and a projector add up to."""
         found: set[str] = set(model.config.capabilities)
-        found.update(self.metadata(model).capabilities)
+        metadata = self.metadata(model)
+        found.update(metadata.capabilities)
+        if metadata.infill and "completion" in metadata.capabilities:
+            found.add("insert")
         if model.template is not None:
             with contextlib.suppress(TemplateError):  # told of when the model is used; what else it can do holds
                 found.update(template_capabilities(model.template))

@@ -28,6 +28,8 @@ class ChatTemplate(Protocol):
     """A model's template. `source` is its text."""
 
     source: str
+    can_insert: bool
+    """Whether it has a form for a suffix."""
 
     def render(self, messages: list[Message], *, tools: list[JSON] | None, think: Think) -> str:
         """The prompt of a conversation, up to where the model's answer begins; raises `TemplateError`."""
@@ -40,6 +42,8 @@ class ChatTemplate(Protocol):
 
 class JinjaChat:
     """Chat through the GGUF's Jinja template."""
+
+    can_insert = False
 
     def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
         self.source = source
@@ -81,7 +85,7 @@ class GoChat:
         self._template = GoTemplate(source, now=now)
         names = {name.lower() for name in self._template.names()}
         self._takes_messages = "messages" in names
-        self._takes_suffix = "suffix" in names
+        self.can_insert = "suffix" in names
         if not names & {"messages", "response"}:
             self._template.append_field("Response")
 
@@ -93,7 +97,7 @@ class GoChat:
         return self._template.execute({**data, **go_data.thinking(think)})
 
     def render_insert(self, prompt: str, suffix: str) -> str:
-        if not self._takes_suffix:
+        if not self.can_insert:
             raise InvalidRequest("the model's template does not mention .Suffix", hint="Use a model that can insert.")
         data = {"Prompt": prompt, "Suffix": suffix, "System": "", "Response": ""}
         return self._template.execute({**data, **go_data.thinking(None)})
