@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,18 +16,15 @@ import psutil
 
 from ollama_engine import __version__, bundled
 from ollama_engine.catalog import Catalog
+from ollama_engine.creation import create
 from ollama_engine.embedding import Embedding
 from ollama_engine.errors import (
     EngineError,
     InvalidName,
     InvalidRequest,
-    ModelNotFound,
-    NotFound,
     StoreError,
-    from_status,
 )
 from ollama_engine.inference import Inference
-from ollama_engine.modelfile.layers import create_model
 from ollama_engine.opening import Opener
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Stats
@@ -106,43 +103,8 @@ class LocalEngine:
     async def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
         return await asyncio.to_thread(self._catalog.show, name, verbose=verbose)
 
-    async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
-        try:
-            async with aclosing(self._create(request)) as steps:
-                async for step in steps:
-                    yield step
-            return
-        except ModelNotFound as error:
-            if error.name != request.from_:
-                raise
-        # The request has been checked by now: nothing is downloaded for one that could not succeed.
-        async with aclosing(self._pull_base(request.from_)) as pulling:
-            async for step in pulling:
-                yield step
-        async with aclosing(self._create(request)) as steps:
-            async for step in steps:
-                yield step
-
-    async def _create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
-        steps = create_model(self._store, request)
-        try:
-            while (step := await _next_in_thread(steps)) is not None:
-                yield step
-        finally:
-            await asyncio.to_thread(steps.close)
-
-    async def _pull_base(self, name: str) -> AsyncGenerator[Progress, None]:
-        """The steps of a pull but its `success`, which would look like the whole create's."""
-        try:
-            async with aclosing(self.pull(PullRequest(name))) as steps:
-                async for step in steps:
-                    if step.status != "success":
-                        yield step
-        except EngineError as error:
-            message = f"model '{name}' is not here, and it could not be pulled: {error.message}"
-            if isinstance(error, NotFound):
-                raise ModelNotFound(name, message, hint=error.hint) from error
-            raise from_status(error.status, message, hint=error.hint) from error
+    def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
+        return create(self._store, request, self.pull)
 
     async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
         name = names.parse(request.model)
@@ -226,16 +188,6 @@ def _check_root(root: Path) -> None:
         raise StoreError(f"{root} is not a folder", hint=hint)
     if root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
         raise StoreError(f"the models in {root} cannot be read: permission denied", hint=hint)
-
-
-async def _next_in_thread(steps: Iterator[Progress]) -> Progress | None:
-    """The next step, None after the last. A caller cancelled meanwhile leaves only once the thread is out of it."""
-    step = asyncio.ensure_future(asyncio.to_thread(next, steps, None))
-    try:
-        return await asyncio.shield(step)
-    except asyncio.CancelledError:
-        await asyncio.wait([step])
-        raise
 
 
 async def _running(resident: Resident) -> RunningModel:

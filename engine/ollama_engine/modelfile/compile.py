@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from ollama_engine.errors import InvalidRequest, ModelfileError
 from ollama_engine.modelfile.checks import check_requires
 from ollama_engine.modelfile.ingredients import read_ingredients
 from ollama_engine.modelfile.parser import Command, Modelfile
+from ollama_engine.modelfile.quantizations import check_quantization
 from ollama_engine.modelfile.sources import find_gguf_files
 from ollama_engine.options import OptionValue, parse_parameters
 from ollama_engine.store import names
@@ -55,11 +56,13 @@ class CreatePlan:
     files: dict[str, Path]
     adapters: dict[str, Path]
     draft: dict[str, Path] = field(default_factory=dict)
+    imatrix: Path | None = None
     warnings: tuple[str, ...] = ()
 
     @property
     def all_files(self) -> dict[str, Path]:
-        return {**self.files, **self.adapters, **self.draft}
+        imatrix = {self.imatrix.name: self.imatrix} if self.imatrix else {}
+        return {**imatrix, **self.files, **self.adapters, **self.draft}
 
 
 def plan_create(modelfile: Modelfile, base_dir: Path) -> CreatePlan:
@@ -97,6 +100,28 @@ def plan_create(modelfile: Modelfile, base_dir: Path) -> CreatePlan:
         draft={named[path]: path for path in draft},
         warnings=tuple(warnings),
     )
+
+
+def plan_quantize(plan: CreatePlan, imatrix: Path | None) -> CreatePlan:
+    """`plan` with an importance matrix, and what its request says of quantizing checked before files are hashed.
+
+    Raises:
+        InvalidRequest: no such type, one that needs a matrix, a file that is none, or a draft that is not there.
+    """
+    if imatrix is not None:
+        from ollama_engine.modelfile.imatrix import read_imatrix  # numpy, which no other command needs
+
+        read_imatrix(imatrix)
+    request = plan.request
+    if request.quantize:
+        check_quantization(request.quantize, imatrix=imatrix is not None)
+    elif imatrix is not None:
+        raise InvalidRequest("an importance matrix is of use only to quantize", hint="Say to what: --quantize TYPE.")
+    if request.draft_quantize:
+        check_quantization(request.draft_quantize, imatrix=False)
+        if not plan.draft:
+            raise InvalidRequest("--draft-quantize requires a DRAFT model", hint="Name the draft's GGUF file in DRAFT.")
+    return replace(plan, imatrix=imatrix)
 
 
 def _froms(modelfile: Modelfile, base_dir: Path) -> tuple[str, list[Path]]:
@@ -201,6 +226,7 @@ def _request(plan: CreatePlan, name: str, digests: dict[Path, str]) -> CreateReq
         files={file: digests[path] for file, path in plan.files.items()} or None,
         adapters={file: digests[path] for file, path in plan.adapters.items()} or None,
         draft_files={file: digests[path] for file, path in plan.draft.items()} or None,
+        imatrix=digests[plan.imatrix] if plan.imatrix else "",
     )
 
 

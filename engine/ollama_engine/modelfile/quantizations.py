@@ -76,9 +76,13 @@ PINNED = MappingProxyType(
         "gemma3n": (("per_layer_token_embd", "F16"),),
         "deepseek2": (("attn_k_b", "Q8_0"), ("attn_v_b", "Q8_0"), ("attn_kv_b", "Q8_0"), ("attn_kv_a_mqa", "Q8_0")),
         "glm4": (("^token_embd", "F16"), ("^output\\.weight", "F16")),
+        "glmocr": (("^token_embd", "F16"), ("^output\\.weight", "F16")),
     }
 )
 """Architecture -> tensors (regular expressions) that keep a finer type at Q4_K_S and Q4_K_M, as Ollama has it."""
+
+
+PINNED_FOR = ("Q4_K_S", "Q4_K_M")
 
 
 @dataclass(frozen=True)

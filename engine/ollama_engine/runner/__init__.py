@@ -16,5 +16,8 @@ logprobs.py       log probabilities of the raw logits
 outbox.py         results of quick steps, sent together
 text_stream.py    tokens' bytes -> text that may be sent (UTF-8, stop strings)
 llama.py          the only module of the project that imports llama_cpp
+quantizer.py      the parent's side of a quantization, which has a process of its own
+quantize.py       that process: `python -m ollama_engine.runner.quantize`
+quantize_protocol.py  what the two say to each other
 logs.py           what llama.cpp's log says: buffer sizes, the reason of a failure
 """

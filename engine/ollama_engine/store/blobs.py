@@ -233,6 +233,20 @@ class BlobWriter:
         self._hash.update(chunk)
         self._size += len(chunk)
 
+    @property
+    def path(self) -> Path:
+        """Where the bytes lie until they are committed. Another process may write them there: see `hash_file`."""
+        return self._path
+
+    def hash_file(self) -> Iterator[int]:
+        """Read back what another process has written at `path`, so that it can be committed; the bytes done so far."""
+        self._hash, self._size = hashlib.sha256(), 0
+        with storing("read", self._path), open(open_regular(self._path), "rb") as file:
+            while chunk := file.read(CHUNK):
+                self._hash.update(chunk)
+                self._size += len(chunk)
+                yield self._size
+
     def commit(self, expected: Digest | None = None) -> Blob:
         """Put the blob in its place; DigestMismatch when it is not `expected`."""
         found = Digest(self._hash.hexdigest())

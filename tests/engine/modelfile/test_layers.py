@@ -208,7 +208,7 @@ def test_a_projector_can_be_added_to_a_model(base: Model, store: Store, tmp_path
         ({"from_": "base", "draft_files": {"a.gguf": "adapter"}}, InvalidRequest, "the draft a.gguf is no model but"),
         ({"from_": "base", "draft_quantize": "Q8_0"}, InvalidRequest, "--draft-quantize requires a DRAFT model"),
         ({"from_": "base", "preset": "chatlm"}, InvalidRequest, "there is no template named 'chatlm'"),
-        ({"from_": "base", "quantize": "q4_k"}, InvalidRequest, "this build does not quantize models"),
+        ({"from_": "base", "quantize": "iq2_xs"}, InvalidRequest, "quantization type IQ2_XS needs"),
         ({"from_": "base", "quantize": "IQ1_S"}, InvalidRequest, "quantization type IQ1_S needs an importance matrix"),
         ({"from_": "base", "template": "{{ .Prompt"}, TemplateError, "template error: "),
         ({"from_": "base", "requires": "soon"}, InvalidRequest, "requires must be a valid semver (e.g. 0.14.0)"),
