@@ -11,6 +11,7 @@ import pytest
 
 from ollama_engine import __version__
 from tests.support.command_line import COMMAND, CommandLine
+from tests.support.gguf_models import random_model
 
 
 def failure(result: subprocess.CompletedProcess[str]) -> str:
@@ -187,3 +188,28 @@ def test_a_broken_model_can_be_removed(manifest: str, ollama: CommandLine) -> No
 def test_a_store_that_is_no_folder_is_an_error(ollama: CommandLine) -> None:
     message = failure(ollama.with_env(OLLAMA_MODELS="/dev/null").run("list"))
     assert message.startswith("/dev/null is not a folder\n")
+
+
+def test_create_quantizes_and_says_how_far_it_is(ollama: CommandLine) -> None:
+    random_model(ollama.home / "m.gguf", n_layer=1, width=256, ff=256, heads=4, kv_heads=4)
+    (ollama.home / "Modelfile").write_text("FROM m.gguf\n")
+    result = ollama.run("create", "small", "-q", "q4_k_m")
+    assert result.returncode == 0, result.stderr
+    assert "quantizing F16 model to Q4_K_M" in result.stderr
+    assert "Q4_K_M" in ollama.run("show", "small").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-q", "q9"), "unsupported quantization type q9 - supported types are F32, F16"),
+        (("-q", "iq2_xs"), "quantization type IQ2_XS needs an importance matrix"),
+        (("--imatrix", "Modelfile"), "the file is no importance matrix"),
+        (("--draft-quantize", "q8_0"), "--draft-quantize requires a DRAFT model"),
+    ],
+)
+def test_create_refuses_a_quantization_before_it_reads_the_weights(
+    arguments: tuple[str, ...], message: str, ollama: CommandLine
+) -> None:
+    (ollama.home / "Modelfile").write_text("FROM bard\n")
+    assert message in failure(ollama.run("create", "x", *arguments))
