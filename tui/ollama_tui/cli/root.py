@@ -33,6 +33,8 @@ _COMMANDS = {
     "ps": LazyCommand("List running models", "ps"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),
+    "save": LazyCommand("Write models to a file, for a machine without a network", "save"),
+    "load": LazyCommand("Read models from such a file", "load"),
     "prune": LazyCommand("Remove files that no model uses", "prune"),
 }
 _ALIASES = {"ls": "list", "start": "serve"}
