@@ -10,7 +10,7 @@ from ollama_engine.registry.errors import AccessDenied, RegistryError, UnsafeRed
 from ollama_engine.registry.progress import PullProgress, PushProgress
 from ollama_engine.registry.queue import PullQueue, PullView
 from ollama_engine.registry.registry import Registry
-from ollama_engine.registry.updates import Update
+from ollama_engine.types import Update
 
 __all__ = [
     "AccessDenied",
