@@ -30,6 +30,7 @@ _COMMANDS = {
     "pull": LazyCommand("Pull a model from a registry", "pull"),
     "push": LazyCommand("Push a model to a registry", "push"),
     "list": LazyCommand("List models", "list"),
+    "search": LazyCommand("List well-known models, and which fit this machine", "search"),
     "ps": LazyCommand("List running models", "ps"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),

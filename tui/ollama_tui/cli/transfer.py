@@ -18,7 +18,7 @@ UPDATE_WORDS = {"current": "up to date", "absent": "not in its registry"}
 
 
 async def pull(engine: Engine, model: str, *, insecure: bool = False, again: str = "") -> None:
-    """Bring a model here. Interrupted, it says that nothing is lost, and what goes on: `pull` and `again`, or `model`."""
+    """Bring a model here. Interrupted, it says that nothing is lost, and that `pull AGAIN` (or the model) goes on."""
     try:
         await _show(engine.pull(PullRequest(model, insecure=insecure)))
     except asyncio.CancelledError:
