@@ -145,9 +145,8 @@ class LocalEngine:
             raise from_status(error.status, message, hint=error.hint) from error
 
     async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
-        name = names.parse(request.model)
         registry = await self._registry_client()
-        async with aclosing(registry.pull(name, insecure=request.insecure)) as steps:
+        async with aclosing(_pull(self._store, registry, request)) as steps:
             async for step in steps:
                 yield step
 
@@ -210,6 +209,12 @@ class LocalEngine:
     async def running(self) -> list[RunningModel]:
         residents = sorted(self._scheduler.residents, key=lambda resident: -resident.seconds_left)
         return list(await asyncio.gather(*(_running(resident) for resident in residents)))
+
+
+def _pull(store: Store, registry: Registry, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
+    from ollama_engine.pulling import pull  # with the registry's libraries, which take long to import
+
+    return pull(store, registry, request)
 
 
 def _registry_config() -> RegistryConfig:
