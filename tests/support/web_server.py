@@ -62,6 +62,8 @@ class WebServer:
                 asked = Asked(lines[0].split(" ")[1], headers)
                 self.log.append(asked)
                 await self._answer(asked, writer)
+                if headers.get("connection", "").lower() == "close":
+                    break
         writer.close()
 
     async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
