@@ -177,6 +177,10 @@ class LocalEngine:
     async def pull_move(self, id: str, position: int) -> None:
         await (await self._pull_queue()).move(id, position)
 
+    async def take_up_pulls(self) -> None:
+        """Go on with the pulls that an earlier program left; a server does so when it starts."""
+        await self._pull_queue()
+
     async def _pull_queue(self) -> PullQueue:
         """Opened when first wanted: a command that only lists models must not go on with an old pull."""
         async with self._opening_queue:

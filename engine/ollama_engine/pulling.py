@@ -13,7 +13,7 @@ from contextlib import aclosing, suppress
 from ollama_engine.errors import EngineError, InvalidRequest, ModelNotFound
 from ollama_engine.modelfile.layers import create_model
 from ollama_engine.registry import Fetched, Link, Registry, is_sharded, parse_link
-from ollama_engine.registry.links import file_name
+from ollama_engine.registry.links import file_name, locate_file
 from ollama_engine.registry.pull import creating
 from ollama_engine.registry.threads import in_thread
 from ollama_engine.store import manifest as media
@@ -30,6 +30,7 @@ async def pull(store: Store, registry: Registry, request: PullRequest) -> AsyncG
     Face's registry refuses because its weights lie in several files is made of these files.
     """
     if link := parse_link(request.model):
+        locate_file(link.urls[0], registry.config, insecure=request.insecure)  # refuses plain http
         await asyncio.to_thread(_check_free, store, link)
         yield TransferProgress(status="pulling manifest")
         steps = _pull_files(store, registry, link.name, link.urls, request.insecure)

@@ -122,7 +122,8 @@ class BlobDownload:
                 self._changed.set()
                 watching.cancel()
         except BaseExceptionGroup as errors:
-            raise first_cause(errors) from errors
+            cause = first_cause(errors)
+            raise cause from cause.__cause__
         return digest
 
     # --- fetching

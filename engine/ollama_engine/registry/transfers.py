@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 
 from ollama_engine.errors import DigestMismatch, StoreError
@@ -19,6 +20,7 @@ from ollama_engine.store.store import Store
 
 BLOBS_AT_ONCE = 16
 OTHER_PROCESS_POLL = 0.25
+FULL = (errno.ENOSPC, errno.EDQUOT)
 SPARE = 64 << 20
 """Bytes of disk that a pull leaves free, for the manifest and for everybody else."""
 
@@ -62,7 +64,8 @@ class Transfers:
                 for track in board.tracks:
                     group.create_task(fetch(track))
         except BaseExceptionGroup as errors:
-            raise first_cause(errors) from errors
+            cause = first_cause(errors)
+            raise self._explained(cause, board) from cause.__cause__
         finally:
             self._boards.remove(board)
 
@@ -91,6 +94,14 @@ class Transfers:
                 f"not enough disk space: {needed} bytes needed, {free} free in {self._store.root}",
                 hint="Free disk space (remove models, prune), or set OLLAMA_MODELS to a larger disk.",
             )
+
+    def _explained(self, error: BaseException, board: Board) -> BaseException:
+        """The error; of a disk that filled up meanwhile with how much is still to come and how much is free."""
+        cause = error.__cause__
+        if not (isinstance(error, StoreError) and isinstance(cause, OSError) and cause.errno in FULL):
+            return error
+        room = f"{board.left} bytes are still to come, {self._store.free_bytes()} are free"
+        return StoreError(f"{error.message}; {room}", hint=error.hint)
 
     def _allocated(self, track: Track) -> int:
         try:
