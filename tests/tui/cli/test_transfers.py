@@ -183,7 +183,7 @@ def test_a_server_goes_on_with_the_pulls_that_an_earlier_program_left(
     ollama: CommandLine, registry: RunningRegistry
 ) -> None:
     name = f"{registry.host}/tests/story"
-    folder = ollama.home / ".ollama" / "models" / ".ollama-tui.pulls"
+    folder = ollama.home / "models" / ".ollama-tui.pulls"
     folder.mkdir(parents=True)
     (folder / "left.json").write_text(json.dumps({"name": f"https://{name}:latest", "insecure": True}))
     with ollama.serving() as served:
