@@ -17,10 +17,12 @@ from ollama_engine.registry import RegistryError, SourceChanged, parse_link
 from ollama_engine.registry.hugging_face import choose
 from ollama_engine.registry.links import name_of, quantization_of
 from ollama_engine.settings import Settings
+from ollama_engine.store import manifest as media
 from ollama_engine.store import names
 from ollama_engine.types import ChatRequest, Message, PullRequest
 from tests.support.gguf_models import random_model, scripted_model
 from tests.support.gguf_split import split_gguf
+from tests.support.registry_server import digest_of, manifest_of
 from tests.support.web_server import WebServer, web_server
 
 MIB = 1 << 20
@@ -86,6 +88,18 @@ async def test_a_link_pulled_again_is_not_fetched_again(engine: LocalEngine, sto
         assert web.sent - sent < 100
 
 
+def other_weights(data: bytes) -> bytes:
+    """Another version of the file, as long: its weights differ near the beginning and at the end."""
+    at = 2 * MIB
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 : -1] + bytes([data[-1] ^ 1])
+
+
+def digests_of(tmp_path: Path, size: int) -> list[str]:
+    """The digests of the blobs' bytes, of those of that length."""
+    found = [path for path in (tmp_path / "models" / "blobs").iterdir() if "partial" not in path.name]
+    return [digest_of(path.read_bytes()) for path in found if path.stat().st_size == size]
+
+
 async def pull_a_part(engine: LocalEngine, web: WebServer, size: int) -> None:
     """Pull and close the pull when half of it is there."""
     web.hold_after = size * 3 // 4
@@ -106,35 +120,36 @@ async def test_a_link_that_was_interrupted_goes_on_from_there(
         sent = web.sent
         assert (await pull(engine, f"{web.url}{FILE}"))[-1] == "success"
         assert web.sent - sent < len(large) // 2 + MIB
+        ranged = [asked for asked in web.log if asked.headers.get("range", "bytes=0-63") != "bytes=0-63"]
+        assert ranged
+        assert all("if-range" in asked.headers for asked in ranged)
     assert left(tmp_path) == []
-    assert (await engine.show("story-1b:q8_0")).details.format == "gguf"
+    assert digests_of(tmp_path, len(large)) == [digest_of(large)]
 
 
 @pytest.mark.parametrize("if_range", [True, False])
 async def test_a_file_that_changes_while_it_is_fetched_comes_whole_in_its_new_version(
     if_range: bool, engine: LocalEngine, large: bytes, tmp_path: Path
 ) -> None:
-    changed = large[:-1] + bytes([large[-1] ^ 1])
+    changed = other_weights(large)
     async with web_server({FILE: large}) as web:
         web.if_range = if_range
         web.change_after = (6 * MIB, FILE, changed)
         assert (await pull(engine, f"{web.url}{FILE}"))[-1] == "success"
         assert web.sent > len(large)
-    blobs = [path for path in (tmp_path / "models" / "blobs").iterdir() if path.stat().st_size == len(large)]
-    assert [path.read_bytes() == changed for path in blobs] == [True]
+    assert digests_of(tmp_path, len(large)) == [digest_of(changed)]
     assert left(tmp_path) == []
 
 
 async def test_a_file_that_changed_between_two_pulls_is_not_mixed(
     engine: LocalEngine, large: bytes, tmp_path: Path
 ) -> None:
-    changed = bytes(large[:1000]) + large[1000:-1] + bytes([large[-1] ^ 1])
+    changed = other_weights(large)
     async with web_server({FILE: large}) as web:
         await pull_a_part(engine, web, len(large))
         web.files[FILE] = changed
         assert (await pull(engine, f"{web.url}{FILE}"))[-1] == "success"
-    blobs = [path for path in (tmp_path / "models" / "blobs").iterdir() if path.stat().st_size == len(large)]
-    assert [path.read_bytes() == changed for path in blobs if "partial" not in path.name] == [True]
+    assert digests_of(tmp_path, len(large)) == [digest_of(changed)]
 
 
 async def test_a_file_that_never_stays_the_same_is_given_up(engine: LocalEngine, large: bytes) -> None:
@@ -156,15 +171,17 @@ async def test_a_file_that_never_stays_the_same_is_given_up(engine: LocalEngine,
 
 
 async def test_without_a_validator_the_file_comes_in_one_answer_and_nothing_old_is_believed(
-    engine: LocalEngine, large: bytes
+    engine: LocalEngine, large: bytes, tmp_path: Path
 ) -> None:
     async with web_server({FILE: large}) as web:
         web.etags = False
         await pull_a_part(engine, web, len(large))
+        web.files[FILE] = other_weights(large)
         sent = web.sent
         assert (await pull(engine, f"{web.url}{FILE}"))[-1] == "success"
         assert web.sent - sent >= len(large)
         assert all(asked.headers.get("range") in (None, "bytes=0-63") for asked in web.log)
+    assert digests_of(tmp_path, len(large)) == [digest_of(other_weights(large))]
 
 
 async def test_a_server_without_ranges_will_do(engine: LocalEngine, large: bytes) -> None:
@@ -241,6 +258,20 @@ async def test_shards_that_hugging_faces_registry_refuses_come_from_the_reposito
         assert (await pull(engine, "hf.co/ann/Story-GGUF:Q4_K_M"))[-1] == "success"
         assert all(asked.headers["authorization"] == "Bearer hf_secret" for asked in web.log)
     assert await answer(engine, "hf.co/ann/Story-GGUF:Q4_K_M") == TEXT
+
+
+async def test_a_manifest_that_lists_shards_is_pulled_as_it_is(
+    engine: LocalEngine, story: Path, tmp_path: Path, home: Path
+) -> None:
+    whole = tmp_path / "story.gguf"
+    whole.write_bytes(story.read_bytes())
+    shards = [path.read_bytes() for path in split_gguf(whole, 2)]
+    files = {f"/v2/ann/Story-GGUF/blobs/{digest_of(data)}": data for data in (*shards, b"{}")}
+    files["/v2/ann/Story-GGUF/manifests/Q8_0"] = manifest_of([(media.MODEL, data) for data in shards])
+    async with web_server(files) as web:
+        configure(home, f'[registry.hosts."hf.co"]\nmirror = "{web.url}"\n')
+        assert (await pull(engine, "hf.co/ann/Story-GGUF:Q8_0"))[-1] == "success"
+    assert await answer(engine, "hf.co/ann/Story-GGUF:Q8_0") == TEXT
 
 
 async def test_another_refusal_of_hugging_face_is_told(engine: LocalEngine, home: Path) -> None:
