@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=5, help="times that each way is taken")
     parser.add_argument("--folder", type=Path, help="where to write (the system's temporary folder)")
     options = parser.parse_args(None if arguments is None else list(arguments))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C, nothing stays on the disk
     with tempfile.TemporaryDirectory(prefix="pull-speed-", dir=options.folder) as folder:
         print(report(measure(Path(folder), options.size * MIB, options.pairs), options.size))
 
