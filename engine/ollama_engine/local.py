@@ -52,6 +52,7 @@ from ollama_engine.types import (
     Progress,
     PruneReport,
     PullRequest,
+    PullView,
     PushRequest,
     RerankRequest,
     RerankResponse,
@@ -60,7 +61,7 @@ from ollama_engine.types import (
 )
 
 if TYPE_CHECKING:
-    from ollama_engine.registry import Registry, RegistryConfig
+    from ollama_engine.registry import PullQueue, Registry, RegistryConfig
 
 STATS_TIMEOUT = 1.0
 FOREVER = timedelta(days=292 * 365)
@@ -78,6 +79,8 @@ class LocalEngine:
         self._store = Store(settings.models)
         self._catalog = Catalog(self._store)
         self._registry: Registry | None = None
+        self._queue: PullQueue | None = None
+        self._opening_queue = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._scheduler = Scheduler(self._settings)
@@ -94,10 +97,13 @@ class LocalEngine:
 
     async def aclose(self) -> None:
         registry, self._registry = self._registry, None
+        queue, self._queue = self._queue, None
         try:
             await self._scheduler.aclose()
         finally:
             await self._devices.aclose()
+            if queue is not None:
+                await queue.aclose()
             if registry is not None:
                 await registry.aclose()
 
@@ -149,11 +155,46 @@ class LocalEngine:
             raise from_status(error.status, message, hint=error.hint) from error
 
     async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
-        name = names.parse(request.model)
         registry = await self._registry_client()
-        async with aclosing(registry.pull(name, insecure=request.insecure)) as steps:
+        async with aclosing(_pull(self._store, registry, request)) as steps:
             async for step in steps:
                 yield step
+
+    async def pulls(self) -> AsyncGenerator[list[PullView], None]:
+        queue = await self._pull_queue()
+        async with aclosing(queue.watch()) as views:
+            async for view in views:
+                yield view
+
+    async def pull_enqueue(self, request: PullRequest) -> PullView:
+        return await (await self._pull_queue()).add(request.model, insecure=request.insecure)
+
+    async def pull_pause(self, id: str) -> PullView:
+        return await (await self._pull_queue()).pause(id)
+
+    async def pull_resume(self, id: str) -> PullView:
+        return await (await self._pull_queue()).resume(id)
+
+    async def pull_cancel(self, id: str, *, remove_partials: bool = False) -> None:
+        await (await self._pull_queue()).cancel(id, remove_partials=remove_partials)
+
+    async def pull_move(self, id: str, position: int) -> None:
+        await (await self._pull_queue()).move(id, position)
+
+    async def take_up_pulls(self) -> None:
+        """Go on with the pulls that an earlier program left; a server does so when it starts."""
+        await self._pull_queue()
+
+    async def _pull_queue(self) -> PullQueue:
+        """Opened when first wanted: a command that only lists models must not go on with an old pull."""
+        async with self._opening_queue:
+            if self._queue is None:
+                from ollama_engine.registry import PullQueue
+
+                registry = await self._registry_client()
+                queue = PullQueue(registry, run=lambda request: _pull(self._store, registry, request))
+                self._queue = await queue.__aenter__()
+        return self._queue
 
     async def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         name = names.parse(request.model)
@@ -217,6 +258,12 @@ class LocalEngine:
     async def running(self) -> list[RunningModel]:
         residents = sorted(self._scheduler.residents, key=lambda resident: -resident.seconds_left)
         return list(await asyncio.gather(*(_running(resident) for resident in residents)))
+
+
+def _pull(store: Store, registry: Registry, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
+    from ollama_engine.pulling import pull  # with the registry's libraries, which take long to import
+
+    return pull(store, registry, request)
 
 
 def _registry_config() -> RegistryConfig:

@@ -386,6 +386,24 @@ class TransferProgress(Progress, omit_defaults=True):
     """Seconds left at that rate; 0 while unknown."""
 
 
+class PullView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A pull of the queue as it is now. Bytes of all its blobs; `rate` in bytes a second, `eta` in seconds.
+
+    A pull that a full disk stopped is `paused`, with the `error`; one that is `elsewhere` is run by another process.
+    """
+
+    id: str
+    name: str
+    state: Literal["queued", "running", "paused", "failed", "done", "elsewhere"]
+    status: str = ""
+    total: int = 0
+    completed: int = 0
+    rate: float = 0.0
+    eta: float = 0.0
+    error: str = ""
+    hint: str = ""
+
+
 class PruneReport(Struct, omit_defaults=True):
     """What `prune` found (and removed, unless it was a dry run): digests or file names, and bytes freed."""
 

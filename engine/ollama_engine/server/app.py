@@ -20,6 +20,7 @@ from ollama_engine.server.native.blobs import Blobs
 from ollama_engine.server.native.embeddings import Embeddings
 from ollama_engine.server.native.inference import Inference
 from ollama_engine.server.native.models import Models
+from ollama_engine.server.native.pulls import Pulls
 from ollama_engine.server.native.transfers import Transfers
 from ollama_engine.server.security import CORS, HostRule, is_loopback
 from ollama_engine.settings import Settings
@@ -64,6 +65,7 @@ class ExactRoute(Route):
 def _routes(engine: Engine) -> Sequence[Route]:
     embeddings = Embeddings(engine)
     inference, models, blobs, transfers = Inference(engine), Models(engine), Blobs(engine), Transfers(engine)
+    pulls = Pulls(engine)
 
     async def root(request: Request) -> Response:
         return PlainTextResponse("Ollama is running")
@@ -89,6 +91,11 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/blobs/{digest}", blobs.blob, "HEAD", "POST"),
         ExactRoute("/api/pull", transfers.pull, "POST"),
         ExactRoute("/api/push", transfers.push, "POST"),
+        ExactRoute("/api/pulls", pulls.pulls, "GET", "POST"),
+        ExactRoute("/api/pulls/{id}", pulls.cancel, "DELETE"),
+        ExactRoute("/api/pulls/{id}/pause", pulls.pause, "POST"),
+        ExactRoute("/api/pulls/{id}/resume", pulls.resume, "POST"),
+        ExactRoute("/api/pulls/{id}/move", pulls.move, "POST"),
     ]
 
 
