@@ -1,4 +1,5 @@
-"""The ASGI app: Ollama's API in front of an Engine. `serve.py` runs it; tests call it through httpx."""
+"""The ASGI app: Ollama's API, OpenAI's and Anthropic's in front of an Engine. `serve.py` runs it; tests call it
+through httpx."""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ from ollama_engine.server.native.embeddings import Embeddings
 from ollama_engine.server.native.inference import Inference
 from ollama_engine.server.native.models import Models
 from ollama_engine.server.native.transfers import Transfers
+from ollama_engine.server.openai.routes import openai_routes
+from ollama_engine.server.routing import ExactRoute
 from ollama_engine.server.security import CORS, HostRule, is_loopback
 from ollama_engine.settings import Settings
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None) -> Starlette:
@@ -51,14 +52,6 @@ def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None
     app.router.redirect_slashes = False
     app.router.default = _no_route(app)
     return app
-
-
-class ExactRoute(Route):
-    """A route that has the methods it names and no HEAD that nobody asked for."""
-
-    def __init__(self, path: str, endpoint: Endpoint, *methods: str) -> None:
-        super().__init__(path, endpoint, methods=methods)
-        self.methods = set(methods)
 
 
 def _routes(engine: Engine) -> Sequence[Route]:
@@ -88,6 +81,7 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/blobs/{digest}", blobs.blob, "HEAD", "POST"),
         ExactRoute("/api/pull", transfers.pull, "POST"),
         ExactRoute("/api/push", transfers.push, "POST"),
+        *openai_routes(engine),
     ]
 
 

@@ -150,10 +150,11 @@ def _check(name: str, value: Any) -> None:
     if name == "images" and isinstance(value, list):
         for image in value:
             if isinstance(image, str):
-                _check_base64(image)
+                check_base64(image)
 
 
-def _check_base64(text: str) -> None:
+def check_base64(text: str) -> None:
+    """InvalidRequest, in Go's words, where `text` is not standard base64."""
     body = text.rstrip("\r\n=")
     match = _BASE64.match(body)
     good = match.end() if match else 0

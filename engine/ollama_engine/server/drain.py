@@ -74,7 +74,7 @@ class DrainRequests:
             await self.app(scope, receive, send)
             return
         if self.drain.draining:
-            response = error_response(Busy("the server is shutting down", retry_after=5.0))
+            response = error_response(Busy("the server is shutting down", retry_after=5.0), scope["path"])
             response.headers["Connection"] = "close"
             await response(scope, receive, send)
             return

@@ -1,0 +1,21 @@
+"""The table of OpenAI's endpoints."""
+
+from __future__ import annotations
+
+from ollama_engine.engine import Engine
+from ollama_engine.server.openai.chat import ChatCompletions
+from ollama_engine.server.openai.completions import Completions
+from ollama_engine.server.openai.embeddings import Embeddings
+from ollama_engine.server.openai.models import Models
+from ollama_engine.server.routing import ExactRoute
+
+
+def openai_routes(engine: Engine) -> list[ExactRoute]:
+    models = Models(engine)
+    return [
+        ExactRoute("/v1/chat/completions", ChatCompletions(engine).chat, "POST"),
+        ExactRoute("/v1/completions", Completions(engine).complete, "POST"),
+        ExactRoute("/v1/embeddings", Embeddings(engine).embed, "POST"),
+        ExactRoute("/v1/models", models.list, "GET"),
+        ExactRoute("/v1/models/{model:path}", models.one, "GET"),
+    ]
