@@ -275,6 +275,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
     """The final chunk's fields."""
     return {
         "done_reason": done.reason,
+        "stop_sequence": done.stop,
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
         "prompt_eval_count": done.prompt_tokens,

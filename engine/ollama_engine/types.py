@@ -145,6 +145,8 @@ class GenerateChunk(Struct, omit_defaults=True, kw_only=True):
     logprobs: list[Logprob] | None = None
     cached_tokens: int = 0
     """How many tokens of the prompt were in the prefix cache already (ours, on the last chunk)."""
+    stop_sequence: str = ""
+    """The stop string that ended the answer, if one did (ours, on the last chunk)."""
     truncated_tokens: int = 0
     """How many tokens were cut out of a prompt longer than the context (ours, on the last chunk)."""
 
@@ -168,6 +170,8 @@ class ChatChunk(Struct, omit_defaults=True, kw_only=True):
     debug_info: DebugInfo | None = field(name="_debug_info", default=None)
     logprobs: list[Logprob] | None = None
     cached_tokens: int = 0
+    """As GenerateChunk's."""
+    stop_sequence: str = ""
     """As GenerateChunk's."""
     dropped_messages: int = 0
     """How many of the oldest messages were left out so that the rest fits the context (ours, on the last chunk)."""
