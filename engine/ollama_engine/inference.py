@@ -160,6 +160,19 @@ class Inference:
                         case Done():
                             yield chunk(context=event.tokens, **_last(event, lease, began))
 
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the prompt of `request` has, nothing cut out of it."""
+        if not request.model:
+            raise InvalidRequest("model is required")
+        opened = await self._opener.open(request.model, request.options)
+        think = think_of(request, opened.capabilities)
+        check_chat(request, opened.capabilities, opened.model.name.full)
+        markers = await asyncio.to_thread(self._catalog.markers, opened.model)
+        messages = _history(request.messages, opened, markers)
+        prompt = await asyncio.to_thread(opened.template.render, messages, tools=request.tools, think=think)
+        async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
+            return len(await lease.runner.tokenize(prompt))
+
     # -- steps -------------------------------------------------------------------------------------------------
 
     async def _fit(

@@ -15,6 +15,8 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -32,6 +34,8 @@ from ollama_engine.types import (
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
 )
 
@@ -42,7 +46,17 @@ DETAILS = ModelDetails(
 )
 
 Piece = str | ChatChunk | GenerateChunk | Exception
-Request = GenerateRequest | ChatRequest | EmbedRequest | RerankRequest | CreateRequest | PullRequest | PushRequest
+Request = (
+    GenerateRequest
+    | ChatRequest
+    | EmbedRequest
+    | RerankRequest
+    | TokenizeRequest
+    | DetokenizeRequest
+    | CreateRequest
+    | PullRequest
+    | PushRequest
+)
 
 
 class ScriptedEngine:
@@ -54,6 +68,7 @@ class ScriptedEngine:
         last: fields of the last chunk that are to differ from what it says of itself.
         step: when set to an Event, each piece after the first waits for it and clears it.
         closed_early: set when a caller closed (or cancelled) a stream before its end.
+        counted: every request whose tokens were counted.
         requests: every request that reached a stream, as it arrived.
     """
 
@@ -65,6 +80,7 @@ class ScriptedEngine:
         self.closed_early = asyncio.Event()
         self.closed = False
         self.requests: list[Request] = []
+        self.counted: list[ChatRequest] = []
         self.names = ["bard:latest"]
         self.blobs: dict[str, bytes] = {}
         self.loaded: list[RunningModel] = []
@@ -197,6 +213,24 @@ class ScriptedEngine:
         order = sorted(range(len(request.documents)), key=lambda index: -len(request.documents[index]))
         results = [RankedDocument(index, float(len(request.documents[index]))) for index in order]
         return RerankResponse(model=request.model, results=results, total_duration=9)
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        """A token for each character, its code point."""
+        self.requests.append(request)
+        self._known(request.model)
+        _ = [piece async for piece in self._said()]
+        return TokenizeResponse(model=request.model, tokens=[ord(letter) for letter in request.content])
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        self.requests.append(request)
+        self._known(request.model)
+        return DetokenizeResponse(model=request.model, content="".join(map(chr, request.tokens)))
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """A token for each character of the contents."""
+        self._known(request.model)
+        self.counted.append(request)
+        return sum(len(message.content) for message in request.messages)
 
     async def running(self) -> list[RunningModel]:
         return self.loaded

@@ -19,8 +19,10 @@ from ollama_engine.server.encode import json_response
 from ollama_engine.server.errors import ErrorAnswers, http_exception
 from ollama_engine.server.native.blobs import Blobs
 from ollama_engine.server.native.embeddings import Embeddings
+from ollama_engine.server.native.health import Health
 from ollama_engine.server.native.inference import Inference
 from ollama_engine.server.native.models import Models
+from ollama_engine.server.native.tokens import Tokens
 from ollama_engine.server.native.transfers import Transfers
 from ollama_engine.server.openai.routes import openai_routes
 from ollama_engine.server.routing import ExactRoute
@@ -55,7 +57,7 @@ def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None
 
 
 def _routes(engine: Engine) -> Sequence[Route]:
-    embeddings = Embeddings(engine)
+    embeddings, tokens, health = Embeddings(engine), Tokens(engine), Health(engine)
     inference, models, blobs, transfers = Inference(engine), Models(engine), Blobs(engine), Transfers(engine)
 
     async def root(request: Request) -> Response:
@@ -81,6 +83,10 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/blobs/{digest}", blobs.blob, "HEAD", "POST"),
         ExactRoute("/api/pull", transfers.pull, "POST"),
         ExactRoute("/api/push", transfers.push, "POST"),
+        ExactRoute("/api/tokenize", tokens.tokenize, "POST"),
+        ExactRoute("/api/detokenize", tokens.detokenize, "POST"),
+        ExactRoute("/healthz", health.alive, "GET", "HEAD"),
+        ExactRoute("/readyz", health.ready, "GET", "HEAD"),
         *openai_routes(engine),
     ]
 
