@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from ollama_engine.engine import Engine
+from ollama_engine.server.anthropic.routes import anthropic_routes
 from ollama_engine.server.drain import Drain, DrainRequests
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.errors import ErrorAnswers, http_exception
@@ -88,6 +89,7 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/healthz", health.alive, "GET", "HEAD"),
         ExactRoute("/readyz", health.ready, "GET", "HEAD"),
         *openai_routes(engine),
+        *anthropic_routes(engine),
     ]
 
 

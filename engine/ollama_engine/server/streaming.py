@@ -32,7 +32,7 @@ class Wire(Protocol[P_contra]):
     beat: bytes
     """What is sent while the next piece is long in coming, so that nobody takes the connection for dead; or nothing."""
 
-    def piece(self, piece: P_contra) -> bytes: ...
+    def piece(self, piece: P_contra, /) -> bytes: ...
 
     def end(self) -> bytes:
         """What comes after the last piece."""
