@@ -107,6 +107,60 @@ async def test_it_embeds(client: openai.AsyncOpenAI, bert: str) -> None:
     assert len(few.data[0].embedding) == 16
 
 
+async def test_it_responds(client: openai.AsyncOpenAI, story: str, caller: str) -> None:
+    first = await client.responses.create(model=story, input="Tell me.", instructions="Be brief.")
+    assert (first.output_text, first.status, first.error) == (TEXT, "completed", None)
+    assert first.usage
+    assert first.usage.output_tokens > 10
+    second = await client.responses.create(model=story, input="More.", previous_response_id=first.id)
+    assert second.usage
+    assert second.usage.input_tokens > first.usage.input_tokens + first.usage.output_tokens
+    assert (await client.responses.retrieve(second.id)).output_text == TEXT
+    await client.responses.delete(second.id)
+    with pytest.raises(openai.NotFoundError):
+        await client.responses.retrieve(second.id)
+    short = await client.responses.create(model=story, input="x", max_output_tokens=3)
+    assert short.incomplete_details
+    assert (short.output_text, short.incomplete_details.reason) == (TEXT[:9], "max_output_tokens")
+    tools = [{"type": "function", "strict": False, **WEATHER}]
+    called = await client.responses.create(model=caller, input="Tell me.", tools=tools)
+    [call] = [item for item in called.output if item.type == "function_call"]
+    assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Paris"})
+    output = [{"type": "function_call_output", "call_id": call.call_id, "output": "rain"}]
+    again = await client.responses.create(model=caller, input=output, previous_response_id=called.id, tools=tools)
+    assert again.status == "completed"
+
+
+async def test_it_streams_responses(client: openai.AsyncOpenAI, engine: Engine, story: str, loop: str) -> None:
+    async with client.responses.stream(model=story, input="Tell me.") as stream:
+        events = [event async for event in stream]
+        final = await stream.get_final_response()
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == TEXT
+    assert final.output_text == TEXT
+    stream = await client.responses.create(model=loop, input="x", stream=True)
+    async for event in stream:
+        if event.type == "response.output_text.delta":
+            break
+    await stream.close()
+    async with asyncio.timeout(20):
+        await settle(engine, loop)
+    stream = await client.responses.create(model=loop, input="x", stream=True)
+    async for event in stream:
+        if event.type == "response.output_text.delta":
+            [pid] = [running.pid for running in await engine.running() if running.name.startswith(loop)]
+            os.kill(pid, signal.SIGKILL)
+            break
+    last = [event async for event in stream][-2:]
+    assert [event.type for event in last] == ["error", "response.failed"]
+    assert "model runner has unexpectedly stopped" in last[0].message
+
+
+async def test_it_keeps_responses_to_a_schema(client: openai.AsyncOpenAI, make: Make, tmp_path: Path) -> None:
+    model = await make("json", scripted_model(tmp_path / "json.gguf", '{"city": "Paris"}'))
+    answer = await client.responses.parse(model=model, input="Tell me.", text_format=Place)
+    assert answer.output_parsed == Place(city="Paris")
+
+
 async def test_it_lists_models(client: openai.AsyncOpenAI, story: str) -> None:
     models = [model async for model in client.models.list()]
     assert {model.id for model in models} == {"bard:latest", "story:latest"}
