@@ -112,9 +112,13 @@ class StreamedAnswer(Response, Generic[T]):
                 await self._send_pieces(first, send)
             else:
                 every = [first, *[piece async for piece in self.pieces]]
-                await json_response(self.merge(every))(scope, receive, send)
+                await self.whole(self.merge(every))(scope, receive, send)
         finally:
             await self.pieces.aclose()
+
+    def whole(self, merged: Any) -> Response:
+        """The answer that is not streamed."""
+        return json_response(merged)
 
     async def _send_pieces(self, first: T, send: Send) -> None:
         headers = [(b"content-type", self.wire.content_type.encode())]
