@@ -174,9 +174,11 @@ class Inference:
         opened = await self._opener.open(request.model, request.options)
         think = think_of(request, opened.capabilities)
         check_chat(request, opened.capabilities, opened.model.name.full)
-        markers = await asyncio.to_thread(self._catalog.markers, opened.model)
+        choice = tool_choice_of(request)
+        markers = reading_markers(request, await asyncio.to_thread(self._catalog.markers, opened.model))
+        think = _heard(think, request, markers)
         messages = _history(request.messages, opened, markers)
-        prompt = await asyncio.to_thread(opened.template.render, messages, tools=request.tools, think=think)
+        prompt = await asyncio.to_thread(opened.template.render, messages, tools=choice.shown, think=think)
         async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
             return len(await lease.runner.tokenize(prompt))
 

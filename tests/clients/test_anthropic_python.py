@@ -59,6 +59,17 @@ async def test_it_calls_tools(client: anthropic.AsyncAnthropic, caller: str) -> 
     assert answer.stop_reason == "tool_use"
     [use] = [block for block in answer.content if block.type == "tool_use"]
     assert (use.name, use.input) == ("weather", {"city": "Paris"})
+    counted = await client.messages.count_tokens(model=caller, messages=ASK, tools=TOOLS)
+    assert counted.input_tokens == answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
+    again = await client.messages.create(
+        model=caller, max_tokens=100, messages=ASK, tools=TOOLS, tool_choice={"type": "tool", "name": "weather"}
+    )
+    assert again.stop_reason == "tool_use"
+    assert (again.usage.cache_read_input_tokens or 0) > 0
+    none = await client.messages.create(
+        model=caller, max_tokens=100, messages=ASK, tools=TOOLS, tool_choice={"type": "none"}
+    )
+    assert [block.type for block in none.content] == ["text"]
     async with client.messages.stream(model=caller, max_tokens=100, messages=ASK, tools=TOOLS) as stream:
         final = await stream.get_final_message()
     assert [block.input for block in final.content if block.type == "tool_use"] == [{"city": "Paris"}]

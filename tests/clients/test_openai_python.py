@@ -38,6 +38,10 @@ async def test_it_chats(client: openai.AsyncOpenAI, story: str) -> None:
     assert answer.usage
     assert answer.usage.completion_tokens > 10
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    again = await client.chat.completions.create(model=story, messages=ASK)
+    assert again.usage
+    assert again.usage.prompt_tokens_details
+    assert (again.usage.prompt_tokens_details.cached_tokens or 0) > 0
     short = await client.chat.completions.create(model=story, messages=ASK, max_completion_tokens=3, n=2)
     assert [choice.finish_reason for choice in short.choices] == ["length", "length"]
     assert {choice.message.content for choice in short.choices} == {TEXT[:9]}
@@ -71,6 +75,14 @@ async def test_it_calls_tools(client: openai.AsyncOpenAI, caller: str) -> None:
         final = await events.get_final_completion()
     [streamed] = final.choices[0].message.tool_calls or ()
     assert streamed.function.arguments == call.function.arguments
+    for choice in ("required", {"type": "function", "function": {"name": "weather"}}):
+        forced = await client.chat.completions.create(
+            model=caller, messages=ASK, tools=tools, tool_choice=choice, parallel_tool_calls=False
+        )
+        assert [each.function.name for each in forced.choices[0].message.tool_calls or ()] == ["weather"]
+    kept = await client.chat.completions.create(model=caller, messages=ASK, tools=tools, tool_choice="none")
+    assert kept.choices[0].message.tool_calls is None
+    assert "weather" in (kept.choices[0].message.content or "")
     history = [
         *ASK,
         answer.choices[0].message.model_dump(exclude_none=True),
