@@ -193,6 +193,8 @@ async def test_items(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
             {"type": "reasoning", "summary": [], "encrypted_content": "aha"},
             {"role": "assistant", "content": "A cat."},
             {"role": "assistant", "content": "Truly."},
+            {"role": "user", "content": "Look again."},
+            {"type": "function_call", "call_id": "c3", "name": "look", "arguments": "{}"},
         ],
     )
     assert answer.status_code == 200
@@ -208,6 +210,8 @@ async def test_items(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
         Message("tool", "a cat", tool_name="look", tool_call_id="c1"),
         Message("assistant", "A cat.", thinking="aha"),
         Message("assistant", "Truly."),
+        Message("user", "Look again."),
+        Message("assistant", tool_calls=[ToolCall(ToolCallFunction("look"), id="c3")]),
     ]
 
 
