@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled
+from ollama_engine.server.compressed import unpack
 from ollama_engine.server.json_text import read_first_value
 
 MAX_BODY = 256 * 1024 * 1024
@@ -43,7 +44,8 @@ async def read_request(request: Request, kind: type[S], *, aliases: Mapping[str,
     Raises:
         InvalidRequest: the body is missing, is not JSON, does not fit `kind`, or is too large.
     """
-    return decode(await _read_body(request), kind, aliases=aliases)
+    body = await _read_body(request)
+    return decode(unpack(body, request.headers.get("content-encoding", "").lower()), kind, aliases=aliases)
 
 
 def decode(body: bytes | bytearray, kind: type[S], *, aliases: Mapping[str, str] | None = None) -> S:
