@@ -15,6 +15,8 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
     Device,
     EmbedRequest,
     EmbedResponse,
@@ -30,6 +32,8 @@ from ollama_engine.types import (
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
 )
 
@@ -114,6 +118,18 @@ class Engine(Protocol):
 
     async def rerank(self, request: RerankRequest) -> RerankResponse:
         """Documents by their relevance to a query; InvalidRequest where the model ranks nothing."""
+        ...
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        """The tokens of a text; ModelNotFound."""
+        ...
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        """The text of tokens; InvalidRequest where one is not in the vocabulary."""
+        ...
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the prompt of a chat has, before anything is cut out of it. Generates nothing."""
         ...
 
     async def running(self) -> list[RunningModel]:

@@ -184,6 +184,21 @@ class Inference:
                             last = {**_last(event, lease, began), "context": event.tokens, "truncated_tokens": cut}
                             yield chunk(logprobs=logprobs, **last)
 
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the prompt of `request` has, nothing cut out of it."""
+        if not request.model:
+            raise InvalidRequest("model is required")
+        opened = await self._opener.open(request.model, request.options)
+        think = think_of(request, opened.capabilities)
+        check_chat(request, opened.capabilities, opened.model.name.full)
+        choice = tool_choice_of(request)
+        markers = reading_markers(request, await asyncio.to_thread(self._catalog.markers, opened.model))
+        think = _heard(think, request, markers)
+        messages = _history(request.messages, opened, markers)
+        prompt = await asyncio.to_thread(opened.template.render, messages, tools=choice.shown, think=think)
+        async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
+            return len(await lease.runner.tokenize(prompt))
+
     # -- steps -------------------------------------------------------------------------------------------------
 
     async def _fit(
@@ -321,6 +336,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
     """The final chunk's fields."""
     return {
         "done_reason": done.reason,
+        "stop_sequence": done.stop,
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
         "prompt_eval_count": done.prompt_tokens,

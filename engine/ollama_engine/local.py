@@ -37,10 +37,13 @@ from ollama_engine.scheduler.resident import Resident
 from ollama_engine.settings import Settings, default_config_file, read_table
 from ollama_engine.store import names
 from ollama_engine.store.store import Store
+from ollama_engine.tokenizing import Tokenizing
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
     Device,
     EmbedRequest,
     EmbedResponse,
@@ -57,6 +60,8 @@ from ollama_engine.types import (
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
 )
 
@@ -88,6 +93,7 @@ class LocalEngine:
         self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings)
         self._inference = Inference(self._opener)
         self._embedding = Embedding(self._opener)
+        self._tokenizing = Tokenizing(self._opener)
         await asyncio.to_thread(_check_root, self._settings.models)
         await asyncio.to_thread(bundled.install, self._store)
         return self
@@ -248,6 +254,15 @@ class LocalEngine:
 
     async def devices(self) -> list[Device]:
         return await self._devices.read()
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        return await self._tokenizing.tokenize(request)
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        return await self._tokenizing.detokenize(request)
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        return await self._inference.count_tokens(request)
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         await self._opener.load(name, keep_alive)

@@ -55,6 +55,12 @@ class Opened:
             case _:
                 return "last" if self.metadata.is_causal else "mean"
 
+    @property
+    def main_use(self) -> Pooling:
+        """The pooling of the runner that the model is there for: empty unless it can do nothing but embed."""
+        embeds = "embedding" in self.capabilities and "completion" not in self.capabilities
+        return self.pooling if embeds else ""
+
     def context(self, runner: Runner) -> int:
         """Tokens of one sequence that this request may use of `runner`."""
         return min(self.options.num_ctx or runner.info.n_ctx, runner.info.n_ctx)
@@ -109,9 +115,8 @@ class Opener:
     async def load(self, name: str, keep_alive: KeepAlive) -> None:
         """Bring a model into memory, for what it is there for."""
         opened = await self.open(name, None)
-        embeds = "embedding" in opened.capabilities and "completion" not in opened.capabilities
         seconds = None if keep_alive is None else parse_keep_alive(keep_alive)
-        async with self.lease(opened, seconds, opened.pooling if embeds else ""):
+        async with self.lease(opened, seconds, opened.main_use):
             pass
 
     async def unload(self, opened: Opened) -> None:

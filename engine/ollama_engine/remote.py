@@ -20,6 +20,8 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
     Device,
     EmbedRequest,
     EmbedResponse,
@@ -35,6 +37,8 @@ from ollama_engine.types import (
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
 )
 
@@ -159,6 +163,25 @@ class RemoteEngine:
     async def rerank(self, request: RerankRequest) -> RerankResponse:
         answer = await self._server.ask("POST", "/api/rerank", request, model=request.model, quick=False)
         return self._made({"model": request.model, "results": [], **answer}, RerankResponse)
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        answer = await self._server.ask("POST", "/api/tokenize", request, model=request.model, quick=False)
+        return self._made({"model": request.model, "tokens": [], **answer}, TokenizeResponse)
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        answer = await self._server.ask("POST", "/api/detokenize", request, model=request.model, quick=False)
+        return self._made({"model": request.model, "content": "", **answer}, DetokenizeResponse)
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """By the prompt that the server renders, and its tokens."""
+        rendering = msgspec.structs.replace(request, debug_render_only=True, stream=False)
+        answer = await self._server.ask("POST", "/api/chat", rendering, model=request.model, quick=False)
+        chunk = self._made(answer, ChatChunk)
+        prompt = chunk.debug_info.rendered_template if chunk.debug_info else ""
+        counting = TokenizeRequest(
+            request.model, prompt, add_special=True, keep_alive=request.keep_alive, options=request.options
+        )
+        return len((await self.tokenize(counting)).tokens)
 
     async def running(self) -> list[RunningModel]:
         return self._listed((await self._server.ask("GET", "/api/ps?loading=true")).get("models"), RunningModel)

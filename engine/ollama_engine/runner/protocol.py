@@ -230,7 +230,7 @@ class Done(Struct, tag="done"):
     and again, without end) or `canceled`.
 
     `prompt_tokens` counts the whole prompt; `cached_tokens` of them were in the KV cache already.
-    `tokens` are prompt and answer together, where asked for.
+    `tokens` are prompt and answer together, where asked for. `stop` is the stop string that ended it, if one did.
     """
 
     id: int
@@ -241,6 +241,7 @@ class Done(Struct, tag="done"):
     output_tokens: int
     output_duration: int
     tokens: list[int] | None = None
+    stop: str = ""
 
 
 class Step(Struct, tag="step"):

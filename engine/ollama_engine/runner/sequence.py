@@ -131,4 +131,5 @@ class Sequence:
             output_tokens=len(self.output),
             output_duration=now - first,
             tokens=tokens,
+            stop=self.text.matched,
         )
