@@ -3,8 +3,9 @@ is left, a chunk of the prompts still to be read; then each sequence whose logit
 
     schedule -> decode -> postprocess
 
-A request waits until a slot is free, and takes the free slot whose cells share the longest prefix with its prompt.
-A finished sequence stays in its slot's cells for that reason, until the slot is taken.
+A request waits until a slot is free. What it shares with any slot it takes over (prefix_cache.py); how much of the
+rest a step reads depends on who waits for it (pace.py). Whatever goes wrong in a batch of several is tried again with
+each of them alone, so that it ends the request it belongs to and no other.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ import time
 from collections import deque
 
 from ollama_engine.runner.llama import DECODE_ABORTED, DECODE_NO_SLOT, LlamaBatch, LlamaContext, LlamaError
-from ollama_engine.runner.prefix_cache import Cells, Slot, cells_of, common_prefix
+from ollama_engine.runner.pace import Pace
+from ollama_engine.runner.prefix_cache import PrefixCache, cells_of
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_chain
 from ollama_engine.runner.sequence import Sequence
+
+NO_CELLS = "the KV cache is full and nothing in it can be given up"
+NOT_FINITE = "the model computed numbers that are none (NaN or infinity): its weights are broken, or overflow"
 
 RATE_WINDOW = 4.0
 """Seconds over which the generation speed is averaged."""
@@ -33,9 +38,12 @@ class Batcher:
         self._context = context
         self._model = context.model
         self._batch = LlamaBatch(context.n_batch)
-        self._slots = [Slot(i) for i in range(context.n_seq)]
+        self._cache = PrefixCache(context)
+        self._pace = Pace(context.n_batch)
         self._waiting: deque[Generate] = deque()
         self._running: list[Sequence] = []
+        self._suspects: list[Sequence] = []
+        """One of these has spoiled a batch. Each is decoded alone, the first one next, until its logits are good."""
         self._taken: dict[int, int] = {}
         """Tokens of each sequence in the current batch, by request id."""
         self._in_batch: frozenset[int] = frozenset()
@@ -86,8 +94,8 @@ class Batcher:
         self._sampled = 0
         self._drop_canceled(step)
         self._admit()
-        if self._running and self._schedule():
-            self._decode_and_sample(step)
+        if batch := self._schedule():
+            self._decode_and_sample(batch, step)
         self._measure(self._sampled)
         failures, self._failures = self._failures, []
         return step, failures
@@ -104,11 +112,12 @@ class Batcher:
 
     @property
     def cells_used(self) -> int:
-        return sum(len(slot.cells) for slot in self._slots)
+        """Cells that several slots share count once."""
+        return self._cache.cells_used
 
     @property
     def slots_busy(self) -> int:
-        return sum(slot.busy for slot in self._slots)
+        return sum(slot.busy for slot in self._cache.slots)
 
     @property
     def queued(self) -> int:
@@ -148,92 +157,93 @@ class Batcher:
             step.done.append(sequence.finish("canceled"))
 
     def _admit(self) -> None:
-        while free := [slot for slot in self._slots if not slot.busy]:
+        while self._cache.has_free_slot:
             with self._lock:
                 if not self._waiting:
                     return
                 request = self._waiting.popleft()
-            prompt = cells_of(request.tokens)
-            best = max(free, key=lambda slot: (common_prefix(slot.cells, prompt), -slot.used_at))
             try:
                 sampler = build_chain(request.sampling, self._context)
             except LlamaError as error:
                 self._failures.append(Failed(request.id, str(error), "invalid"))
                 continue
-            cached = self._reuse(best, prompt)
-            best.busy = True
+            slot, cached = self._cache.take(cells_of(request.tokens))
             sampler.prime(request.tokens)
             preserved = self._control_pieces(request.preserved)
-            self._running.append(Sequence(request, best, sampler, cached, preserved))
+            self._running.append(Sequence(request, slot, sampler, cached, preserved))
 
     def _control_pieces(self, texts: list[str]) -> dict[int, bytes]:
         tokens = [token for token in map(self._model.control_token, texts) if token is not None]
         return {token: self._model.control_piece(token) for token in tokens}
 
-    def _reuse(self, slot: Slot, prompt: Cells[int]) -> int:
-        """Cut the slot back to what it shares with `prompt`; return how many tokens need not be decoded again.
-
-        At least one token is always decoded, for its logits. A model whose state cannot be cut back (recurrent,
-        hybrid, sliding window that has moved on) starts from nothing.
-        """
-        shared = min(common_prefix(slot.cells, prompt), len(prompt) - 1)
-        if shared < len(slot.cells) and not self._context.keep_prefix(slot.id, slot.position(shared)):
-            self._context.keep_prefix(slot.id, 0)
-            shared = 0
-        del slot.cells[shared:]
-        return shared
-
     def _release(self, sequence: Sequence) -> None:
         self._running.remove(sequence)
+        if sequence in self._suspects:
+            self._suspects.remove(sequence)
         sequence.sampler.close()
-        if sequence.kept is not None:
-            # Cells that were moved were computed with the cut-out ones before them: no prompt may be given them.
-            del sequence.slot.cells[sequence.kept :]
-            self._cut_back(sequence.slot)
-        sequence.slot.busy = False
-        sequence.slot.used_at = time.monotonic()
+        self._cache.release(sequence.slot)
 
     # -- schedule ----------------------------------------------------------------------------------------------
 
-    def _schedule(self) -> bool:
-        """Fill the batch: running sequences first, then prompts, sharing the room that is left evenly."""
+    def _schedule(self) -> list[Sequence]:
+        """Fill the batch: running sequences first, then prompts, sharing the room that is left evenly. Who is in it."""
         batch = self._batch
         batch.clear()
+        self._taken = {}
         for sequence in self._running:
             sequence.row = -1
-        for sequence in [s for s in self._running if not s.in_prefill]:
-            sequence.row = batch.add(sequence.pending, sequence.slot.next_position, sequence.slot.id, want_logits=True)
-        prefill = [s for s in self._running if s.in_prefill]
-        self._taken = {s.id: 1 for s in self._running if not s.in_prefill}
+        sequences = self._suspects[:1] or self._running
+        streams = [s for s in sequences if not s.in_prefill]
+        for sequence in streams:
+            self._put(sequence, 1)
+        # The shortest first: what it does not need of its share is the others'.
+        prefill = sorted((s for s in sequences if s.in_prefill), key=lambda s: len(s.pending))
+        room = min(self._pace.chunk(len(streams)), batch.capacity - batch.n_tokens)
         for i, sequence in enumerate(prefill):
-            share = (batch.capacity - batch.n_tokens) // (len(prefill) - i)
-            chunk = sequence.pending[:share]
-            if chunk:
-                last = len(chunk) == len(sequence.pending)
-                row = batch.add(chunk, sequence.slot.next_position, sequence.slot.id, want_logits=last)
-                sequence.row = row if last else -1
-                self._taken[sequence.id] = len(chunk)
-        return batch.n_tokens > 0
+            share = -(-room // (len(prefill) - i))
+            room -= self._put(sequence, share)
+        return [s for s in sequences if s.id in self._taken]
+
+    def _put(self, sequence: Sequence, share: int) -> int:
+        """Put up to `share` of what the sequence has to decode into the batch; how much it was."""
+        chunk = sequence.pending[:share]
+        if chunk:
+            last = len(chunk) == len(sequence.pending)
+            row = self._batch.add(chunk, sequence.slot.next_position, sequence.slot.id, want_logits=last)
+            sequence.row = row if last else -1
+            self._taken[sequence.id] = len(chunk)
+        return len(chunk)
 
     # -- decode and postprocess --------------------------------------------------------------------------------
 
-    def _decode_and_sample(self, step: Step) -> None:
+    def _decode_and_sample(self, sequences: list[Sequence], step: Step) -> None:
+        began = time.perf_counter()
+        streams = sum(not s.in_prefill for s in sequences)
         code = self._decode()
+        while code == DECODE_NO_SLOT and self._cache.reclaim():
+            code = self._decode()
         if code == DECODE_ABORTED:
             # Everybody in it was cancelled; what it did to their cells is undone here, they leave in the next step.
-            for sequence in self._running:
-                if sequence.id in self._taken:
-                    self._cut_back(sequence.slot)
+            self._rewind(sequences)
             return
         if code != 0:
-            self._recover(code)
+            self._rewind(sequences)
+            self._blame(sequences, f"llama.cpp could not decode (code {code})" if code != DECODE_NO_SLOT else NO_CELLS)
             return
-        for sequence in list(self._running):
-            n = self._taken.get(sequence.id, 0)
+        sampled = [s for s in sequences if s.row >= 0]
+        if not all(self._context.is_finite(s.row) for s in sampled):
+            self._blame(sequences, NOT_FINITE)
+            self._start_over()
+            return
+        for sequence in sequences:
+            n = self._taken[sequence.id]
             sequence.slot.cells.extend(sequence.pending[:n])
             del sequence.pending[:n]
-            if sequence.row >= 0:
-                self._postprocess(sequence, step)
+        for sequence in sampled:
+            self._postprocess(sequence, step)
+        if sampled:  # else the device may not even have begun
+            self._suspects = [s for s in self._suspects if s not in sampled]
+            self._pace.measured(time.perf_counter() - began, streams, self._batch.n_tokens - streams)
 
     def _decode(self) -> int:
         with self._lock:
@@ -259,9 +269,10 @@ class Batcher:
         text = sequence.text.push(sequence.preserved.get(token) or self._model.piece(token))
         if sequence.text.stopped:
             self._finish(sequence, text, "stop", step)
-        elif sequence.is_out_of_tokens or not self._make_room(sequence):
+        elif sequence.is_repeating or sequence.is_out_of_tokens or not self._make_room(sequence):
             text += sequence.text.flush()
-            self._finish(sequence, text, "stop" if sequence.text.stopped else "length", step)
+            reason = "repetition" if sequence.is_repeating else "length"
+            self._finish(sequence, text, "stop" if sequence.text.stopped else reason, step)
         elif text:
             step.pieces.append(sequence.piece(text))
 
@@ -273,38 +284,41 @@ class Batcher:
 
     def _make_room(self, sequence: Sequence) -> bool:
         """Whether the sequence can go on: true unless its context is full and may not, or cannot, be shifted."""
-        slot = sequence.slot
-        if len(slot.cells) < sequence.request.n_ctx:
+        request = sequence.request
+        if len(sequence.slot.cells) < request.n_ctx:
             return True
-        if not (sequence.request.shift and self._context.can_shift):
-            return False
-        keep = min(max(sequence.request.keep, 0), len(slot.cells) - 2)
-        n = (len(slot.cells) - keep) // 2
-        start = slot.position(keep)
-        if not self._context.discard(slot.id, start, slot.position(keep + n) - start):
-            return False
-        del slot.cells[keep : keep + n]
-        sequence.kept = keep
-        return True
+        return request.shift and self._context.can_shift and self._cache.shift(sequence.slot, request.keep)
 
-    def _cut_back(self, slot: Slot) -> None:
-        """Forget cells beyond what the slot is known to hold, or all of them where the model cannot forget in part."""
-        if not self._context.keep_prefix(slot.id, slot.next_position):
-            self._empty(slot)
+    # -- when a batch went wrong -------------------------------------------------------------------------------
 
-    def _empty(self, slot: Slot) -> None:
-        self._context.keep_prefix(slot.id, 0)
-        del slot.cells[:]
+    def _rewind(self, sequences: list[Sequence]) -> None:
+        """Forget what a decode that did not succeed may have left in their slots."""
+        for sequence in sequences:
+            cells = sequence.slot.cells[:]
+            if not self._cache.cut(sequence.slot, len(cells)):
+                sequence.restart(cells)
 
-    def _recover(self, code: int) -> None:
-        """A decode failed. Where cells ran out (code 1, nothing was changed), give up those of idle slots and let the
-        step be tried again; otherwise the requests of this batch fail, and the ones that wait go on."""
-        idle = [slot for slot in self._slots if not slot.busy and slot.cells]
-        for slot in idle:
-            self._empty(slot)
-        if code == DECODE_NO_SLOT and idle:
+    def _blame(self, sequences: list[Sequence], problem: str) -> None:
+        """A batch went wrong: it is the fault of who was alone in it; several are decoded one by one from now on.
+
+        The newest prompt first: what went well until now was decoded with the others in the batch.
+        """
+        if len(sequences) > 1:
+            newest = sorted(sequences, key=self._running.index, reverse=True)
+            self._suspects = sorted(newest, key=lambda s: not s.in_prefill)
             return
-        for sequence in [s for s in self._running if s.id in self._taken]:
+        for sequence in sequences:
+            self._cache.cut(sequence.slot, 0)
             self._release(sequence)
-            self._empty(sequence.slot)
-            self._failures.append(Failed(sequence.id, f"llama.cpp could not decode (code {code})"))
+            self._failures.append(Failed(sequence.id, problem))
+
+    def _start_over(self) -> None:
+        """Empty the whole KV cache and read again what the running sequences had in it.
+
+        A NaN in a cell does not stay with its sequence: attention goes over all cells, and a weight of 0 times NaN is
+        NaN, also where the cell is masked, or has been given up.
+        """
+        cells = [sequence.slot.cells[:] for sequence in self._running]
+        self._cache.clear()
+        for sequence, held in zip(self._running, cells, strict=True):
+            sequence.restart(held)

@@ -66,6 +66,9 @@ DECODE_NO_SLOT = 1
 DECODE_ABORTED = 2
 
 
+UBATCH = 512
+"""Tokens that llama.cpp computes at once; a longer batch is cut into pieces of these, as llama-bench does."""
+
 BYTES_PER_THREAD = 8 * 1024 * 1024
 """Weights that make a thread worth its while for a single token. Below, threads lose more in waiting for each other
 than they gain, and take the core on which the answer is passed on (docs/performance.md)."""
@@ -299,7 +302,7 @@ class LlamaContext:
         n_ctx = min(spec.n_ctx, model.n_ctx_train) if model.n_ctx_train > 0 else spec.n_ctx
         params.n_ctx = n_ctx * spec.n_seq
         params.n_batch = max(spec.n_batch, spec.n_seq)
-        params.n_ubatch = params.n_batch
+        params.n_ubatch = min(params.n_batch, UBATCH)
         params.n_seq_max = spec.n_seq
         # Rows with logits in one batch: at most the last token of each sequence. llama.cpp reserves for n_batch else.
         params.n_outputs_max = spec.n_seq
@@ -316,6 +319,9 @@ class LlamaContext:
         self.n_seq = spec.n_seq
         self.n_batch = C.llama_n_batch(handle)
         self.can_shift = bool(self.memory and C.llama_memory_can_shift(self.memory))
+        self._can_cut = not (C.llama_model_is_recurrent(model.handle) or C.llama_model_is_hybrid(model.handle))
+        self._window = cast(int, C.llama_model_n_swa(model.handle))
+        """Tokens that some of the layers look back; 0 where all look at everything."""
 
     def decode(self, batch: LlamaBatch | EmbeddingBatch, *, causal: bool = True) -> int:
         """llama_decode's code: 0 done, 1 no room in the KV cache, 2 aborted, negative failed.
@@ -335,16 +341,66 @@ class LlamaContext:
         """Stop the decode that runs now (from another thread), or allow decodes again."""
         self._abort.set(on)
 
+    def can_keep(self, seq: int, n: int) -> bool:
+        """Whether a sequence, cut back to its first `n` positions, still holds all that position `n` will look at.
+
+        A recurrent state (also that of a hybrid model) cannot be cut back at all. A sliding window may have moved on:
+        llama.cpp gives the cells behind it to others, and would not refuse to remove the ones in it.
+        """
+        if n == 0:
+            return True
+        if not self._can_cut and C.llama_memory_seq_pos_max(self.memory, seq) >= n:
+            return False
+        return not self._window or 0 <= C.llama_memory_seq_pos_min(self.memory, seq) <= max(0, n - self._window)
+
     def keep_prefix(self, seq: int, n: int) -> bool:
-        """Forget all of a sequence from position `n` on; False where the model cannot forget in part."""
-        return C.llama_memory_seq_rm(self.memory, seq, n, -1)
+        """Forget all of a sequence from position `n` on; False, and nothing forgotten, where `can_keep` says no."""
+        return self.can_keep(seq, n) and C.llama_memory_seq_rm(self.memory, seq, n, -1)
+
+    def forget(self, seq: int) -> None:
+        """Give up all that a sequence holds. Cells that it shares stay with the others."""
+        C.llama_memory_seq_rm(self.memory, seq, -1, -1)
+
+    def forget_all(self) -> None:
+        """Empty every sequence, and overwrite what the cells held."""
+        C.llama_memory_clear(self.memory, True)
+
+    def share_prefix(self, source: int, target: int, n: int) -> None:
+        """Let the empty sequence `target` hold the first `n` positions of `source` too: the same cells, not copies of
+        them. Ask `can_keep(source, n)` first."""
+        C.llama_memory_seq_cp(self.memory, source, target, 0, n)
+
+    def unshare(self, seq: int) -> bool:
+        """Move a sequence into cells of its own, bit for bit; False where there was no room, and it is empty now."""
+        number = ctypes.c_int32(seq)
+        size = C.llama_state_seq_get_size(self.handle, number)
+        state = (ctypes.c_uint8 * size)()
+        if (
+            C.llama_state_seq_get_data(self.handle, state, size, number) == size
+            and C.llama_state_seq_set_data(self.handle, state, size, number) == size
+        ):
+            return True
+        self.forget(seq)
+        return False
 
     def discard(self, seq: int, start: int, n: int) -> bool:
-        """Cut `n` positions out at `start` and move what follows down; False where the model cannot forget in part."""
+        """Cut `n` positions out at `start` and move what follows down; False where the model cannot forget in part.
+
+        Moving a cell moves it for every sequence that holds it: none of those that follow may be shared.
+        """
         if not C.llama_memory_seq_rm(self.memory, seq, start, start + n):
             return False
         C.llama_memory_seq_add(self.memory, seq, start + n, -1, -n)
         return True
+
+    def is_finite(self, row: int) -> bool:
+        """Whether row `row` of the batch just decoded has logits to choose by: no NaN, no positive infinity, and not
+        minus infinity alone. Some 10 µs for 128k of them."""
+        logits = C.llama_get_logits_ith(self.handle, row)
+        if not logits:
+            return False
+        # The maximum of numbers one of which is NaN is NaN.
+        return bool(np.isfinite(np.ctypeslib.as_array(logits, (self.model.n_vocab,)).max()))
 
 
 class LlamaSampler:

@@ -1,17 +1,29 @@
-"""The slots of the KV cache and what they hold: which prompt may take over which cells of which slot.
+"""The prefix cache: which slot of the KV cache holds what, and what a new prompt takes over of it.
 
-Used by batcher.py. A cell is one int: the token at that place. Cells are compared by value and nothing else.
+Used by batcher.py. A slot is a sequence id of llama.cpp's unified KV cache; live and finished ones alike are looked
+through. Where the longest prefix is held by another slot than the one a prompt gets, the two share its cells: a cell
+may belong to several sequences, and is free again when the last of them has let it go.
+
+What slots share is always a prefix of both, so the slots form a tree, and one number for each pair says it all.
+A cache on disk would be one more holder to ask in `take`.
 """
 
 from __future__ import annotations
 
+import time
 from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ollama_engine.runner.llama import LlamaContext
+
 Cells = array
-"""What KV cells hold, in order: 64-bit ints (type code `q`), so that a comparison runs over bare memory."""
+"""What KV cells hold, in order: 64-bit ints (type code `q`), so that a comparison runs over bare memory. Each is the
+token at that place; cells are compared by value and nothing else is known of them here."""
+
+MOSTLY_KEPT = 8
+"""A prompt goes on in the slot that it continues if it keeps this many times what it overwrites there."""
 
 
 def cells_of(tokens: list[int]) -> Cells[int]:
@@ -28,7 +40,7 @@ def common_prefix(one: Cells[int], other: Cells[int]) -> int:
     return first if differ[first] else n
 
 
-@dataclass
+@dataclass(eq=False)
 class Slot:
     """A sequence id of the KV cache. `cells` are what it holds now, in order from position 0."""
 
@@ -36,6 +48,9 @@ class Slot:
     cells: Cells[int] = field(default_factory=lambda: array("q"))
     busy: bool = False
     used_at: float = 0.0
+    unbroken: int | None = None
+    """Once the context was shifted: how many leading cells are still those of an unbroken prefill. The others were
+    computed with the cut-out ones before them: no other prompt may be given them."""
 
     def position(self, cell: int) -> int:
         """The position, as llama.cpp counts, of the cell with that number (0 is the first), be it there or not yet."""
@@ -45,3 +60,146 @@ class Slot:
     def next_position(self) -> int:
         """The position of the token to be decoded next."""
         return self.position(len(self.cells))
+
+
+class PrefixCache:
+    """All slots of a context. Nobody else removes, shares or moves cells; who decodes into a slot extends `cells`."""
+
+    def __init__(self, context: LlamaContext) -> None:
+        self._context = context
+        self.slots = [Slot(i) for i in range(context.n_seq)]
+        self._shared = np.zeros((context.n_seq, context.n_seq), np.int64)
+        """How many leading cells each two slots have in common, physically; 0 on the diagonal."""
+
+    @property
+    def cells_used(self) -> int:
+        """Cells that hold something, those that several slots share counted once."""
+        shared = np.tril(self._shared)
+        return sum(len(slot.cells) - int(shared[slot.id].max()) for slot in self.slots)
+
+    @property
+    def has_free_slot(self) -> bool:
+        return any(not slot.busy for slot in self.slots)
+
+    def take(self, prompt: Cells[int]) -> tuple[Slot, int]:
+        """A free slot for `prompt`, with the longest prefix that any slot holds of it, and how many cells that is.
+
+        The slot is busy until it is released. At least one token is left to be decoded, for its logits.
+        """
+        held = [self._usable(slot, prompt) for slot in self.slots]
+        source = self.slots[int(np.argmax(held))]
+        target = self._choose(held)
+        n = held[source.id]
+        if held[target.id] < n:
+            self._share(source, target, n)
+        elif not self.cut(target, n):
+            n = 0
+        target.busy = True
+        return target, n
+
+    def release(self, slot: Slot) -> None:
+        """The sequence in it has ended; what it holds may be taken over, or overwritten, from now on."""
+        if slot.unbroken is not None:
+            self.cut(slot, slot.unbroken)
+        slot.busy = False
+        slot.used_at = time.monotonic()
+
+    def cut(self, slot: Slot, n: int) -> bool:
+        """Forget all but the first `n` cells, also what a failed decode left after the last of them. False where the
+        model cannot forget in part: then the slot is empty now."""
+        kept = n == 0 or self._context.keep_prefix(slot.id, slot.position(n))
+        if not kept or n == 0:
+            self._context.forget(slot.id)
+            n = 0
+        self._limit(slot, n)
+        del slot.cells[n:]
+        if slot.unbroken is not None and slot.unbroken >= n:
+            slot.unbroken = None
+        return kept
+
+    def shift(self, slot: Slot, keep: int) -> bool:
+        """Make room in a full context: after the first `keep` cells drop the older half of the rest. False where that
+        cannot be done."""
+        keep = min(max(keep, 0), len(slot.cells) - 2)
+        n = (len(slot.cells) - keep) // 2
+        if not self._unshare(slot, keep + n):
+            return False
+        start = slot.position(keep)
+        if not self._context.discard(slot.id, start, slot.position(keep + n) - start):
+            return False
+        self._limit(slot, keep)
+        del slot.cells[keep : keep + n]
+        slot.unbroken = keep if slot.unbroken is None else min(keep, slot.unbroken)
+        return True
+
+    def reclaim(self) -> bool:
+        """Empty the finished slot used longest ago, one that frees cells if there is one; False where all are empty."""
+        idle = sorted((s for s in self.slots if not s.busy and s.cells), key=lambda slot: slot.used_at)
+        if not idle:
+            return False
+        self.cut(next((slot for slot in idle if self._own(slot)), idle[0]), 0)
+        return True
+
+    def clear(self) -> None:
+        """Empty every slot, live ones too, and overwrite what the cells held."""
+        self._context.forget_all()
+        self._shared[:] = 0
+        for slot in self.slots:
+            del slot.cells[:]
+            slot.unbroken = None
+
+    def _usable(self, slot: Slot, prompt: Cells[int]) -> int:
+        """How many leading cells of the slot `prompt` could go on from."""
+        n = min(common_prefix(slot.cells, prompt), len(prompt) - 1)
+        if slot.unbroken is not None:
+            n = min(n, slot.unbroken)
+        return n if n and self._context.can_keep(slot.id, slot.position(n)) else 0
+
+    def _choose(self, held: list[int]) -> Slot:
+        """The free slot whose present content is worth least; `held` is what each holds of the prompt."""
+        longest = max(held)
+
+        def cost(slot: Slot) -> tuple[int, float]:
+            kept = held[slot.id]
+            lost = max(0, len(slot.cells) - max(kept, int(self._shared[slot.id].max())))
+            if 0 < kept == longest and lost * MOSTLY_KEPT <= kept:
+                return (0, lost)
+            if not lost:
+                return (1, slot.used_at)
+            if kept == longest and lost <= kept:
+                return (2, lost)
+            return (3, slot.used_at)
+
+        return min((slot for slot in self.slots if not slot.busy), key=cost)
+
+    def _share(self, source: Slot, target: Slot, n: int) -> None:
+        self.cut(target, 0)
+        self._context.share_prefix(source.id, target.id, source.position(n))
+        target.cells = source.cells[:n]
+        row = np.minimum(self._shared[source.id], n)
+        row[source.id], row[target.id] = n, 0
+        self._shared[target.id, :] = self._shared[:, target.id] = row
+
+    def _unshare(self, slot: Slot, start: int) -> bool:
+        """See to it that no other slot holds the slot's cells from number `start` on: they are about to be moved.
+
+        Finished slots give them up; beside a live one the slot gets cells of its own.
+        """
+        holders = [other for other in self.slots if self._shared[slot.id, other.id] > start]
+        if not any(other.busy for other in holders):
+            for other in holders:
+                self.cut(other, start)
+            return True
+        self._limit(slot, 0)
+        if self._context.unshare(slot.id):
+            return True
+        del slot.cells[:]
+        return False
+
+    def _own(self, slot: Slot) -> int:
+        """How many cells the slot shares with nobody."""
+        return len(slot.cells) - int(self._shared[slot.id].max())
+
+    def _limit(self, slot: Slot, n: int) -> None:
+        """The slot shares no more than its first `n` cells with anybody from now on."""
+        self._shared[slot.id, :] = self._shared[:, slot.id] = np.minimum(self._shared[slot.id], n)

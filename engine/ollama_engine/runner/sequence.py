@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from ollama_engine.runner.llama import LlamaSampler
 from ollama_engine.runner.prefix_cache import Slot
-from ollama_engine.runner.protocol import Done, Generate, Piece
+from ollama_engine.runner.protocol import Done, DoneReason, Generate, Piece
 from ollama_engine.runner.text_stream import TextStream
+
+MAX_REPEATS = 256
+"""Times that a token may follow itself. A model in a loop never leaves it; text that means it does: rules and table
+borders have up to some 150 tokens, indentation, zeros of a base64 or hex dump and "say it a hundred times" fewer than
+this. Ollama gives up after 30, and cuts such text."""
 
 
 class Sequence:
@@ -24,12 +30,12 @@ class Sequence:
         self.text = TextStream(request.stop)
         self.cached = cached
         self.output: list[int] = []
-        self.kept: int | None = None
-        """Once the context was shifted: how many leading cells are still those of an unbroken prefill."""
         self.pending = request.tokens[cached:]
-        """Tokens still to be decoded: the rest of the prompt, later the one token just sampled."""
+        """Cells still to be decoded: the rest of the prompt, later the one token just sampled; all of it again after
+        `restart`."""
         self.row = -1
         """Row of the current batch whose logits are this sequence's; -1 when it has none in this step."""
+        self._repeats = 0
         self._told = 0
         self._started = time.perf_counter_ns()
         self._first_token = 0
@@ -40,12 +46,23 @@ class Sequence:
 
     @property
     def in_prefill(self) -> bool:
-        return not self.output
+        """Whether more is to be read than the token just sampled."""
+        return not self.output or len(self.pending) > 1
+
+    @property
+    def is_repeating(self) -> bool:
+        """Whether the answer has become one token again and again."""
+        return self._repeats >= MAX_REPEATS
+
+    def restart(self, cells: Iterable[int]) -> None:
+        """Its slot has lost `cells`, all that it held: they are to be decoded again before anything else."""
+        self.pending = [*cells, *self.pending]
 
     def accept(self, token: int) -> None:
         """The model chose `token`; it is decoded in the next step."""
         if not self.output:
             self._first_token = time.perf_counter_ns()
+        self._repeats = self._repeats + 1 if self.output and token == self.output[-1] else 0
         self.output.append(token)
         self.pending = [token]
 
@@ -59,14 +76,14 @@ class Sequence:
     def is_out_of_tokens(self) -> bool:
         return 0 <= self.request.max_tokens <= len(self.output)
 
-    def finish(self, reason: str) -> Done:
+    def finish(self, reason: DoneReason) -> Done:
         """Counts and durations of the whole request."""
         now = time.perf_counter_ns()
         first = self._first_token or now
         tokens = self.request.tokens + self.output if self.request.return_tokens else None
         return Done(
             id=self.id,
-            reason=reason,  # pyright: ignore[reportArgumentType]
+            reason=reason,
             prompt_tokens=len(self.request.tokens),
             cached_tokens=self.cached,
             prompt_duration=first - self._started,
