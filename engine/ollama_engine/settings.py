@@ -130,6 +130,7 @@ class Settings:
     flash_attention: bool | None = _setting(
         None, "OLLAMA_FLASH_ATTENTION", _optional_boolean, "1 on, 0 off, unset: where the device has it"
     )
+    amx: bool = _setting(False, "OLLAMA_AMX", _boolean, "use the matrix units (AMX) of recent Intel processors")
     origins: tuple[str, ...] = _setting((), "OLLAMA_ORIGINS", _words, "further origins that browsers may call from")
     no_prune: bool = _setting(False, "OLLAMA_NOPRUNE", _boolean, "leave unused blobs when the server starts")
     debug: bool = _setting(False, "OLLAMA_DEBUG", _boolean, "log more")

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from ollama_engine.runner import amx
 from ollama_engine.runner.protocol import LoadSpec, SpecialTokens
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class LlamaModel:
 
     def __init__(self, spec: LoadSpec, on_progress: Callable[[float], bool]) -> None:
         """Load; `on_progress(fraction)` returning False gives up. LlamaError where it does not load."""
+        self._keep = amx.forbid() if not spec.use_amx and amx.is_present() else None
         C.llama_backend_init()
         params = C.llama_model_default_params()
         if spec.n_gpu_layers >= 0:

@@ -44,6 +44,7 @@ class LoadSpec(Struct, tag="load", frozen=True):
     n_gpu_layers: int = -1
     main_gpu: int | None = None
     use_mmap: bool | None = None
+    use_amx: bool = False
     n_threads: int = 0
     kv_cache_type: str = ""
     flash_attention: bool | None = None

@@ -195,6 +195,7 @@ def _spec(model_paths: list[Path], options: Options, settings: Settings, **sizes
         n_gpu_layers=options.num_gpu,
         main_gpu=options.main_gpu,
         use_mmap=options.use_mmap,
+        use_amx=settings.amx,
         n_threads=max(0, options.num_thread),
         kv_cache_type=settings.kv_cache_type,
         flash_attention=settings.flash_attention,
