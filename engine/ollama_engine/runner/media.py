@@ -44,6 +44,23 @@ class MediaRun:
         self.wanted = 0
         """How many sequences wait for the embeddings, or are about to decode them."""
 
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the embeddings are there, or it is known that they will never be."""
+        return self.embeddings is not None and self.embeddings.done()
+
+    @property
+    def problem(self) -> str:
+        """Why it could not be encoded; empty where it was."""
+        error = self.embeddings.exception() if self.embeddings is not None else None
+        return str(error) if error else ""
+
+    @property
+    def rows(self) -> Embeddings:
+        """The embeddings, once it is encoded."""
+        assert self.embeddings is not None
+        return self.embeddings.result()
+
 
 Piece = list[int] | MediaRun
 
@@ -94,7 +111,7 @@ class MediaReader:
         """The run's embeddings, encoded now or before. Give it back with `release`."""
         with self._lock:
             run.wanted += 1
-            if run.embeddings is None or run.embeddings.cancelled():
+            if run.embeddings is None or run.embeddings.cancelled() or (run.is_encoded and run.problem):
                 run.embeddings = self._submit(self._encoding, lambda: self._encode(run))
             return run.embeddings
 
