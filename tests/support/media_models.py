@@ -22,13 +22,13 @@ from PIL import Image
 from tests.support.gguf_models import CHATML, TINY, add_byte_tokenizer, add_shape, llama_tensors
 
 WIDTH = TINY["width"]
-"""Of the text models that these projectors are made for: `random_model(path, **TINY)` and `mrope_model`."""
+"""Of the text models that these projectors are made for: those of `text_model`, and `random_model(path, **TINY)`."""
 PATCH = 14
 MEL_BINS = 80
 
 VisionKind = Literal["mlp", "gemma3", "qwen2vl"]
 """`mlp`: LLaVA's, an image is 16 cells. `gemma3`: 4 cells that look at each other. `qwen2vl`: cells by the image's size,
-placed by M-RoPE; needs `mrope_model`."""
+placed by M-RoPE; needs `text_model(..., mrope=True)`."""
 
 _EMBD, _FF, _HEADS, _LAYERS = 32, 64, 2, 2
 
@@ -36,7 +36,7 @@ _EMBD, _FF, _HEADS, _LAYERS = 32, 64, 2, 2
 def vision_projector(path: Path, kind: VisionKind = "mlp", *, seed: int = 0, image_size: int = 56) -> Path:
     writer = GGUFWriter(path, "clip")
     writer.add_bool("clip.has_vision_encoder", True)
-    writer.add_string("clip.projector_type", kind)
+    writer.add_string("clip.projector_type", "qwen2vl_merger" if kind == "qwen2vl" else kind)
     _add_encoder(writer, "vision")
     writer.add_uint32("clip.vision.image_size", image_size)
     writer.add_uint32("clip.vision.patch_size", PATCH)
@@ -60,20 +60,28 @@ def audio_projector(path: Path, *, seed: int = 0) -> Path:
     return _write(writer, dict(_audio_tensors()), seed)
 
 
-def mrope_model(path: Path, *, context_length: int = 4096, seed: int = 0, template: str = CHATML) -> Path:
-    """A text model of Qwen2-VL's architecture, with random weights."""
+def text_model(
+    path: Path, *, mrope: bool = False, context_length: int = 4096, seed: int = 0, template: str = CHATML
+) -> Path:
+    """A text model with random weights, so large that its greedy answer turns on everything that it was shown.
+
+    Of llama's architecture, or of Qwen2-VL's (`mrope`); F32, so that the shape of a batch hardly changes its logits.
+    """
     shape = TINY
-    writer = GGUFWriter(path, "qwen2vl")
-    writer.add_name("mrope")
+    writer = GGUFWriter(path, "qwen2vl" if mrope else "llama")
+    writer.add_name("text")
     tokens = add_byte_tokenizer(writer, [])
     add_shape(writer, *shape.values(), context_length, tokens)  # type: ignore[arg-type]
-    half = shape["width"] // shape["heads"] // 2
-    writer.add_array("qwen2vl.rope.dimension_sections", [half // 2, half // 4, half // 4, 0])
+    head = shape["width"] // shape["heads"]
+    if mrope:
+        writer.add_array("qwen2vl.rope.dimension_sections", [head // 4, head // 8, head // 8, 0])
+    else:
+        writer.add_rope_dimension_count(head)
     writer.add_file_type(0)
     writer.add_chat_template(template)
     random = np.random.default_rng(seed)
     for name, size in llama_tensors(*shape.values(), tokens):  # type: ignore[arg-type]
-        values = np.ones(size) if len(size) == 1 else random.standard_normal(size) * 0.02
+        values = np.ones(size) if len(size) == 1 else random.standard_normal(size) * 0.2
         writer.add_tensor(name, values.astype(np.float32))
     return _close(writer, path)
 
