@@ -20,13 +20,12 @@ def keep_alive_seconds(value: KeepAlive | UnsetType) -> float | None:
 
 
 def think_of(request: ChatRequest | GenerateRequest, capabilities: Collection[str]) -> Think:
-    """What the template is told. An answer in a given format is constrained from its first token, so unless the
-    request asks for thinking it goes without."""
+    """What the template is told: a model that can think does, unless the request says otherwise."""
     think = request.think
     if isinstance(think, str) and think not in THINK_LEVELS:
         raise InvalidRequest(f'invalid think value: "{think}" (must be "high", "medium", "low", "max", true, or false)')
     if "thinking" in capabilities:
-        return request.format in (None, "") if think is None else think
+        return True if think is None else think
     if think:
         raise InvalidRequest(f'"{request.model}" does not support thinking')
     return None

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
+from ollama_engine.constraint import answer_grammar, free_text, is_constrained, reading_markers, tool_choice_of
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
-from ollama_engine.grammar.format import format_to_grammar
 from ollama_engine.opening import Opened, Opener
 from ollama_engine.options import Options, effective_num_predict
 from ollama_engine.output.history import strip_thinking
@@ -24,7 +24,7 @@ from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.render import render_generate
 from ollama_engine.prompt.truncate import fit_messages
 from ollama_engine.runner.client import Runner
-from ollama_engine.runner.protocol import Done, Generate, Piece, Sampling
+from ollama_engine.runner.protocol import Done, FreeText, Generate, Piece, Sampling
 from ollama_engine.scheduler.residency import Lease
 from ollama_engine.types import (
     ChatChunk,
@@ -72,12 +72,14 @@ class Inference:
             return
         think = think_of(request, opened.capabilities)
         check_chat(request, opened.capabilities, opened.model.name.full)
-        grammar = await asyncio.to_thread(format_to_grammar, request.format)
-        markers = await asyncio.to_thread(self._catalog.markers, opened.model)
+        choice = tool_choice_of(request)
+        markers = reading_markers(request, await asyncio.to_thread(self._catalog.markers, opened.model))
+        think = _heard(think, request, markers)
+        grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         messages = _history(request.messages, opened, markers)
 
         def render(some: list[Message]) -> str:
-            return opened.template.render(some, tools=request.tools, think=think)
+            return opened.template.render(some, tools=choice.shown, think=think)
 
         if request.debug_render_only:
             info = DebugInfo(await asyncio.to_thread(render, messages))
@@ -89,19 +91,22 @@ class Inference:
             if not request.messages:
                 yield chunk(Message("assistant"), done_reason="load")
                 return
-            prompt, tokens = await self._fit(opened, lease.runner, messages, render, request.truncate)
+            prompt, tokens, dropped = await self._fit(opened, lease.runner, messages, render, request.truncate)
             parser = OutputParser(
                 markers,
-                tools=request.tools,
+                tools=choice.shown,
                 think=think,
                 starts_in_thinking=bool(think) and markers.starts_in_thinking(prompt),
+                most_calls=None if choice.several else 1,
             )
-            frame = self._generate_frame(opened, lease, tokens, request, grammar)
+            frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, prompt, think))
             frame.preserved = list(markers.preserved)
+            cut = len(tokens) - len(frame.tokens)
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
                 async for event, n in events:
                     if isinstance(event, Done):
-                        yield chunk(Message("assistant"), **_last(event, lease, began))
+                        last = {**_last(event, lease, began), "dropped_messages": dropped, "truncated_tokens": cut}
+                        yield chunk(Message("assistant"), **last)
                     else:
                         yield chunk(_message(event), n)
 
@@ -130,12 +135,13 @@ class Inference:
             return
         think = think_of(request, opened.capabilities)
         check_generate(request, opened.capabilities, opened.model.name.full)
-        grammar = await asyncio.to_thread(format_to_grammar, request.format)
+        markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
+        think = _heard(think, request, markers)
+        grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         if request.debug_render_only:
             info = DebugInfo(await self._generate_text(opened, request, think))
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
-        markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
         async with self._opener.lease(opened, keep_alive) as lease:
             if not request.prompt:
                 yield chunk(done_reason="load")
@@ -147,8 +153,9 @@ class Inference:
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
             )
-            frame = self._generate_frame(opened, lease, tokens, request, grammar)
+            frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, text, think))
             frame.preserved = list(markers.preserved)
+            cut = len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
                 async for event, n in events:
@@ -158,7 +165,7 @@ class Inference:
                         case Thinking(text=text):
                             yield chunk("", n, text)
                         case Done():
-                            yield chunk(context=event.tokens, **_last(event, lease, began))
+                            yield chunk(context=event.tokens, truncated_tokens=cut, **_last(event, lease, began))
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -169,20 +176,25 @@ class Inference:
         messages: list[Message],
         render: Callable[[list[Message]], str],
         truncate: bool | None,
-    ) -> tuple[str, list[int]]:
-        """The prompt of a conversation and its tokens, oldest turns left out where it would not fit (spec §8.2)."""
+    ) -> tuple[str, list[int], int]:
+        """The prompt of a conversation, its tokens, and how many messages were left out, the oldest turns first, where
+        it would not fit (spec §8.2). No text is tokenized twice."""
+        known: dict[str, list[int]] = {}
 
         async def count(texts: list[str]) -> list[int]:
-            return [len(tokens) for tokens in await asyncio.gather(*map(runner.tokenize, texts))]
+            missing = [text for text in dict.fromkeys(texts) if text not in known]
+            known.update(zip(missing, await asyncio.gather(*map(runner.tokenize, missing)), strict=True))
+            return [len(known[text]) for text in texts]
 
         prompt = await asyncio.to_thread(render, messages)
-        tokens = await runner.tokenize(prompt)
+        await count([prompt])
         limit = opened.context(runner)
-        if len(tokens) >= limit and truncate is not False:
-            fitted = await fit_messages(messages, limit - 1, count, render=render)
-            prompt = await asyncio.to_thread(render, fitted.messages)
-            tokens = await runner.tokenize(prompt)
-        return prompt, tokens
+        if len(known[prompt]) < limit or truncate is False:
+            return prompt, known[prompt], 0
+        fitted = await fit_messages(messages, limit - 1, count, render=render)
+        prompt = await asyncio.to_thread(render, fitted.messages)
+        await count([prompt])
+        return prompt, known[prompt], fitted.dropped
 
     async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think) -> str:
         if request.raw:
@@ -200,7 +212,13 @@ class Inference:
         )
 
     def _generate_frame(
-        self, opened: Opened, lease: Lease, tokens: list[int], request: ChatRequest | GenerateRequest, grammar: str
+        self,
+        opened: Opened,
+        lease: Lease,
+        tokens: list[int],
+        request: ChatRequest | GenerateRequest,
+        grammar: str,
+        free: FreeText | None,
     ) -> Generate:
         options, n_ctx = opened.options, opened.context(lease.runner)
         may_shift = request.shift is not False and opened.metadata.architecture != "deepseek2"
@@ -215,7 +233,7 @@ class Inference:
             n_ctx=n_ctx,
             max_tokens=effective_num_predict(options, n_ctx),
             stop=list(options.stop),
-            sampling=_sampling(options, grammar),
+            sampling=_sampling(options, grammar, free),
             keep=keep,
             shift=may_shift,
         )
@@ -235,6 +253,13 @@ async def _events(
                 tokens = 0
             if isinstance(part, Done):
                 yield part, tokens
+
+
+def _heard(think: Think, request: ChatRequest | GenerateRequest, markers: Markers) -> Think:
+    """What the template is told about thinking. An answer that must keep to something goes without, unless asked to,
+    where nobody could tell the thinking from it."""
+    told = markers.harmony or markers.thinking is not None
+    return False if think and request.think is None and is_constrained(request) and not told else think
 
 
 def _message(event: Event) -> Message:
@@ -266,9 +291,10 @@ def _cut_middle(tokens: list[int], n_ctx: int, keep: int) -> list[int]:
     return tokens[:keep] + tokens[len(tokens) - (room - keep) :]
 
 
-def _sampling(options: Options, grammar: str) -> Sampling:
+def _sampling(options: Options, grammar: str, free: FreeText | None) -> Sampling:
     names = set(Sampling.__struct_fields__) & set(Options.__struct_fields__)
-    return Sampling(**{name: getattr(options, name) for name in names}, grammar=grammar)
+    fields = {name: getattr(options, name) for name in names}
+    return Sampling(**fields, grammar=grammar, free_text=free if grammar else None)
 
 
 def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
@@ -278,6 +304,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
         "prompt_eval_count": done.prompt_tokens,
+        "cached_tokens": done.cached_tokens,
         "prompt_eval_duration": done.prompt_duration,
         "eval_count": done.output_tokens,
         "eval_duration": done.output_duration,

@@ -150,6 +150,8 @@ class DemoEngine:
         self.gate: asyncio.Semaphore | None = None
         self.failures: dict[str, EngineError] = {}
         self.fails_after: int | None = None
+        self.cut: dict[str, int] = {}
+        """What the last chunk says was left out of the prompt."""
         self.requests: list[ChatRequest] = []
         self.closed_streams = 0
         self.closed = False
@@ -264,6 +266,7 @@ class DemoEngine:
                 prompt_eval_duration=50_000_000,
                 eval_count=84,
                 eval_duration=2_000_000_000,
+                **self.cut,
             )
         finally:
             self.closed_streams += 1

@@ -3,6 +3,7 @@
 A *scripted* model is a llama-architecture model whose attention and feed-forward are zero, so that the next
 token depends on the last one alone: the embedding of a token is a one-hot state, the output matrix gives that
 state's successor a logit far above all others. Its answer is exact at any temperature and after any prompt.
+A *many-scripts* model holds several such texts, and the last token of the prompt says which one comes.
 A *looping* model is the same with the last piece leading back to the first: it never ends by itself.
 A *random* model has the weights of no training at all: right sizes, right speed, meaningless words.
 """
@@ -62,6 +63,34 @@ def scripted_model(
     pieces = cut(text.encode(), split)
     successors = [*range(1, len(pieces)), None]
     return _write_transitions(Path(path), pieces, successors, template, context_length, name)
+
+
+def many_scripts_model(
+    path: Path,
+    scripts: Sequence[Sequence[bytes]],
+    *,
+    template: str | None = CHATML,
+    context_length: int = 4096,
+    name: str = "scripts",
+) -> Path:
+    """A model that answers with the pieces of `scripts[k]`, a token each, where the prompt ends with `selector(k)`.
+
+    What comes after a piece depends on it alone: one that is in two places must go on alike in both, else ValueError.
+    """
+    following: dict[bytes, bytes | None] = {}
+    for script in scripts:
+        for piece, after in zip(script, [*script[1:], None], strict=True):
+            if following.setdefault(piece, after) != after:
+                raise ValueError(f"the piece {piece!r} goes on in two ways")
+    pieces = list(following)
+    successors = [None if after is None else pieces.index(after) for after in following.values()]
+    starts = [pieces.index(script[0]) for script in scripts]
+    return _write_transitions(Path(path), pieces, successors, template, context_length, name, starts)
+
+
+def selector(k: int) -> str:
+    """What a prompt ends with that wants the k-th of many scripts."""
+    return f"<|script-{k}|>"
 
 
 def looping_model(
@@ -170,13 +199,19 @@ def _write_transitions(
     template: str | None,
     context_length: int,
     name: str,
+    starts: Sequence[int] = (),
 ) -> Path:
-    """State k means "piece k comes next"; any token that is no piece leads to state 0, None to the end."""
+    """State k means "piece k comes next"; any token that is no piece leads to state 0, None to the end.
+
+    `starts` are states that a selector's token leads to, each.
+    """
     head = 64
     width = max(64, -(-(len(pieces) + 1) // 64) * 64)
     writer = GGUFWriter(path, "llama")
     writer.add_name(name)
-    tokens = add_byte_tokenizer(writer, [piece for piece in pieces if len(piece) > 1])
+    tokens = add_byte_tokenizer(
+        writer, [piece for piece in pieces if len(piece) > 1], list(map(selector, range(len(starts))))
+    )
     add_shape(writer, 1, width, 64, 1, 1, context_length, tokens)
     writer.add_rope_dimension_count(head)
     writer.add_key_length(head)
@@ -185,7 +220,8 @@ def _write_transitions(
     if template is not None:
         writer.add_chat_template(template)
 
-    ids = [256 + len(SPECIALS) + k if len(piece) > 1 else piece[0] for k, piece in enumerate(pieces)]
+    own = iter(range(256 + len(SPECIALS), tokens))
+    ids = [next(own) if len(piece) > 1 else piece[0] for piece in pieces]
     end = len(pieces)
     embedding = np.zeros((tokens, width), np.float16)
     output = np.zeros((tokens, width), np.float16)
@@ -195,6 +231,9 @@ def _write_transitions(
         embedding[token, end if successor is None else successor] = 1
         output[token, state] = 10
     output[EOS_ID, end] = 10
+    for token, state in zip(range(tokens - len(starts), tokens), starts, strict=True):
+        embedding[token] = 0
+        embedding[token, state] = 1
     writer.add_tensor("token_embd.weight", embedding)
     writer.add_tensor("output.weight", output)
     for tensor, shape in llama_tensors(1, width, 64, 1, 1, tokens, head):
@@ -235,7 +274,7 @@ def add_shape(
     width: int,
     ff: int,
     heads: int,
-    kv_heads: int,
+    kv_heads: int | list[int],
     context_length: int,
     tokens: int,
 ) -> None:
@@ -250,14 +289,15 @@ def add_shape(
     writer.add_vocab_size(tokens)
 
 
-def add_byte_tokenizer(writer: GGUFWriter, extra: Sequence[bytes]) -> int:
-    """A byte-level BPE vocabulary (GPT-2's spelling): the bytes, `SPECIALS`, `extra`. Returns its size.
+def add_byte_tokenizer(writer: GGUFWriter, extra: Sequence[bytes], words: Sequence[str] = ()) -> int:
+    """A byte-level BPE vocabulary (GPT-2's spelling): the bytes, `SPECIALS`, `extra`, `words`. Returns its size.
 
-    No merge leads to an `extra` token, so no prompt contains one.
+    No merge leads to an `extra` token, so no prompt contains one; `words` are tokens wherever they stand in it.
     """
     spelling = _byte_spelling()
-    tokens = [*spelling, *SPECIALS, *("".join(spelling[byte] for byte in piece) for piece in extra)]
+    tokens = [*spelling, *SPECIALS, *("".join(spelling[byte] for byte in piece) for piece in extra), *words]
     types = [TokenType.NORMAL] * 256 + [TokenType.CONTROL] * len(SPECIALS) + [TokenType.NORMAL] * len(extra)
+    types += [TokenType.USER_DEFINED] * len(words)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)

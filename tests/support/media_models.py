@@ -50,13 +50,13 @@ def vision_projector(path: Path, kind: VisionKind = "mlp", *, seed: int = 0, ima
 
 
 def audio_projector(path: Path, *, seed: int = 0) -> Path:
-    """Ultravox's: 30 seconds of sound, or what there is of them with silence after it, are 187 cells."""
+    """Ultravox's: 30 seconds of sound, or what there is of them with silence after it, are 375 cells."""
     writer = GGUFWriter(path, "clip")
     writer.add_bool("clip.has_audio_encoder", True)
     writer.add_string("clip.projector_type", "ultravox")
     _add_encoder(writer, "audio")
     writer.add_uint32("clip.audio.num_mel_bins", MEL_BINS)
-    writer.add_uint32("clip.audio.projector.stack_factor", 8)
+    writer.add_uint32("clip.audio.projector.stack_factor", 4)
     return _write(writer, dict(_audio_tensors()), seed)
 
 
@@ -179,9 +179,9 @@ def _audio_tensors() -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "a.position_embd.weight", (1500, _EMBD)
     yield "a.post_ln.weight", (_EMBD,)
     yield "a.post_ln.bias", (_EMBD,)
-    yield "mm.a.norm_pre.weight", (8 * _EMBD,)
+    yield "mm.a.norm_pre.weight", (4 * _EMBD,)
     yield "mm.a.norm_mid.weight", (WIDTH,)
-    yield "mm.a.mlp.1.weight", (2 * WIDTH, 8 * _EMBD)
+    yield "mm.a.mlp.1.weight", (2 * WIDTH, 4 * _EMBD)
     yield "mm.a.mlp.2.weight", (WIDTH, WIDTH)
 
 

@@ -58,7 +58,7 @@ def _listed(compiler: Compiler, shape: Shape) -> list[str] | None:
     values = compiler.listed_values(shape.item(0))
     if values is None or len(values) > MAX_DISTINCT:
         return None
-    return [compiler.literal(value) for value in {json_key(value): value for value in values}.values()]
+    return [compiler.json.literal(value) for value in {json_key(value): value for value in values}.values()]
 
 
 def _distinct(compiler: Compiler, values: list[str], least: int, most: int | None, hint: str) -> Node:

@@ -22,7 +22,7 @@ class Grammar:
     """Rules under construction; `text` prints those that `root` needs."""
 
     def __init__(self) -> None:
-        self._rules: dict[str, Node] = {}
+        self.rules: dict[str, Node] = {}
         self._used: dict[str, int] = {}
 
     def reserve(self, hint: str) -> Ref:
@@ -30,16 +30,16 @@ class Grammar:
         base = re.sub(r"[^A-Za-z0-9]+", "-", hint).strip("-")[:40] or "rule"
         count = self._used[base] = self._used.get(base, 0) + 1
         name = base if count == 1 else f"{base}-{count}"
-        while name in self._rules:  # a hint may look like another hint with a number
+        while name in self.rules:  # a hint may look like another hint with a number
             count = self._used[base] = self._used[base] + 1
             name = f"{base}-{count}"
-        if len(self._rules) >= MAX_RULES:
+        if len(self.rules) >= MAX_RULES:
             raise InvalidRequest(f"the schema needs more than {MAX_RULES} grammar rules", hint=SMALLER)
-        self._rules[name] = NEVER
+        self.rules[name] = NEVER
         return Ref(name)
 
     def define(self, ref: Ref, body: Node) -> Ref:
-        self._rules[ref.name] = body
+        self.rules[ref.name] = body
         return ref
 
     def rule(self, hint: str, body: Node) -> Ref:
@@ -70,14 +70,12 @@ class Grammar:
         Raises:
             InvalidRequest: nothing matches `root`, or the grammar is too large for llama.cpp.
         """
-        productive = productive_rules(self._rules)
+        productive = productive_rules(self.rules)
         if root.name not in productive:
             raise InvalidRequest(
                 "invalid JSON schema: no value satisfies it", hint="Look for keywords that contradict one another."
             )
-        rules = reachable(
-            {name: cut(self._rules[name], productive) for name in self._rules if name in productive}, root
-        )
+        rules = reachable({name: cut(self.rules[name], productive) for name in self.rules if name in productive}, root)
         check_size(rules)
         names = {name: "root" if name == root.name else name if name != "root" else "root-0" for name in rules}
         return "".join(f"{names[name]} ::= {_print(body, names)}\n" for name, body in rules.items())

@@ -1,13 +1,16 @@
 """The rules of plain JSON, and automata as rules: the words that schema grammars are made of.
 
-White space is bounded everywhere: nothing, one blank, or one line break and its indentation. A model that likes
-blanks cannot fill its answer with them.
+`notations.py` has the other ways to write the same values. White space is bounded everywhere: nothing, one blank, or
+one line break and its indentation. A model that likes blanks cannot fill its answer with them.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from typing import Any
 
+from ollama_engine.errors import InvalidRequest
 from ollama_engine.grammar import charset
 from ollama_engine.grammar.automaton import Automaton, chars_between
 from ollama_engine.grammar.charset import CharSet
@@ -43,6 +46,11 @@ Spelling = Callable[[CharSet], list[Node]]
 class JsonRules:
     """Plain JSON's rules, each added to the grammar when it is first asked for."""
 
+    key_chars: CharSet = PLAIN
+    """What free keys may be made of."""
+    escapes = '"\\/bfnrt'
+    """What may stand behind a backslash, besides a `u` and its number."""
+
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._made: dict[str, Ref] = {}
@@ -54,7 +62,7 @@ class JsonRules:
         return self._made[name]
 
     @property
-    def space(self) -> Ref:
+    def space(self) -> Node:
         blanks = Repeat(Chars(charset.of(" \t")), 0, INDENT)
         return self._once("ws", optional(choice([Literal(" "), seq("\n", blanks)])))
 
@@ -63,20 +71,45 @@ class JsonRules:
         return self._once("comma", seq(",", self.space))
 
     @property
-    def char(self) -> Ref:
-        """One character inside a string; half surrogates cannot be written."""
+    def char(self) -> Node:
+        """One character inside a string."""
+        return self._once("char", choice([Chars(PLAIN), self.escaped]))
+
+    @property
+    def escaped(self) -> Node:
+        """A character behind a backslash; half surrogates cannot be written."""
         surrogate_free = choice(
             [
                 seq(Chars(charset.of("0123456789abcefABCEF")), Repeat(Chars(HEX), 3, 3)),
                 seq(Chars(charset.of("dD")), Chars(charset.of("01234567")), Repeat(Chars(HEX), 2, 2)),
             ]
         )
-        escape = choice([Chars(charset.of('"\\/bfnrt')), seq("u", surrogate_free)])
-        return self._once("char", choice([Chars(PLAIN), seq("\\", self._once("escape", escape))]))
+        escape = choice([Chars(charset.of(self.escapes)), seq("u", surrogate_free)])
+        return seq("\\", self._once("escape", escape))
 
     @property
     def string(self) -> Ref:
-        return self._once("string", seq('"', Repeat(self.char, 0, None), '"'))
+        return self._once("string", self.text(Repeat(self.char, 0, None)))
+
+    def text(self, inside: Node) -> Node:
+        """A string whose characters, each a `char`, are `inside`."""
+        return seq('"', inside, '"')
+
+    def key(self, name: str) -> Node:
+        """The name of a member."""
+        return Literal(self.literal(name))
+
+    def free_key(self, names: Automaton, hint: str) -> Node:
+        """The name of a member as the automaton has it, which accepts `key_chars` alone."""
+        return self.quoted(names, hint)
+
+    def literal(self, value: Any) -> str:
+        """A value of the schema as text."""
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            return text if text.isascii() or _is_unicode(text) else json.dumps(value, allow_nan=False)
+        except (ValueError, TypeError) as error:
+            raise InvalidRequest(f"invalid JSON schema: a value in it is not JSON: {error}") from None
 
     @property
     def integer(self) -> Ref:
@@ -94,11 +127,15 @@ class JsonRules:
         return choice([Literal("true"), Literal("false")])
 
     @property
+    def null(self) -> Node:
+        return Literal("null")
+
+    @property
     def value(self) -> Ref:
         """Any JSON value."""
         if "value" not in self._made:
             self._made["value"] = self.grammar.reserve("value")
-            kinds = [self.object, self.array, self.string, self.number, self.boolean, Literal("null")]
+            kinds = [self.object, self.array, self.string, self.number, self.boolean, self.null]
             self.grammar.define(self._made["value"], choice(kinds))
         return self._made["value"]
 
@@ -106,10 +143,14 @@ class JsonRules:
     def object(self) -> Ref:
         if "object" not in self._made:
             self._made["object"] = self.grammar.reserve("object")
-            member = self.grammar.rule("member", seq(self.string, self.colon, self.value))
+            member = self.grammar.rule("member", seq(self.any_key, self.colon, self.value))
             more = Repeat(seq(self.comma, member), 0, None)
             self.grammar.define(self._made["object"], self.braces(optional(seq(member, more))))
         return self._made["object"]
+
+    @property
+    def any_key(self) -> Node:
+        return self.string
 
     @property
     def array(self) -> Ref:
@@ -195,3 +236,7 @@ class JsonRules:
                 branches.append(NOTHING)
             self.grammar.define(rules[state], choice(branches))
         return start
+
+
+def _is_unicode(text: str) -> bool:
+    return not any(0xD800 <= ord(char) <= 0xDFFF for char in text)

@@ -21,7 +21,6 @@ have 15 digits; counts stop at 100,000; white space is bounded. Members come in 
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from typing import Any
 
@@ -33,7 +32,7 @@ from ollama_engine.grammar.automaton import TooManyStates
 from ollama_engine.grammar.gbnf import Grammar
 from ollama_engine.grammar.json_rules import JsonRules
 from ollama_engine.grammar.limits import SMALLER
-from ollama_engine.grammar.nodes import Literal, Node, Ref, choice, seq
+from ollama_engine.grammar.nodes import Literal, Node, Ref, choice
 from ollama_engine.grammar.numbers import RangeError, range_automaton
 from ollama_engine.grammar.objects import object_node
 from ollama_engine.grammar.schema import Document
@@ -56,21 +55,25 @@ def schema_to_gbnf(schema: dict[str, Any] | bool) -> str:
 class Compiler:
     """One schema's way into a grammar: each conjunction of subschemas that is met becomes a rule, once."""
 
-    def __init__(self, schema: dict[str, Any] | bool) -> None:
+    def __init__(self, schema: dict[str, Any] | bool, rules: JsonRules | None = None) -> None:
         self.document = Document(schema)
         self.alternatives = Alternatives(self.document)
-        self.grammar = Grammar()
-        self.json = JsonRules(self.grammar)
+        self.json = rules or JsonRules(Grammar())
+        self.grammar = self.json.grammar
         self._refs: dict[frozenset[int], Ref] = {}
         self._shapes: dict[frozenset[int], Ref] = {}
         self._todo: deque[tuple[Ref, Nodes, Shape | None, str]] = deque()
 
     def text(self) -> str:
         root = self.ref((self.document.root,), "root")
+        self.finish()
+        return self.grammar.text(root)
+
+    def finish(self) -> None:
+        """Give every rule its body that `ref` has promised."""
         while self._todo:
             ref, nodes, shape, hint = self._todo.popleft()
-            self.grammar.define(ref, self._body(nodes, hint) if shape is None else self._shape(shape, hint))
-        return self.grammar.text(root)
+            self.grammar.define(ref, self._body(nodes, hint) if shape is None else self.shape(shape, hint))
 
     def ref(self, nodes: Nodes, hint: str) -> Ref:
         """The rule of a conjunction; it gets its body later, so that schemas may refer to themselves."""
@@ -94,19 +97,20 @@ class Compiler:
         for plain, shape in shapes:
             if not plain:
                 return self.json.value
-            branches.append(self._shape(shape, hint) if len(shapes) == 1 else self._shape_ref(plain, shape, hint))
+            branches.append(self.shape(shape, hint) if len(shapes) == 1 else self._shape_ref(plain, shape, hint))
         return choice(branches)
 
-    def _shape(self, shape: Shape, hint: str) -> Node:
+    def shape(self, shape: Shape, hint: str) -> Node:
+        """What a value of this shape is written as."""
         if shape.values is not None:
-            return choice(Literal(self.literal(value)) for value in listed(self.alternatives, shape))
+            return choice(Literal(self.json.literal(value)) for value in listed(self.alternatives, shape))
         kinds = {
             "object": lambda: object_node(self, shape, hint),
             "array": lambda: array_node(self, shape, hint),
             "string": lambda: self._string(shape, hint),
             "number": lambda: self._number(shape, hint),
             "boolean": lambda: self.json.boolean,
-            "null": lambda: Literal("null"),
+            "null": lambda: self.json.null,
         }
         try:
             return choice(make() for kind, make in kinds.items() if kind in shape.types)
@@ -124,7 +128,7 @@ class Compiler:
         if shape.max_length is not None and shape.max_length < shape.min_length:
             return choice([])
         chars = self.grammar.repeat(self.json.char, shape.min_length, shape.max_length, f"{hint}-text")
-        return seq('"', chars, '"')
+        return self.json.text(chars)
 
     def _number(self, shape: Shape, hint: str) -> Node:
         if shape.range.is_free:
@@ -133,14 +137,6 @@ class Compiler:
             return self.json.bare(range_automaton(shape.range), f"{hint}-number")
         except RangeError as error:
             raise InvalidRequest(f"JSON schema at {shape.path}: {error}") from None
-
-    def literal(self, value: Any) -> str:
-        """A value of the schema as JSON text."""
-        try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-            return text if text.isascii() or _is_unicode(text) else json.dumps(value, allow_nan=False)
-        except (ValueError, TypeError) as error:
-            raise InvalidRequest(f"invalid JSON schema: a value in it is not JSON: {error}") from None
 
     def listed_values(self, nodes: Nodes) -> list[Any] | None:
         """All values of a conjunction where enum, const, true/false and null list them; None where they do not."""
@@ -153,7 +149,3 @@ class Compiler:
             else:
                 return None
         return values
-
-
-def _is_unicode(text: str) -> bool:
-    return not any(0xD800 <= ord(char) <= 0xDFFF for char in text)

@@ -86,14 +86,23 @@ def reachable(rules: dict[str, Node], root: Ref) -> dict[str, Node]:
 # -- size ------------------------------------------------------------------------------------------------------
 
 
-def check_size(rules: dict[str, Node]) -> None:
+def check_size(rules: dict[str, Node], *, of: str = "schema's grammar", hint: str = SMALLER) -> None:
+    """InvalidRequest where llama.cpp would need too long, or too much memory, for these rules."""
     if sum(_elements(body) for body in rules.values()) > MAX_ELEMENTS:
-        raise InvalidRequest(f"the schema's grammar has more than {MAX_ELEMENTS} symbols", hint=SMALLER)
+        raise InvalidRequest(f"the {of} has more than {MAX_ELEMENTS} symbols, repetitions written out", hint=hint)
     paths: dict[str, int] = {}
-    for name in rules:
-        _count_paths(rules, name, paths)
-    if sum(paths.values()) > MAX_PATHS:
-        raise InvalidRequest("the schema's alternatives branch too often before their first character", hint=SMALLER)
+    try:
+        for name in rules:
+            _count_paths(rules, name, paths)
+        if sum(paths.values()) > MAX_PATHS:
+            raise _TooManyPaths
+    except _TooManyPaths:
+        problem = f"the {of} branches too often before the first character of a rule"
+        raise InvalidRequest(problem, hint=hint) from None
+
+
+class _TooManyPaths(Exception):
+    pass
 
 
 def _elements(node: Node) -> int:
@@ -129,9 +138,7 @@ def _count_paths(rules: dict[str, Node], start: str, paths: dict[str, int]) -> N
             continue
         paths[name] = 1 + sum(paths.get(used, 0) for used in leading)
         if paths[name] > MAX_PATHS:
-            raise InvalidRequest(
-                "the schema's alternatives branch too often before their first character", hint=SMALLER
-            )
+            raise _TooManyPaths
         todo.pop()
 
 

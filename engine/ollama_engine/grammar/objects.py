@@ -10,24 +10,71 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ollama_engine.errors import InvalidRequest
 from ollama_engine.grammar import charset
 from ollama_engine.grammar.accepts import accepts
 from ollama_engine.grammar.automaton import Automaton, difference, intersection, lengths, words
-from ollama_engine.grammar.json_rules import PLAIN
-from ollama_engine.grammar.nodes import NEVER, NOTHING, Literal, Node, Ref, Repeat, choice, seq
+from ollama_engine.grammar.charset import CharSet
+from ollama_engine.grammar.nodes import NEVER, NOTHING, Node, Ref, Repeat, choice, seq
 from ollama_engine.grammar.shape import Shape
 
 if TYPE_CHECKING:
+    from ollama_engine.grammar.alternatives import Nodes
     from ollama_engine.grammar.json_schema import Compiler
 
 MAX_KEY_PATTERNS = 4
 """Patterns of keys in one object: each combination of them is a kind of key of its own."""
 MAX_MEMBERS = 2000
 """Named members of one object."""
-ASCII_KEY = charset.intersect(PLAIN, ((0x20, 0x7E),))
+ASCII_KEY: CharSet = ((0x20, 0x7E),)
+
+
+class Members(Protocol):
+    """How members are written, and what stands between and around them."""
+
+    @property
+    def key_chars(self) -> CharSet: ...
+
+    @property
+    def separator(self) -> Node: ...
+
+    def around(self, inside: Node) -> Node: ...
+
+    def pair(self, name: str, nodes: Nodes, hint: str) -> Node:
+        """A member of this name, its value all of `nodes`."""
+        ...
+
+    def free_pair(self, names: Automaton, nodes: Nodes, hint: str) -> Node:
+        """A member of any of these names, made of `key_chars`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ObjectMembers:
+    """Members as objects have them."""
+
+    compiler: Compiler
+
+    @property
+    def key_chars(self) -> CharSet:
+        return self.compiler.json.key_chars
+
+    @property
+    def separator(self) -> Node:
+        return self.compiler.json.comma
+
+    def around(self, inside: Node) -> Node:
+        return self.compiler.json.braces(inside)
+
+    def pair(self, name: str, nodes: Nodes, hint: str) -> Node:
+        rules = self.compiler.json
+        return seq(rules.key(name), rules.colon, self.compiler.ref(nodes, hint))
+
+    def free_pair(self, names: Automaton, nodes: Nodes, hint: str) -> Node:
+        rules = self.compiler.json
+        return seq(rules.free_key(names, f"{hint}-key"), rules.colon, self.compiler.ref(nodes, f"{hint}-value"))
 
 
 @dataclass(frozen=True)
@@ -42,34 +89,37 @@ def object_node(compiler: Compiler, shape: Shape, hint: str) -> Node:
     Raises:
         InvalidRequest: more is asked than can be kept (see `ollama_engine.grammar.json_schema`).
     """
-    json_rules = compiler.json
     plain = not shape.objects and not shape.required and not shape.names and shape.unevaluated is None
     if plain and shape.min_members == 0 and shape.max_members is None:
-        return json_rules.object
+        return compiler.json.object
+    return members_node(compiler, shape, hint, ObjectMembers(compiler))
+
+
+def members_node(compiler: Compiler, shape: Shape, hint: str, members: Members) -> Node:
+    """The members of an object of this shape, as `members` writes them."""
     names = shape.named
     if len(names) > MAX_MEMBERS:
         raise InvalidRequest(f"JSON schema at {shape.path}: more than {MAX_MEMBERS} named members are not supported")
-    members = [_member(compiler, shape, name) for name in names]
-    free = _free_pairs(compiler, shape, hint) if shape.is_open else []
-    return json_rules.braces(_Body(compiler, shape, members, free, hint).start())
+    named = [_member(compiler, shape, name, members) for name in names]
+    free = _free_pairs(compiler, shape, hint, members) if shape.is_open else []
+    return members.around(_Body(compiler, shape, named, free, hint, members.separator).start())
 
 
-def _member(compiler: Compiler, shape: Shape, name: str) -> Member:
+def _member(compiler: Compiler, shape: Shape, name: str, members: Members) -> Member:
     if not accepts(compiler.alternatives, tuple(shape.names), name):
         return Member(compiler.grammar.rule("never", NEVER), name in shape.required)
-    value = compiler.ref(shape.member(name), name)
-    key = Literal(compiler.literal(name))
-    return Member(compiler.grammar.rule(f"{name}-member", seq(key, compiler.json.colon, value)), name in shape.required)
+    pair = members.pair(name, shape.member(name), name)
+    return Member(compiler.grammar.rule(f"{name}-member", pair), name in shape.required)
 
 
-def _free_pairs(compiler: Compiler, shape: Shape, hint: str) -> list[Node]:
+def _free_pairs(compiler: Compiler, shape: Shape, hint: str, members: Members) -> list[Node]:
     """A rule for each kind of key that is not named: no pattern, or some of the patterns, match it."""
     patterns = [automaton for rules in shape.objects for automaton, _ in rules.by_pattern]
     if len(patterns) > MAX_KEY_PATTERNS:
         raise InvalidRequest(
             f"JSON schema at {shape.path}/patternProperties: more than {MAX_KEY_PATTERNS} patterns are not supported"
         )
-    keys = lengths(1, None, ASCII_KEY if patterns else PLAIN)
+    keys = lengths(1, None, charset.intersect(members.key_chars, ASCII_KEY) if patterns else members.key_chars)
     keys = difference(keys, words(shape.named))
     for automaton in _key_texts(compiler, shape):
         keys = intersection(keys, automaton)
@@ -84,9 +134,7 @@ def _free_pairs(compiler: Compiler, shape: Shape, hint: str) -> list[Node]:
         nodes = shape.member(_shortest(kind))
         if not nodes and patterns:
             continue  # only keys of the patterns were asked for
-        key = compiler.json.quoted(kind, f"{hint}-key")
-        value = compiler.ref(nodes, f"{hint}-value")
-        pairs.append(compiler.grammar.rule(f"{hint}-free", seq(key, compiler.json.colon, value)))
+        pairs.append(compiler.grammar.rule(f"{hint}-free", members.free_pair(kind, nodes, hint)))
     return pairs
 
 
@@ -123,8 +171,11 @@ def _shortest(automaton: Automaton) -> str:
 class _Body:
     """What is between the braces: a rule for each place in the list of members (and each count, where it matters)."""
 
-    def __init__(self, compiler: Compiler, shape: Shape, members: list[Member], free: list[Node], hint: str) -> None:
+    def __init__(
+        self, compiler: Compiler, shape: Shape, members: list[Member], free: list[Node], hint: str, separator: Node
+    ) -> None:
         self._compiler = compiler
+        self._separator = separator
         self._members = members
         self._free = compiler.grammar.rule(f"{hint}-any", choice(free)) if free else None
         self._hint = hint
@@ -172,7 +223,7 @@ class _Body:
         if (index, count) not in self._rules:
             self._rules[index, count] = self._compiler.grammar.reserve(f"{self._hint}-rest")
             member = self._members[index]
-            taken = seq(self._compiler.json.comma, member.pair, self._after(index + 1, count + 1))
+            taken = seq(self._separator, member.pair, self._after(index + 1, count + 1))
             left_out = [] if member.required else [self._after(index + 1, count)]
             self._compiler.grammar.define(self._rules[index, count], choice([taken, *left_out]))
         return self._rules[index, count]
@@ -181,7 +232,7 @@ class _Body:
         missing = max(0, self._least - count)
         if self._free is None:
             return NEVER if missing else NOTHING
-        pair = seq(self._compiler.json.comma, self._free)
+        pair = seq(self._separator, self._free)
         if self._most is None:
             return Repeat(pair, missing, None)
         if count > self._most:

@@ -171,7 +171,7 @@ class CallReader:
         value = None if end == MISS else load_json(reader.text[start:end])
         if not isinstance(value, dict):
             return None
-        return Found(((name, named_arguments(value, name)),), end)
+        return Found(((name, named_arguments(value, name, self._tools)),), end)
 
     def _loose(self, at: int, name: str, syntax: CallSyntax) -> Reading[Found | None]:
         reader = self._reader

@@ -55,7 +55,7 @@ GLM = CallSyntax(
 GEMMA = CallSyntax("loose", call_open="<|tool_call>", call_close="<tool_call|>", name_prefix="call:", quote='<|"|>')
 FUNCTION_GEMMA = replace(GEMMA, call_open="<start_function_call>", call_close="<end_function_call>", quote="<escape>")
 GEMMA_THINK = ThinkTags("<|channel>thought", "<channel|>")
-LFM2 = CallSyntax("python", call_open="<|tool_call_start|>", call_close="<|tool_call_end|>")
+LFM2 = CallSyntax("python", listed=True, call_open="<|tool_call_start|>", call_close="<|tool_call_end|>")
 OLMO3 = CallSyntax("python", block_open="<function_calls>", block_close="</function_calls>")
 GRANITE = CallSyntax(block_open="<|tool_call|>", listed=True)
 COHERE = CallSyntax(
@@ -97,7 +97,7 @@ MINIMAX = CallSyntax(
     param_close="</parameter>",
 )
 LLAMA_PYTHON_TAG = CallSyntax("python", call_open="<|python_tag|>")
-LLAMA_PYTHON = CallSyntax("python")
+LLAMA_PYTHON = CallSyntax("python", listed=True)
 LLAMA = (replace(BARE, arguments_key="parameters"), LLAMA_PYTHON, LLAMA_PYTHON_TAG, FUNCTIONARY)
 
 _QWEN3 = Markers(THINK, (HERMES,))

@@ -15,11 +15,12 @@ from collections.abc import Callable, Generator
 
 from ollama_engine.output.answer import Sink
 from ollama_engine.output.reader import AnyOf, Reader, Reading
+from ollama_engine.output.syntax import HARMONY_STOPS
 from ollama_engine.output.values import Tools, load_json
 
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
-_STOP = AnyOf(["<|end|>", "<|return|>", "<|call|>", "<|start|>"])
+_STOP = AnyOf(HARMONY_STOPS)
 _BEGIN = AnyOf(["<|start|>", "<|channel|>", "<|message|>"])
 _HEADS = ("<|start|>", "<|channel|>", "<|message|>", "assistant<|", "assistant to=", "to=", "analysis<|message|>")
 _MARK = "<|message|>"

@@ -141,10 +141,9 @@ def _python_form(text: str, name: int) -> Shape | None:
     close = text.find(")", last) + 1
     if close <= 0:
         return None
-    start, close = (
-        (name - 1, close + 1) if text[name - 1 : name] == "[" and text[close : close + 1] == "]" else (name, close)
-    )
-    return CallSyntax("python"), start, close
+    listed = text[name - 1 : name] == "[" and text[close : close + 1] == "]"
+    start, close = (name - 1, close + 1) if listed else (name, close)
+    return CallSyntax("python", listed=listed), start, close
 
 
 def _loose_form(text: str, name: int, floor: int = 0) -> Shape | None:
@@ -213,5 +212,5 @@ def _around(syntax: CallSyntax, before: str, between: str | None, after: str) ->
         call_close=closer.rstrip(),
         block_close=block_close.rstrip(),
         name_prefix=prefix,
-        listed=listed,
+        listed=listed or syntax.listed,
     )

@@ -55,6 +55,7 @@ class OutputParser:
         tools: the request's tools; without any, calls are not looked for.
         think: False leaves thinking tags in the content; anything else takes thinking out (spec §9).
         starts_in_thinking: the prompt ended inside the thinking block (`Markers.starts_in_thinking`).
+        most_calls: how many calls are wanted; further ones are left out.
         new_id: names a call.
     """
 
@@ -65,9 +66,10 @@ class OutputParser:
         tools: list[JSON] | None = None,
         think: Think = None,
         starts_in_thinking: bool = False,
+        most_calls: int | None = None,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
-        self._found = _Collector(new_id)
+        self._found = _Collector(new_id, most_calls)
         self._reader = Reader()
         known = Tools(tools or ())
         thinking = None if think is False else markers.thinking
@@ -101,8 +103,9 @@ class OutputParser:
 class _Collector:
     """Events in order, neighbours of a kind joined."""
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
+    def __init__(self, new_id: Callable[[], str], most_calls: int | None) -> None:
         self._new_id = new_id
+        self._most_calls = most_calls
         self._count = 0
         self._events: list[Event] = []
 
@@ -125,6 +128,8 @@ class _Collector:
             self._events.append(Thinking(text))
 
     def call(self, call: NamedCall) -> None:
+        if self._count == self._most_calls:
+            return
         function = ToolCallFunction(call[0], call[1], self._count)
         self._count += 1
         self._events.append(Call(ToolCall(function, id=self._new_id())))

@@ -116,3 +116,5 @@ class Markers:
 
 
 HARMONY_TOKENS = ("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|return|>", "<|call|>")
+HARMONY_STOPS = ("<|end|>", "<|return|>", "<|call|>", "<|start|>")
+"""What ends a message."""

@@ -55,10 +55,9 @@ class Tools:
 
         Without a schema, text that is JSON of any type but text counts as that.
         """
-        schema = self._arguments.get(name, {}).get(key)
         if text.startswith(_CDATA[0]) and text.endswith(_CDATA[1]):
             text = text.removeprefix(_CDATA[0]).removesuffix(_CDATA[1])
-        kinds = _kinds(schema)
+        kinds = self._kinds(name, key)
         if "boolean" in kinds and text.strip().lower() in ("true", "false"):
             return text.strip().lower() == "true"
         value = load_json(text)
@@ -66,10 +65,21 @@ class Tools:
             return text
         if isinstance(value, str):
             return text if "string" in kinds or not kinds else value
-        return text if "string" in kinds and _kind(value) not in kinds else value
+        return text if "string" in kinds and not kinds & _kinds_of(value) else value
+
+    def is_text(self, name: str, key: str) -> bool:
+        """Whether an argument is text and nothing else, so that `value` gives back any text as it stands."""
+        return self._kinds(name, key) == {"string"}
+
+    def has_argument(self, name: str, key: str) -> bool:
+        return key in self._arguments.get(name, ())
+
+    def _kinds(self, name: str, key: str) -> set[str]:
+        return _kinds(self._arguments.get(name, {}).get(key))
 
 
 def _kinds(schema: Any) -> set[str]:
+    """The types that a schema names, itself or in its alternatives or by its values; none where it does not say."""
     if not isinstance(schema, Mapping):
         return set()
     kind = schema.get("type")
@@ -77,12 +87,15 @@ def _kinds(schema: Any) -> set[str]:
     options = schema.get("anyOf")
     for option in options if isinstance(options, list) else ():
         kinds |= _kinds(option)
+    values = schema.get("enum")
+    if not kinds and isinstance(values, list):
+        kinds = {kind for value in values for kind in _kinds_of(value)}
     return kinds
 
 
-def _kind(value: Any) -> str:
-    names = {bool: "boolean", int: "integer", float: "number", list: "array", dict: "object", type(None): "null"}
-    return names.get(type(value), "string")
+def _kinds_of(value: Any) -> set[str]:
+    names = {bool: {"boolean"}, int: {"integer", "number"}, float: {"number"}, list: {"array"}, dict: {"object"}}
+    return {"null"} if value is None else names.get(type(value), {"string"})
 
 
 def load_json(text: str) -> Any:
@@ -140,10 +153,14 @@ def _arguments(value: JSON, name_key: str, arguments_key: str) -> JSON | None:
     return {key: item for key, item in value.items() if key != name_key and key not in _BESIDE}
 
 
-def named_arguments(value: JSON, name: str) -> JSON:
+def named_arguments(value: JSON, name: str, tools: Tools) -> JSON:
     """Arguments in the object after a name: the object itself, or what it holds under one of the usual keys."""
     for key in (*ARGUMENT_KEYS, name):
-        if key in value and len([other for other in value if other not in NAME_KEYS]) == 1:
+        if (
+            key in value
+            and not tools.has_argument(name, key)
+            and len([other for other in value if other not in NAME_KEYS]) == 1
+        ):
             arguments = value[key]
             if isinstance(arguments, str):
                 arguments = load_json(arguments)

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 
 from ollama_engine.errors import TemplateError
+from ollama_engine.prompt.call_ids import short_ids
 from ollama_engine.prompt.jinja_budget import JinjaLimits
 from ollama_engine.prompt.jinja_sandbox import ChatEnvironment, tojson
 from ollama_engine.types import Message, Think
@@ -85,7 +86,8 @@ class JinjaTemplate:
         """The prompt text of a conversation.
 
         A template that refuses system messages gets them once more merged into the first user message; one that
-        cannot join tool arguments as an object gets them as JSON text; content is given as text or as text parts,
+        cannot join tool arguments as an object gets them as JSON text; one that refuses the ids of tool calls gets them
+        in nine letters and digits; content is given as text or as text parts,
         whichever the template reads. `think` becomes `enable_thinking` and
         `thinking`, a level also `reasoning_effort`; `extra` names win over all.
 
@@ -217,6 +219,8 @@ def _candidates(
         forms += [merge_system(turns, into_user=False), merge_system(turns, into_user=True)]
     if any(turn.get("tool_calls") for turn in turns):
         forms += [[_text_arguments(turn) for turn in form] for form in forms]
+    if any(turn.get("tool_calls") or turn.get("role") == "tool" for turn in turns):
+        forms += [short_ids(form) for form in forms]
     forms = [form for index, form in enumerate(forms) if form not in forms[:index]]
     usual: dict[str, Any] = {"tools": tools or None}
     # Templates of the first tool-calling models loop over tools unasked, or know them under an older name.

@@ -32,7 +32,7 @@ def is_present() -> bool:
 
 
 def forbid() -> object:
-    """Call it in the main thread before llama.cpp looks for its devices; keep what it returns for the process's life."""
+    """Call it before llama.cpp looks for its devices; keep what it returns for as long as the process lives."""
     stack = ctypes.create_string_buffer(ROOM)
     request = SignalStack(ctypes.cast(stack, ctypes.c_void_p), 0, ROOM)
     if ctypes.CDLL(None, use_errno=True).sigaltstack(ctypes.byref(request), None) != 0:

@@ -29,13 +29,16 @@ from ollama_engine.runner.llama import (
 from ollama_engine.runner.media import MediaPrompt, MediaReader, MediaRun
 from ollama_engine.runner.media_files import MediaError
 from ollama_engine.runner.pace import Pace
-from ollama_engine.runner.prefix_cache import PrefixCache, cells_of
+from ollama_engine.runner.prefix_cache import PrefixCache, cells_of, common_prefix
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_chain
 from ollama_engine.runner.sequence import Sequence
 
 NO_CELLS = "the KV cache is full and nothing in it can be given up"
 NOT_FINITE = "the model computed numbers that are none (NaN or infinity): its weights are broken, or overflow"
+
+WORTH_WAITING = 32
+"""Tokens that another prompt must be about to read, that one waits for it to share them."""
 
 RATE_WINDOW = 4.0
 """Seconds over which the generation speed is averaged."""
@@ -89,9 +92,18 @@ class Batcher:
         return (
             any(future.done() for _, future in self._reading.values())
             or (bool(self._waiting) and self._cache.has_free_slot)
-            or any((run := sequence.run) is None or run.is_encoded for sequence in self._running)
+            or any(map(self._can_go_on, self._running))
             or bool(self._canceled)
         )
+
+    def _can_go_on(self, sequence: Sequence) -> bool:
+        """Whether it waits neither for an image to be encoded nor for another that reads the same."""
+        if sequence.follows is not None:
+            forerunner, n = sequence.follows
+            if forerunner in self._running and len(forerunner.slot.cells) < n:
+                return False
+        run = sequence.run
+        return run is None or run.is_encoded
 
     def _wake(self) -> None:
         with self._lock:
@@ -274,7 +286,34 @@ class Batcher:
             for cell in sequence.pending if runs else ():
                 if cell in runs:
                     self._want(sequence, runs[cell])
+            sequence.follows = self._forerunner(sequence, self._running)
             self._running.append(sequence)
+
+    def _forerunner(self, sequence: Sequence, earlier: list[Sequence]) -> tuple[Sequence, int] | None:
+        """Who is reading a good part of the same prompt right now, and up to where: several requests with one long
+        system prompt came at once. It is read once, not by each of them."""
+        if not self._context.can_cut:
+            return None
+        prompt = cells_of(sequence.request.tokens)
+        found, longest = None, sequence.cached + WORTH_WAITING - 1
+        for other in earlier:
+            n = min(common_prefix(cells_of(other.request.tokens), prompt), len(prompt) - 1)
+            if n > longest and other.in_prefill and not other.output:
+                found, longest = other, n
+        return (found, longest) if found else None
+
+    def _waits(self, sequence: Sequence) -> bool:
+        """Whether what the sequence follows is still to come; where it has come, it has it now."""
+        if sequence.follows is None:
+            return False
+        forerunner, n = sequence.follows
+        lives = forerunner in self._running
+        if lives and len(forerunner.slot.cells) < n:
+            return True
+        sequence.skip(self._cache.catch_up(sequence.slot, cells_of(sequence.request.tokens)))
+        earlier = self._running[: self._running.index(sequence)]
+        sequence.follows = None if lives else self._forerunner(sequence, earlier)
+        return sequence.follows is not None
 
     def _control_pieces(self, texts: list[str]) -> dict[int, bytes]:
         tokens = [token for token in map(self._model.control_token, texts) if token is not None]
@@ -316,7 +355,7 @@ class Batcher:
         for sequence in streams:
             self._put(sequence, 1)
         # The shortest first: what it does not need of its share is the others'.
-        prefill = sorted((s for s in sequences if s.in_prefill), key=lambda s: len(s.pending))
+        prefill = sorted((s for s in sequences if s.in_prefill and not self._waits(s)), key=lambda s: len(s.pending))
         room = min(self._pace.chunk(len(streams)), batch.capacity - batch.n_tokens)
         for i, sequence in enumerate(prefill):
             share = -(-room // (len(prefill) - i))
@@ -336,7 +375,9 @@ class Batcher:
     def _next_media(self) -> Sequence | None:
         """A sequence that has come to an image whose embeddings are there. One whose image could not be encoded ends."""
         for sequence in list(self._running):
-            run = sequence.run
+            if sequence.run is None or self._waits(sequence):
+                continue
+            run = sequence.run  # what it waited for may have held the image, too
             if run is None:
                 continue
             self._want(sequence, run)
@@ -471,6 +512,8 @@ class Batcher:
 
         The newest prompt first: what went well until now was decoded with the others in the batch.
         """
+        for sequence in self._running:
+            sequence.follows = None
         if len(sequences) > 1:
             newest = sorted(sequences, key=self._running.index, reverse=True)
             self._suspects = sorted(newest, key=lambda s: not s.in_prefill)

@@ -321,7 +321,8 @@ class LlamaContext:
         self.n_seq = spec.n_seq
         self.n_batch = C.llama_n_batch(handle)
         self.can_shift = bool(self.memory and C.llama_memory_can_shift(self.memory))
-        self._can_cut = not (C.llama_model_is_recurrent(model.handle) or C.llama_model_is_hybrid(model.handle))
+        self.can_cut = not (C.llama_model_is_recurrent(model.handle) or C.llama_model_is_hybrid(model.handle))
+        """Whether a sequence can be cut back; not where there is a recurrent state."""
         self._window = cast(int, C.llama_model_n_swa(model.handle))
         """Tokens that some of the layers look back; 0 where all look at everything."""
 
@@ -351,7 +352,7 @@ class LlamaContext:
         """
         if n == 0:
             return True
-        if not self._can_cut and C.llama_memory_seq_pos_max(self.memory, seq) >= n:
+        if not self.can_cut and C.llama_memory_seq_pos_max(self.memory, seq) >= n:
             return False
         return not self._window or 0 <= C.llama_memory_seq_pos_min(self.memory, seq) <= max(0, n - self._window)
 

@@ -23,8 +23,9 @@ Cells = array
 """What KV cells hold, in order: 64-bit ints (type code `q`), so that a comparison runs over bare memory. Each is the
 token at that place, or a piece of an image or a sound (media_cells.py); cells are compared by value."""
 
-MOSTLY_KEPT = 8
-"""A prompt goes on in the slot that it continues if it keeps this many times what it overwrites there."""
+LITTLE = 16
+"""Cells that nobody misses: a prompt goes on in the slot that it continues, rather than in another, if it overwrites no
+more. Else a conversation would fill all slots with its earlier states."""
 
 
 def cells_of(tokens: list[int]) -> Cells[int]:
@@ -101,6 +102,15 @@ class PrefixCache:
         target.busy = True
         return target, n
 
+    def catch_up(self, slot: Slot, prompt: Cells[int]) -> int:
+        """Let a slot that holds the beginning of `prompt` share more of it, where another slot has come to hold more.
+        How much it holds now."""
+        held = [self._usable(other, prompt) for other in self.slots]
+        source = self.slots[int(np.argmax(held))]
+        if held[source.id] > len(slot.cells):
+            self._share(source, slot, held[source.id])
+        return len(slot.cells)
+
     def release(self, slot: Slot) -> None:
         """The sequence in it has ended; what it holds may be taken over, or overwritten, from now on."""
         if slot.unbroken is not None:
@@ -167,12 +177,12 @@ class PrefixCache:
         def cost(slot: Slot) -> tuple[int, float]:
             kept = held[slot.id]
             lost = max(0, len(slot.cells) - max(kept, int(self._shared[slot.id].max())))
-            if 0 < kept == longest and lost * MOSTLY_KEPT <= kept:
+            if 0 < kept == longest and lost <= LITTLE:
                 return (0, lost)
             if not lost:
                 return (1, slot.used_at)
             if kept == longest and lost <= kept:
-                return (2, lost)
+                return (2, slot.used_at)
             return (3, slot.used_at)
 
         return min((slot for slot in self.slots if not slot.busy), key=cost)

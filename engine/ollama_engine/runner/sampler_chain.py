@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from typing import Any
 
+from ollama_engine.runner.free_text import FreeTextSampler
 from ollama_engine.runner.llama import C, LlamaContext, LlamaError, LlamaSampler
 from ollama_engine.runner.protocol import Sampling
 
@@ -16,10 +18,30 @@ DRY_BREAKERS = (b"\n", b":", b'"', b"*")
 MIN_KEEP = 1
 
 
-def build_chain(sampling: Sampling, context: LlamaContext) -> LlamaSampler:
+def build_chain(sampling: Sampling, context: LlamaContext) -> LlamaSampler | FreeTextSampler:
     """The chain for one request; close it when the request ends. LlamaError where the grammar does not parse."""
+    grammar = _grammar(sampling.grammar, context)
+    held = _filled(sampling, context, grammar)
+    if grammar is None or sampling.free_text is None:
+        return held
+    unheld = _filled(sampling, context, None)
+    return FreeTextSampler(sampling.free_text, unheld, held, grammar, context.model)
+
+
+def _grammar(text: str, context: LlamaContext) -> Any:
+    if not text:
+        return None
+    grammar = C.llama_sampler_init_grammar(context.model.vocab, text.encode(), b"root")
+    if not grammar:
+        raise LlamaError("the grammar is not valid GBNF, or has no rule 'root'")
+    return grammar
+
+
+def _filled(sampling: Sampling, context: LlamaContext, grammar: Any) -> LlamaSampler:
     chain = LlamaSampler()
     try:
+        if grammar is not None:
+            chain.add(grammar)
         _fill(chain, sampling, context)
     except LlamaError:
         chain.close()
@@ -31,11 +53,6 @@ def _fill(chain: LlamaSampler, sampling: Sampling, context: LlamaContext) -> Non
     model = context.model
     seed = sampling.seed & 0xFFFFFFFF if sampling.seed >= 0 else int.from_bytes(os.urandom(4), "little")
     seed = min(seed, 0xFFFFFFFE)  # the one above means "at random" to llama.cpp
-    if sampling.grammar:
-        grammar = C.llama_sampler_init_grammar(model.vocab, sampling.grammar.encode(), b"root")
-        if not grammar:
-            raise LlamaError("the grammar is not valid GBNF, or has no rule 'root'")
-        chain.add(grammar)
     _add_penalties(chain, sampling, context)
     if sampling.temperature <= 0:
         chain.add(C.llama_sampler_init_greedy())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from ollama_engine.runner.free_text import FreeTextSampler
 from ollama_engine.runner.llama import LlamaSampler
 from ollama_engine.runner.media import MediaRun
 from ollama_engine.runner.prefix_cache import Slot
@@ -24,7 +25,7 @@ class Sequence:
         self,
         request: Generate,
         slot: Slot,
-        sampler: LlamaSampler,
+        sampler: LlamaSampler | FreeTextSampler,
         cached: int,
         preserved: dict[int, bytes],
         runs: dict[int, MediaRun],
@@ -46,6 +47,8 @@ class Sequence:
         """How many cells of the run it is in are in the slot."""
         self.wanted: list[MediaRun] = []
         """Runs whose embeddings it has asked for and not yet given back."""
+        self.follows: tuple[Sequence, int] | None = None
+        """A sequence that is reading the same, and up to how many cells: this one waits and shares them."""
         self.row = -1
         """Row of the current batch whose logits are this sequence's; -1 when it has none in this step."""
         self._repeats = 0
@@ -85,6 +88,11 @@ class Sequence:
         if not self.runs:
             return min(most, len(self.pending))
         return next((n for n, cell in enumerate(self.pending[:most]) if cell < 0), min(most, len(self.pending)))
+
+    def skip(self, cached: int) -> None:
+        """So many cells of the prompt came from the cache after all."""
+        self.cached = cached
+        self.pending = self.request.tokens[cached:]
 
     def restart(self, cells: Iterable[int]) -> None:
         """Its slot has lost `cells`, all that it held: they are to be decoded again before anything else."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.types import ChatRequest, GenerateRequest, Message, RunningModel
-from tests.engine.contract.conftest import TEXT
+from tests.engine.contract.conftest import TEXT, import_gguf
+from tests.support.gguf_models import looping_model
 
 USER = [Message("user", "Tell me.")]
 
@@ -109,6 +112,61 @@ async def test_render_only_shows_the_prompt_and_runs_nothing(engine: Engine, sto
     assert await engine.running() == []
 
 
+async def test_what_was_left_out_to_fit_the_context_is_counted_on_the_last_chunk(engine: Engine, story: str) -> None:
+    talk = [Message(role, f"{number} " + "w" * 50) for number in range(6) for role in ("user", "assistant")]
+    request = ChatRequest(story, [*talk, *USER], options={"num_ctx": 256})
+    last = [chunk async for chunk in engine.chat(request)][-1]
+    assert last.dropped_messages == 10  # a pair of messages and the last one fit into 255 bytes
+    assert last.truncated_tokens == 0
+    assert last.prompt_eval_count < 256
+    last = [chunk async for chunk in engine.chat(ChatRequest(story, USER, options={"num_ctx": 256}))][-1]
+    assert (last.dropped_messages, last.truncated_tokens) == (0, 0)
+
+
+async def test_what_was_cut_out_of_a_single_prompt_is_counted_in_tokens(engine: Engine, story: str) -> None:
+    long = "x" * 1000
+    said = [chunk async for chunk in engine.generate(GenerateRequest(story, long, raw=True, options={"num_ctx": 256}))]
+    assert said[-1].truncated_tokens == 1000 - said[-1].prompt_eval_count > 700
+    last = [
+        chunk async for chunk in engine.chat(ChatRequest(story, [Message("user", long)], options={"num_ctx": 256}))
+    ][-1]
+    assert last.dropped_messages == 0
+    assert last.truncated_tokens > 700
+    with pytest.raises(InvalidRequest, match="longer than the context"):
+        await anext(engine.generate(GenerateRequest(story, long, raw=True, truncate=False, options={"num_ctx": 256})))
+
+
+async def test_a_grammar_is_kept(engine: Engine, story: str) -> None:
+    """The model would say something else, had it the choice."""
+    grammar = 'root ::= "<" [ab]{3} ">"'
+    said = [chunk async for chunk in engine.generate(GenerateRequest(story, "x", grammar=grammar))]
+    assert re.fullmatch("<[ab]{3}>", "".join(chunk.response for chunk in said))
+    told = [chunk async for chunk in engine.chat(ChatRequest(story, USER, grammar=grammar))]
+    assert re.fullmatch("<[ab]{3}>", "".join(chunk.message.content for chunk in told))
+    assert told[-1].done_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"grammar": 'root ::= "a'}, "invalid grammar at line 1, column 10: the text that begins here"),
+        ({"grammar": "root ::= more"}, 'column 10: there is no rule named "more"'),
+        ({"grammar": 'root ::= root "a" | "b"'}, "left recursion"),
+        ({"grammar": 'root ::= "a"', "format": "json"}, "format and grammar cannot be kept both"),
+    ],
+)
+async def test_a_grammar_that_cannot_be_kept_is_refused_before_the_model_is_asked(
+    engine: Engine, story: str, fields: dict[str, str], words: str
+) -> None:
+    for chunks in (
+        engine.generate(GenerateRequest(story, "x", **fields)),
+        engine.chat(ChatRequest(story, USER, **fields)),
+    ):
+        with pytest.raises(InvalidRequest, match=words):
+            await anext(chunks)
+    assert await engine.running() == []
+
+
 async def test_a_missing_model_is_not_found(engine: Engine) -> None:
     with pytest.raises(ModelNotFound, match="model 'nope' not found") as error:
         await anext(engine.chat(ChatRequest("nope", USER)))
@@ -135,3 +193,23 @@ async def test_bad_requests_are_refused_by_name(
     with pytest.raises(InvalidRequest, match=words):
         await anext(chunks)
     assert [model.state for model in await engine.running() if model.state == "busy"] == []
+
+
+async def test_the_last_chunk_says_how_much_of_the_prompt_was_in_the_cache(engine: Engine, story: str) -> None:
+    said = [
+        [chunk async for chunk in engine.generate(GenerateRequest(story, "Tell me.", raw=True))][-1] for _ in range(2)
+    ]
+    assert said[0].prompt_eval_count == said[1].prompt_eval_count == len("Tell me.")
+    assert [last.cached_tokens for last in said] == [0, len("Tell me.") - 1]
+    chats = [[chunk async for chunk in engine.chat(ChatRequest(story, USER))][-1] for _ in range(2)]
+    assert chats[1].cached_tokens == chats[1].prompt_eval_count - 1
+
+
+async def test_a_model_stuck_on_one_token_ends_with_a_reason(engine: Engine, tmp_path: Path) -> None:
+    await import_gguf(engine, "stuck", looping_model(tmp_path / "stuck.gguf", "ha", split=2))
+    chat = [chunk async for chunk in engine.chat(ChatRequest("stuck", USER))]
+    generate = [chunk async for chunk in engine.generate(GenerateRequest("stuck", "x"))]
+    for last in (chat[-1], generate[-1]):
+        assert (last.done, last.done_reason) == (True, "repetition")
+        assert last.eval_count > 100
+    assert "".join(chunk.message.content for chunk in chat) == "ha" * chat[-1].eval_count

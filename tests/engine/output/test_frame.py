@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ollama_engine.output.dialects import PARSERS, markers_for
-from ollama_engine.output.frame import call_frame
+from ollama_engine.output.frame import CallFrame, call_block, call_frame
 from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.render import JinjaChat
 from ollama_engine.types import JSON
@@ -19,24 +19,39 @@ _PUBLISHED = Path(__file__).resolve().parents[4] / "shared" / "vectors" / "chat_
 _ARGUMENTS: JSON = {"city": 'a "b" {c} <d>', "days": 3}
 
 
-def forced(markers: Markers) -> str:
-    """A call of `get_weather` as a grammar over its frame would write it."""
-    frame = call_frame(markers, "get_weather")
-    if frame.arguments == "json":
-        return frame.before + json.dumps(_ARGUMENTS) + frame.after
-    values = {
-        key: value if isinstance(value, str) and not frame.quoted else json.dumps(value)
-        for key, value in _ARGUMENTS.items()
-    }
-    body = "".join(
-        frame.key_before + key + frame.key_after + value + frame.value_after for key, value in values.items()
-    )
-    return frame.before + body + frame.after
+def written(frame: CallFrame) -> str:
+    """A call as a grammar over its frame would write it."""
+    match frame.arguments:
+        case "json":
+            return frame.before + json.dumps(_ARGUMENTS) + frame.after
+        case "python":
+            return frame.before + ", ".join(f"{k}={json.dumps(v)}" for k, v in _ARGUMENTS.items()) + frame.after
+        case "loose":
+            text = f"{frame.quote}{_ARGUMENTS['city']}{frame.quote}"
+            return f"{frame.before}{{city:{text},days:3}}{frame.after}"
+        case "tagged":
+            values = {
+                key: value if isinstance(value, str) and not frame.quoted else json.dumps(value)
+                for key, value in _ARGUMENTS.items()
+            }
+            body = (
+                frame.key_before + key + frame.key_after + value + frame.value_after for key, value in values.items()
+            )
+            return frame.before + "".join(body) + frame.after
+
+
+def forced(markers: Markers, *, calls: int = 1, as_json: bool = False) -> str:
+    """Calls of `get_weather`."""
+    block, call = call_block(markers), written(call_frame(markers, "get_weather", as_json=as_json))
+    return block.open + block.between.join([call] * calls) + block.close
 
 
 def check(markers: Markers) -> None:
-    for pieces in splits(forced(markers)):
-        assert parse(markers, pieces, tools=TOOLS).order == [("call", ("get_weather", _ARGUMENTS, 0))], pieces
+    for calls in (1, 3) if call_block(markers).several else (1,):
+        expected = [("call", ("get_weather", _ARGUMENTS, index)) for index in range(calls)]
+        for pieces in splits(forced(markers, calls=calls)):
+            assert parse(markers, pieces, tools=TOOLS).order == expected, pieces
+    assert parse(markers, [forced(markers, as_json=True)], tools=TOOLS).calls == [("get_weather", _ARGUMENTS)]
 
 
 @pytest.mark.parametrize("name", sorted(set(PARSERS) - {"passthrough", "olmo3-think"}))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ollama_engine.output.dialects import markers_for
-from ollama_engine.output.frame import call_frame
+from ollama_engine.output.frame import call_block, call_frame
 from ollama_engine.output.markers import infer_markers
 from ollama_engine.output.syntax import ThinkTags
 from ollama_engine.prompt.render import ChatTemplate, GoChat, JinjaChat
@@ -232,5 +232,5 @@ def test_any_template_has_markers_that_a_parser_can_use(before: list[str], call:
     markers = markers_for(template)
     text = "".join(word for word in (*before, *call, *after) if "{{" not in word and "{%" not in word) + "get_time {}"
     assert parse(markers, list(text), tools=TOOLS) == parse(markers, [text], tools=TOOLS)
-    assert call_frame(markers, "get_time").before
+    assert call_block(markers).open + call_frame(markers, "get_time").before
     assert all(markers.preserved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 from typing import Any
 
@@ -88,8 +89,28 @@ def test_thinking_is_set_apart_and_can_be_hidden(ollama: CommandLine) -> None:
         assert here.run("run", "m", "--hidethinking", "x").stdout == "Ay.\n\n"
 
 
+def test_a_grammar_from_a_file_is_kept(models: CommandLine) -> None:
+    (models.home / "yes.gbnf").write_text('root ::= "yes" | "no"\n')
+    result = models.run("run", "scripted", "Well?", "--grammar", "yes.gbnf")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout in ("yes\n\n", "no\n\n")
+    (models.home / "bad.gbnf").write_text('root ::= "yes\n')
+    result = models.run("run", "scripted", "Well?", "--grammar", "bad.gbnf")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "line 1, column 10" in result.stderr
+
+
+def test_a_prompt_that_was_cut_to_the_context_is_told_of(models: CommandLine) -> None:
+    result = models.run("run", "scripted", stdin=b"word " * 1000)
+    assert (result.returncode, result.stdout) == (0, f"{ANSWER}\n\n")
+    assert re.fullmatch(
+        r"Warning: \d{4} tokens were cut out of the prompt, which is longer than the context\.\n", result.stderr
+    )
+
+
 @pytest.mark.parametrize(
-    "options", [("--format", "yaml"), ("--format", "[1]"), ("--think=deeply",), ("--keepalive", "soon")]
+    "options",
+    [("--format", "yaml"), ("--format", "[1]"), ("--think=deeply",), ("--keepalive", "soon"), ("--grammar", "no.gbnf")],
 )
 def test_an_option_that_is_wrong_exits_1_before_anything_runs(options: tuple[str, ...], ollama: CommandLine) -> None:
     result = ollama.run("run", "bard", "x", *options)

@@ -57,6 +57,21 @@ async def test_an_answer_streams_in_and_ends_with_its_speed(tmp_path: Path) -> N
         assert "**" not in text
 
 
+async def test_an_answer_made_without_the_whole_history_says_so(tmp_path: Path) -> None:
+    engine = DemoEngine(answer="Aye.")
+    engine.cut = {"dropped_messages": 3, "truncated_tokens": 250}
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await pilot.press(*"hail", "enter")
+        await until(pilot, lambda: "the oldest 3 messages did not fit the context" in screen_text(app))
+        assert "250 tokens were cut out of the prompt" in screen_text(app)
+        engine.cut = {"dropped_messages": 1}
+        await pilot.press(*"hail", "enter")
+        await until(pilot, lambda: "the oldest 1 message did not fit" in screen_text(app))
+
+
 async def test_the_whole_conversation_is_sent_with_each_question(tmp_path: Path) -> None:
     engine = DemoEngine(answer="aye")
     app = workstation(tmp_path, engine)

@@ -128,6 +128,13 @@ class WordWrap:
         return gap + word
 
 
+def cut_note(metrics: GenerateChunk) -> str:
+    """What is said about a prompt that was longer than the context; nothing for one that was not."""
+    if not metrics.truncated_tokens:
+        return ""
+    return f"{metrics.truncated_tokens} tokens were cut out of the prompt, which is longer than the context"
+
+
 def timings(metrics: GenerateChunk) -> str:
     """The lines of `--verbose`: durations, token counts, and rates in tokens a second; zeros are left out."""
     rows: list[tuple[str, str]] = []

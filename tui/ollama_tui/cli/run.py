@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from msgspec import UNSET
 from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.types import EmbedRequest, GenerateChunk, GenerateRequest, KeepAlive, Think
-from ollama_tui.cli.answer import AnswerPrinter, timings
+from ollama_tui.cli.answer import AnswerPrinter, cut_note, timings
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.toy import tell_if_toy
 from ollama_tui.cli.transfer import pull_missing
@@ -51,6 +52,15 @@ def _format(context: click.Context, parameter: click.Parameter, value: str | Non
     return schema
 
 
+def _grammar(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    if value is None:
+        return ""
+    try:
+        return Path(value).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"cannot read '{value}': {error}") from error
+
+
 def _keep_alive(context: click.Context, parameter: click.Parameter, value: str | None) -> KeepAlive:
     if value is None:
         return None
@@ -71,6 +81,7 @@ def _keep_alive(context: click.Context, parameter: click.Parameter, value: str |
 @click.option("--verbose", is_flag=True, help="Print timings on stderr after the answer.")
 @click.option("--nowordwrap", is_flag=True, help="Do not wrap lines at the width of the terminal.")
 @click.option("--format", "format_", callback=_format, metavar="FORMAT", help="'json', or a JSON schema.")
+@click.option("--grammar", callback=_grammar, metavar="FILE", help="A GBNF grammar that the answer keeps to.")
 @click.option(
     "--think",
     callback=_think,
@@ -95,6 +106,7 @@ def command(
     verbose: bool,
     nowordwrap: bool,
     format_: Any,
+    grammar: str,
     think: Think,
     hidethinking: bool,
     truncate: bool | None,
@@ -118,6 +130,7 @@ def command(
         model=model,
         prompt=text,
         format=format_,
+        grammar=grammar,
         think=think,
         keep_alive=UNSET if keepalive is None else keepalive,
     )
@@ -189,5 +202,7 @@ async def _answer(engine: Engine, request: GenerateRequest, printer: AnswerPrint
             printer.write(chunk.response)
             if chunk.done:
                 printer.end(blank_line=bool(request.prompt))
+                if note := cut_note(chunk):
+                    click.echo(f"Warning: {note}.", err=True)
                 if verbose:
                     click.echo(timings(chunk), err=True, nl=False)

@@ -284,8 +284,7 @@ class _Exchange:
                 tokens_ns=chunk.eval_duration,
                 load_ns=chunk.load_duration,
             )
-            if chunk.done_reason == "length":
-                self._note = "cut off: the context or the token limit is full"
+            self._note = _note_of(chunk)
 
     async def _tick(self, answer: StoredMessage) -> None:
         """Publish the first piece at once, then at most eight times a second; write once a second."""
@@ -347,3 +346,21 @@ class _Exchange:
         session._touch_draft()
         if failure is not None:
             session._fail(failure)
+
+
+WHY_IT_ENDED = {
+    "length": "cut off: the context or the token limit is full",
+    "repetition": "stopped: the model said the same again and again",
+}
+"""What an answer that did not end by itself is told to have ended for."""
+
+
+def _note_of(chunk: ChatChunk) -> str:
+    """What the reader of an answer should know about it: that it was cut off, or made without all that was said."""
+    notes = [WHY_IT_ENDED[chunk.done_reason]] if chunk.done_reason in WHY_IT_ENDED else []
+    if chunk.dropped_messages:
+        count = "1 message" if chunk.dropped_messages == 1 else f"{chunk.dropped_messages} messages"
+        notes.append(f"the oldest {count} did not fit the context")
+    if chunk.truncated_tokens:
+        notes.append(f"{chunk.truncated_tokens} tokens were cut out of the prompt to fit the context")
+    return "; ".join(notes)
