@@ -36,6 +36,7 @@ CAPABILITIES: tuple[Capability, ...] = (
 """The order in which they are listed."""
 
 KEPT_TEMPLATES = 32
+KEPT_PROJECTORS = 256
 
 
 class Catalog:
@@ -45,6 +46,7 @@ class Catalog:
         self._store = store
         self._metadata: dict[tuple[tuple[str, int, int], ...], ModelMetadata] = {}
         self._select_template = functools.lru_cache(KEPT_TEMPLATES)(select_template)
+        self._senses = functools.lru_cache(KEPT_PROJECTORS)(_senses)
         self._markers_for = functools.lru_cache(KEPT_TEMPLATES)(self._find_markers)
 
     def summaries(self) -> list[ModelSummary]:
@@ -105,8 +107,8 @@ class Catalog:
         if model.template is not None:
             with contextlib.suppress(TemplateError):  # told of when the model is used; what else it can do holds
                 found.update(template_capabilities(model.template))
-        if model.projector_paths:
-            found.add("vision")
+        for path in model.projector_paths:
+            found.update(self._senses(*_fingerprint(path)))
         return tuple(word for word in CAPABILITIES if word in found)
 
     def _summary(self, entry: Entry) -> ModelSummary:
@@ -150,6 +152,13 @@ def _header(model: Model) -> Header:
     if not headers:
         raise StoreError(f"model '{model.name.display}' has no weights here")
     return headers[0] if len(headers) == 1 else merge_shards(headers)
+
+
+def _senses(path: str, size: int, time: int) -> tuple[str, ...]:
+    """What a projector adds; size and time are only there to know the file by."""
+    header = read_header(Path(path))
+    senses = tuple(s for s in ("vision", "audio") if header.flag(f"clip.has_{s}_encoder"))
+    return senses or ("vision",)  # the first ones did not say
 
 
 def _fingerprint(path: Path) -> tuple[str, int, int]:

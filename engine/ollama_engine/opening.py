@@ -41,7 +41,8 @@ class Opened:
     def subject(self, pooling: Pooling = "") -> Subject:
         """What is in memory for it. A runner that embeds is another one than the runner that generates: both may
         be there at once (their weights are the same pages of one file), and neither waits for the other."""
-        paths = (*self.model.model_paths, *self.model.adapter_paths)
+        projectors = () if pooling else self.model.projector_paths
+        paths = (*self.model.model_paths, *self.model.adapter_paths, *projectors)
         key = "\n".join([*map(str, paths), *([f"embedding: {pooling}"] if pooling else [])])
         return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata))
 
@@ -104,6 +105,7 @@ class Opener:
             self._settings,
             measure_memory(),
             pooling,
+            opened.model.projector_paths,
         )
 
     async def load(self, name: str, keep_alive: KeepAlive) -> None:

@@ -373,7 +373,7 @@ class Batcher:
         return len(chunk)
 
     def _next_media(self) -> Sequence | None:
-        """A sequence that has come to an image whose embeddings are there. One whose image could not be encoded ends."""
+        """A sequence that has come to an image which is encoded. One whose image could not be encoded ends."""
         for sequence in list(self._running):
             if sequence.run is None or self._waits(sequence):
                 continue
