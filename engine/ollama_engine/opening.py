@@ -17,7 +17,7 @@ from ollama_engine.options import Options, merge_options
 from ollama_engine.prompt.render import ChatTemplate
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Pooling
-from ollama_engine.scheduler.placement import Placement, measure_memory, place
+from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, Placement, measure_memory, place
 from ollama_engine.scheduler.residency import Lease, Scheduler
 from ollama_engine.scheduler.resident import Subject
 from ollama_engine.settings import Settings
@@ -58,7 +58,8 @@ class Opened:
 
     def context(self, runner: Runner) -> int:
         """Tokens of one sequence that this request may use of `runner`."""
-        return min(self.options.num_ctx or runner.info.n_ctx, runner.info.n_ctx)
+        least = PROJECTOR_CONTEXT if self.model.projector_paths else 0
+        return min(max(self.options.num_ctx, least) if self.options.num_ctx else runner.info.n_ctx, runner.info.n_ctx)
 
 
 class Opener:

@@ -1,8 +1,8 @@
 """Images and sounds of a request: base64 to files, their places in the prompt's text, their length in its tokens.
 
 Used by inference.py. A place is marked in the text by a word with a random number in it, drawn for each request:
-nothing that a user writes can be taken for one. Among the prompt's tokens it is a negative number (protocol.Generate.media).
-What the files really are is for the runner to find out; here only their first bytes are looked at.
+nothing that a user writes can be taken for one. Among the prompt's tokens it is a negative number
+(protocol.Generate.media). What the files really are is for the runner to find out; here only their first bytes are looked at.
 """
 
 from __future__ import annotations

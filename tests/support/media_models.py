@@ -27,8 +27,8 @@ PATCH = 14
 MEL_BINS = 80
 
 VisionKind = Literal["mlp", "gemma3", "qwen2vl"]
-"""`mlp`: LLaVA's, an image is 16 cells. `gemma3`: 4 cells that look at each other. `qwen2vl`: cells by the image's size,
-placed by M-RoPE; needs `text_model(..., mrope=True)`."""
+"""`mlp`: LLaVA's, an image is 16 cells. `gemma3`: 4 cells that look at each other. `qwen2vl`: cells by the
+image's size, placed by M-RoPE; needs `text_model(..., mrope=True)`."""
 
 _EMBD, _FF, _HEADS, _LAYERS = 32, 64, 2, 2
 

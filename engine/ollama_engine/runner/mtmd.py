@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import llama_cpp.mtmd_cpp as M
+import llama_cpp.mtmd_cpp as mtmd_cpp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +19,7 @@ from ollama_engine.runner.llama import C, LlamaError, LlamaModel, context_params
 from ollama_engine.runner.media_files import MediaError, Pixels
 from ollama_engine.runner.protocol import LoadSpec
 
+M: Any = mtmd_cpp  # its signatures ask for pointers where ctypes takes arrays and references just as well
 _MROPE_SECTIONS = 4
 
 
