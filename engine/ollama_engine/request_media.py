@@ -2,7 +2,7 @@
 
 Used by inference.py. A place is marked in the text by a word with a random number in it, drawn for each request:
 nothing that a user writes can be taken for one. Among the prompt's tokens it is a negative number
-(protocol.Generate.media). What the files really are is for the runner to find out; here only their first bytes are looked at.
+(protocol.Generate.media). What the files really are the runner finds out; here only their first bytes are looked at.
 """
 
 from __future__ import annotations
