@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 
 from ollama_engine.errors import EngineError, StoreError, TemplateError
+from ollama_engine.gguf.capabilities import projector_senses
 from ollama_engine.gguf.header import Header, read_header
 from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
@@ -156,9 +157,7 @@ def _header(model: Model) -> Header:
 
 def _senses(path: str, size: int, time: int) -> tuple[str, ...]:
     """What a projector adds; size and time are only there to know the file by."""
-    header = read_header(Path(path))
-    senses = tuple(s for s in ("vision", "audio") if header.flag(f"clip.has_{s}_encoder"))
-    return senses or ("vision",)  # the first ones did not say
+    return tuple(projector_senses(read_header(Path(path))))
 
 
 def _fingerprint(path: Path) -> tuple[str, int, int]:

@@ -1,4 +1,4 @@
-"""Images and sound in the runner: real mtmd on small random projectors, beside text, in the prefix cache, and broken."""
+"""Images and sound in the runner: real mtmd on small random projectors; beside text, from the cache, and broken."""
 
 from __future__ import annotations
 
