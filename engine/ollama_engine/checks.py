@@ -34,8 +34,6 @@ def think_of(request: ChatRequest | GenerateRequest, capabilities: Collection[st
 def check_logprobs(request: ChatRequest | GenerateRequest) -> None:
     if not 0 <= request.top_logprobs <= MAX_TOP_LOGPROBS:
         raise InvalidRequest("top_logprobs must be between 0 and 20")
-    if request.logprobs or request.top_logprobs:
-        raise InvalidRequest("logprobs are not built yet", hint="Leave logprobs and top_logprobs out.")
 
 
 def check_chat(request: ChatRequest, capabilities: Collection[str], full_name: str) -> None:

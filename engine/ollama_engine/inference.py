@@ -17,6 +17,7 @@ from typing import Any
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
 from ollama_engine.constraint import answer_grammar, free_text, is_constrained, reading_markers, tool_choice_of
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
+from ollama_engine.logprobs import on_the_wire
 from ollama_engine.opening import Opened, Opener
 from ollama_engine.options import Options, effective_num_predict
 from ollama_engine.output.history import strip_thinking
@@ -25,6 +26,7 @@ from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.render import render_generate
 from ollama_engine.prompt.truncate import fit_messages
 from ollama_engine.request_media import RequestMedia
+from ollama_engine.runner import protocol
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Done, FreeText, Generate, Piece, Sampling
 from ollama_engine.scheduler.residency import Lease
@@ -34,6 +36,7 @@ from ollama_engine.types import (
     DebugInfo,
     GenerateChunk,
     GenerateRequest,
+    Logprob,
     Message,
     Think,
 )
@@ -75,9 +78,15 @@ class Inference:
         opened = await self._opener.open(request.model, request.options)
         keep_alive = keep_alive_seconds(request.keep_alive)
 
-        def chunk(message: Message, tokens: int = 1, **last: Any) -> ChatChunk:
+        def chunk(message: Message, tokens: int = 1, logprobs: list[Logprob] | None = None, **last: Any) -> ChatChunk:
             return ChatChunk(
-                model=request.model, created_at=_now(), message=message, done=bool(last), tokens=tokens, **last
+                model=request.model,
+                created_at=_now(),
+                message=message,
+                done=bool(last),
+                tokens=tokens,
+                logprobs=logprobs,
+                **last,
             )
 
         if not request.messages and keep_alive == 0:
@@ -122,12 +131,12 @@ class Inference:
             frame.preserved = list(markers.preserved)
             cut = len(tokens) - len(frame.tokens)
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
-                async for event, n in events:
+                async for event, n, logprobs in events:
                     if isinstance(event, Done):
                         last = {**_last(event, lease, began), "dropped_messages": dropped, "truncated_tokens": cut}
-                        yield chunk(Message("assistant"), **last)
+                        yield chunk(Message("assistant"), logprobs=logprobs, **last)
                     else:
-                        yield chunk(_message(event), n)
+                        yield chunk(_message(event), n, logprobs)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
         check_logprobs(request)
@@ -137,7 +146,13 @@ class Inference:
         opened = await self._opener.open(request.model, request.options)
         keep_alive = keep_alive_seconds(request.keep_alive)
 
-        def chunk(text: str = "", tokens: int = 1, thinking: str = "", **last: Any) -> GenerateChunk:
+        def chunk(
+            text: str = "",
+            tokens: int = 1,
+            thinking: str = "",
+            logprobs: list[Logprob] | None = None,
+            **last: Any,
+        ) -> GenerateChunk:
             return GenerateChunk(
                 model=request.model,
                 created_at=_now(),
@@ -145,6 +160,7 @@ class Inference:
                 thinking=thinking,
                 done=bool(last),
                 tokens=tokens,
+                logprobs=logprobs,
                 **last,
             )
 
@@ -183,14 +199,15 @@ class Inference:
             cut = len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
-                async for event, n in events:
+                async for event, n, logprobs in events:
                     match event:
                         case Content(text=text):
-                            yield chunk(text, n)
+                            yield chunk(text, n, "", logprobs)
                         case Thinking(text=text):
-                            yield chunk("", n, text)
+                            yield chunk("", n, text, logprobs)
                         case Done():
-                            yield chunk(context=event.tokens, truncated_tokens=cut, **_last(event, lease, began))
+                            last = {**_last(event, lease, began), "context": event.tokens, "truncated_tokens": cut}
+                            yield chunk(logprobs=logprobs, **last)
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -268,23 +285,26 @@ class Inference:
             keep=keep,
             shift=may_shift,
             media=fitted.media,
+            logprobs=request.top_logprobs if request.logprobs else None,
         )
 
 
 async def _events(
     runner: Runner, frame: Generate, parser: OutputParser
-) -> AsyncGenerator[tuple[Content | Thinking | Call | Done, int], None]:
+) -> AsyncGenerator[tuple[Content | Thinking | Call | Done, int, list[Logprob] | None], None]:
     """The runner's answer, told apart into content, thinking and tool calls, each with the tokens that it took (those
-    of markers and of text held back count with what comes next); its Done comes last."""
-    tokens = 0
+    of markers and of text held back count with what comes next) and their log probabilities; its Done comes last."""
+    tokens, logprobs = 0, list[protocol.Logprob]()
     async with contextlib.aclosing(runner.generate(frame)) as parts:
         async for part in parts:
-            tokens += part.n if isinstance(part, Piece) else 0
+            if isinstance(part, Piece):
+                tokens += part.n
+                logprobs += part.logprobs
             for event in parser.push(part.text) if isinstance(part, Piece) else parser.finish():
-                yield event, tokens
-                tokens = 0
+                yield event, tokens, on_the_wire(logprobs)
+                tokens, logprobs = 0, []
             if isinstance(part, Done):
-                yield part, tokens
+                yield part, tokens, on_the_wire(logprobs)
 
 
 def _heard(think: Think, request: ChatRequest | GenerateRequest, markers: Markers) -> Think:

@@ -20,7 +20,7 @@ from ollama_engine.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["integer", "float32", "boolean", "array"]
+Kind = Literal["integer", "float32", "boolean", "array", "object"]
 OptionValue = int | float | bool | list[str]
 
 
@@ -53,6 +53,8 @@ class Options(Struct, frozen=True, kw_only=True):
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
 
+    logit_bias: dict[int, float] = {}  # token -> what is added to its logit (ours, as OpenAI's)
+
     # llama.cpp's further samplers, which Ollama does not offer; each is off by default.
     mirostat: int = 0
     mirostat_tau: float = 5.0
@@ -74,6 +76,7 @@ _KIND_OF_ANNOTATION: Mapping[str, Kind] = {
     "float": "float32",
     "bool | None": "boolean",
     "tuple[str, ...]": "array",
+    "dict[int, float]": "object",
 }
 OPTION_KINDS: Mapping[str, Kind] = {
     name: _KIND_OF_ANNOTATION[annotation] for name, annotation in Options.__annotations__.items()
@@ -83,10 +86,13 @@ OPTION_KINDS: Mapping[str, Kind] = {
 DEPRECATED = frozenset({"f16_kv", "logits_all", "low_vram", "penalize_newline", "use_mlock", "vocab_only"})
 """Options of older Ollamas: a Modelfile may still name them; they do nothing."""
 
+MAX_BIAS = 100.0
+"""What OpenAI's API allows; it decides over any logit that a model gives."""
 _INT32 = 2**31 - 1
 _FLOAT32_MAX = 3.4028234663852886e38
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?")
+_TOKEN = re.compile(r"[0-9]{1,9}")
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
@@ -112,8 +118,10 @@ def merge_options(*layers: Mapping[str, Any] | None) -> Options:
     return Options(**values)
 
 
-def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...]:
+def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...] | dict[int, float]:
     match OPTION_KINDS[name]:
+        case "object" if isinstance(value, dict):
+            return dict(_bias(name, token, bias) for token, bias in value.items())
         case "boolean" if isinstance(value, bool):
             return value
         case "array" if isinstance(value, list | tuple):
@@ -140,8 +148,33 @@ def _number(name: str, kind: Literal["integer", "float32"], value: int | float) 
     return max(-_INT32, min(whole, _INT32))
 
 
+def _bias(name: str, token: Any, bias: Any) -> tuple[int, float]:
+    """An entry of `logit_bias`: JSON has the token's number as text."""
+    if not _TOKEN.fullmatch(str(token)):
+        raise InvalidRequest(
+            f'option "{name}" has the key {token!r}, which is no token', hint="Its keys are the numbers of tokens."
+        )
+    if isinstance(bias, bool) or not isinstance(bias, int | float) or not abs(bias) <= MAX_BIAS:
+        raise InvalidRequest(
+            f'option "{name}" has {bias!r} for token {token}',
+            hint=f"A bias is a number from {-MAX_BIAS:.0f} to {MAX_BIAS:.0f}.",
+        )
+    return int(token), float(bias)
+
+
+_EXAMPLES: Mapping[Kind, str] = {
+    "object": '{"1734": -5}',
+    "array": '["###"]',
+    "boolean": "true",
+    "integer": "40",
+    "float32": "0.5",
+}
+
+
 def _wrong_type(name: str, wanted: str) -> InvalidRequest:
-    example = {"array": '["###"]', "boolean": "true", "integer": "40", "float32": "0.5"}[OPTION_KINDS[name]]
+    example = {"object": '{"1734": -5}', "array": '["###"]', "boolean": "true", "integer": "40", "float32": "0.5"}[
+        OPTION_KINDS[name]
+    ]
     return InvalidRequest(f'option "{name}" must be of {wanted}', hint=f"For example {name}: {example}.")
 
 
@@ -178,6 +211,8 @@ def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
             if text not in _BOOLEANS:
                 raise InvalidRequest(f"invalid bool value [{text}]", hint=f"{name} takes true or false.")
             return _BOOLEANS[text]
+        case "object":
+            raise InvalidRequest(f"{name} is no PARAMETER", hint="A request says it, in its options.")
         case None:
             raise unknown_parameter(name)
 

@@ -5,8 +5,14 @@ client.py         the parent's side: start, load, generate, tokenize, end
 __main__.py       the child's entry: `python -m ollama_engine.runner FD`
 session.py        the child's life: load, read frames, step the batcher
 batcher.py        continuous batching: schedule, decode, sample, emit
-sequence.py       one request inside the batch, and one slot of the KV cache
+sequence.py       one request inside the batch
+prefix_cache.py   slots of the KV cache, and what prompts share
+pace.py           how much of a prompt a step reads while others wait
 sampler_chain.py  options of a request -> llama.cpp sampler chain
+token_sampler.py  draws a token: bias, chain, grammar
+candidates.py     the tokens that a chain chooses among
+free_text.py      thinking first, the grammar after
+logprobs.py       log probabilities of the raw logits
 outbox.py         results of quick steps, sent together
 text_stream.py    tokens' bytes -> text that may be sent (UTF-8, stop strings)
 media.py          images and sounds of requests: read and encoded in threads, kept for the next request

@@ -16,8 +16,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
+from ollama_engine.runner.candidates import Candidates, Logits
 from ollama_engine.runner.llama import (
     DECODE_ABORTED,
     DECODE_NO_SLOT,
@@ -25,13 +26,14 @@ from ollama_engine.runner.llama import (
     LlamaBatch,
     LlamaContext,
     LlamaError,
+    usable_cores,
 )
 from ollama_engine.runner.media import MediaPrompt, MediaReader, MediaRun
 from ollama_engine.runner.media_files import MediaError
 from ollama_engine.runner.pace import Pace
 from ollama_engine.runner.prefix_cache import PrefixCache, cells_of, common_prefix
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
-from ollama_engine.runner.sampler_chain import build_chain
+from ollama_engine.runner.sampler_chain import build_sampler
 from ollama_engine.runner.sequence import Sequence
 
 NO_CELLS = "the KV cache is full and nothing in it can be given up"
@@ -58,6 +60,8 @@ class Batcher:
         self._batch = LlamaBatch(context.n_batch)
         self._cache = PrefixCache(context, jumps=media is not None and media.uses_mrope)
         self._pace = Pace(context.n_batch)
+        self._candidates = Candidates(context.model.n_vocab)
+        self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="sampler")
         self._waiting: deque[Generate] = deque()
         self._reading: dict[int, tuple[Generate, Future[MediaPrompt]]] = {}
         """Requests whose images and sounds are being read, by id."""
@@ -123,6 +127,9 @@ class Batcher:
         if min(request.tokens) < -len(request.media) or max(request.tokens) >= self._model.n_vocab:
             # llama.cpp would refuse the whole batch, everybody else's tokens with it.
             return Failed(request.id, "the prompt has tokens that are not in the vocabulary", "invalid")
+        unknown = next((t for t in request.sampling.logit_bias if not 0 <= t < self._model.n_vocab), None)
+        if unknown is not None:
+            return Failed(request.id, f"logit_bias: token {unknown} is not in the vocabulary", "invalid")
         request.n_ctx = min(request.n_ctx or self._context.n_ctx, self._context.n_ctx)
         if request.media:
             return self._read_media(request)
@@ -273,7 +280,7 @@ class Batcher:
                     return
                 request = self._waiting.popleft()
             try:
-                sampler = build_chain(request.sampling, self._context)
+                sampler = build_sampler(request.sampling, self._context, self._candidates)
             except LlamaError as error:
                 self._failures.append(Failed(request.id, str(error), "invalid"))
                 self._runs.pop(request.id, None)
@@ -436,8 +443,10 @@ class Batcher:
             return
         for sequence in sequences:
             self._advance(sequence, self._taken[sequence.id])
-        for sequence in sampled:
-            self._postprocess(sequence, step)
+        for sequence, token in zip(sampled, self._choose(sampled), strict=True):
+            if not sequence.output:
+                self._cache.keep_state(sequence.slot)
+            self._postprocess(sequence, token, step)
         if sampled:  # else the device may not even have begun
             self._suspects = [s for s in self._suspects if s not in sampled]
             self._pace.measured(time.perf_counter() - began, streams, batch.n_tokens - streams)
@@ -465,11 +474,29 @@ class Batcher:
             self._context.abort(False)
         return code
 
-    def _postprocess(self, sequence: Sequence, step: Step) -> None:
+    def _choose(self, sequences: list[Sequence]) -> list[int | LlamaError | None]:
+        """The next token of each, None where no more is wanted. Those that work on whole vocabularies, at once."""
+        rows = [self._context.logits(sequence.row) for sequence in sequences]
+        if sum(sequence.sampler.is_heavy for sequence in sequences) > 1:
+            return list(self._threads.map(self._choose_one, sequences, rows))
+        return list(map(self._choose_one, sequences, rows))
+
+    def _choose_one(self, sequence: Sequence, logits: Logits) -> int | LlamaError | None:
         if sequence.is_out_of_tokens:  # none were asked for
+            return None
+        try:
+            return sequence.choose(logits, self._model)
+        except LlamaError as error:
+            return error
+
+    def _postprocess(self, sequence: Sequence, token: int | LlamaError | None, step: Step) -> None:
+        if token is None:
             self._finish(sequence, "", "length", step)
             return
-        token = sequence.sampler.sample(self._context, sequence.row)
+        if isinstance(token, LlamaError):
+            self._release(sequence)
+            self._failures.append(Failed(sequence.id, str(token)))
+            return
         sequence.accept(token)
         self._sampled += 1
         if self._model.is_end(token):
@@ -477,6 +504,7 @@ class Batcher:
             return
         text = sequence.text.push(sequence.preserved.get(token) or self._model.piece(token))
         if sequence.text.stopped:
+            sequence.forget_logprobs_behind(text)
             self._finish(sequence, text, "stop", step)
         elif sequence.is_repeating or sequence.is_out_of_tokens or not self._make_room(sequence):
             text += sequence.text.flush()
@@ -486,7 +514,7 @@ class Batcher:
             step.pieces.append(sequence.piece(text))
 
     def _finish(self, sequence: Sequence, text: str, reason: DoneReason, step: Step) -> None:
-        if text:
+        if text or sequence.has_logprobs:
             step.pieces.append(sequence.piece(text))
         self._release(sequence)
         step.done.append(sequence.finish(reason))

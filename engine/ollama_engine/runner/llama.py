@@ -44,10 +44,12 @@ __all__ = [
     "LlamaBatch",
     "LlamaContext",
     "LlamaError",
+    "LlamaGrammar",
     "LlamaModel",
     "LlamaSampler",
     "context_params",
     "set_log",
+    "usable_cores",
 ]
 
 KV_TYPES = {
@@ -178,6 +180,10 @@ class LlamaModel:
     def control_piece(self, token: int) -> bytes:
         """The bytes that a control token is written as."""
         return self._read_piece(token, special=True)
+
+    def any_piece(self, token: int) -> bytes:
+        """The bytes a token is written as, a control token's too."""
+        return self.piece(token) or self.control_piece(token)
 
     def control_token(self, text: str) -> int | None:
         """The token that `text` is the writing of; None where it takes several, or is ordinary text."""
@@ -386,6 +392,27 @@ class LlamaContext:
         self.forget(seq)
         return False
 
+    def save_state(self, seq: int, limit: int) -> Any:
+        """The recurrent state of a sequence as it is now, for `restore_state`; None where it has more than `limit`
+        bytes. Cells of attention are no part of it: a sequence keeps those."""
+        number, partial = ctypes.c_int32(seq), ctypes.c_uint32(C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        size = C.llama_state_seq_get_size_ext(self.handle, number, partial)
+        if not 0 < size <= limit:
+            return None
+        state = (ctypes.c_uint8 * size)()
+        return state if C.llama_state_seq_get_data_ext(self.handle, state, size, number, partial) == size else None
+
+    def restore_state(self, seq: int, state: Any, n: int) -> bool:
+        """Put a sequence back to its first `n` positions, where `state` was saved. False where that failed, and the
+        sequence is empty now."""
+        number, partial = ctypes.c_int32(seq), ctypes.c_uint32(C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        size = len(state)
+        done = C.llama_state_seq_set_data_ext(self.handle, state, size, number, partial) == size
+        if done and C.llama_memory_seq_rm(self.memory, seq, n, -1):
+            return True
+        self.forget(seq)
+        return False
+
     def discard(self, seq: int, start: int, n: int) -> bool:
         """Cut `n` positions out at `start` and move what follows down; False where the model cannot forget in part.
 
@@ -396,14 +423,18 @@ class LlamaContext:
         C.llama_memory_seq_add(self.memory, seq, start + n, -1, -n)
         return True
 
+    def logits(self, row: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The logits of row `row` of the batch just decoded, one for each token of the vocabulary. They are llama.cpp's
+        own memory, good until the next decode."""
+        return np.ctypeslib.as_array(C.llama_get_logits_ith(self.handle, row), (self.model.n_vocab,))
+
     def is_finite(self, row: int) -> bool:
         """Whether row `row` of the batch just decoded has logits to choose by: no NaN, no positive infinity, and not
         minus infinity alone. Some 10 µs for 128k of them."""
-        logits = C.llama_get_logits_ith(self.handle, row)
-        if not logits:
+        if not C.llama_get_logits_ith(self.handle, row):
             return False
         # The maximum of numbers one of which is NaN is NaN.
-        return bool(np.isfinite(np.ctypeslib.as_array(logits, (self.model.n_vocab,)).max()))
+        return bool(np.isfinite(self.logits(row).max()))
 
 
 class LlamaSampler:
@@ -412,13 +443,13 @@ class LlamaSampler:
     def __init__(self) -> None:
         params = C.llama_sampler_chain_default_params()
         params.no_perf = True
-        self._chain: Any = C.llama_sampler_chain_init(params)
+        self.handle: Any = C.llama_sampler_chain_init(params)
         self._history: list[tuple[Any, int]] = []
 
     def add(self, sampler: Any) -> None:
         if not sampler:
             raise LlamaError("sampler could not be made")
-        C.llama_sampler_chain_add(self._chain, sampler)
+        C.llama_sampler_chain_add(self.handle, sampler)
 
     def add_history(self, sampler: Any, last_n: int) -> None:
         """Add a sampler that looks back at the `last_n` tokens before, those of the prompt included."""
@@ -431,15 +462,48 @@ class LlamaSampler:
             for token in tokens[-last_n:]:
                 C.llama_sampler_accept(sampler, token)
 
-    def sample(self, context: LlamaContext, row: int) -> int:
-        """Choose and accept the token after row `row` of the batch just decoded."""
-        return C.llama_sampler_sample(self._chain, context.handle, row)
+    def accept(self, token: int) -> None:
+        """The token is part of the answer."""
+        C.llama_sampler_accept(self.handle, token)
 
     def close(self) -> None:
-        if self._chain:
-            C.llama_sampler_free(self._chain)
-            self._chain = None
+        if self.handle:
+            C.llama_sampler_free(self.handle)
+            self.handle = None
             self._history.clear()
+
+
+class LlamaGrammar:
+    """A grammar and how far an answer has come in it. LlamaError where the text is no GBNF."""
+
+    def __init__(self, model: LlamaModel, text: str) -> None:
+        self.handle: Any = C.llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
+        if not self.handle:
+            raise LlamaError("the grammar is not valid GBNF, or has no rule 'root'")
+        self._one = (C.llama_token_data * 1)()
+        self._arrays = (C.llama_token_data_array * 1)()
+        self._array: Any = self._arrays[0]
+        self._array.data = ctypes.cast(self._one, C.llama_token_data_p)
+
+    def allows(self, token: int) -> bool:
+        """Whether the answer may go on with `token`, or end where that is an end token."""
+        self._one[0].id, self._one[0].logit = token, 0.0
+        self._array.size, self._array.selected, self._array.sorted = 1, -1, False
+        C.llama_sampler_apply(self.handle, self._arrays)
+        return self._one[0].logit == 0.0
+
+    def accept(self, token: int) -> None:
+        """Go on by a token that is allowed: llama.cpp ends the process at any other."""
+        C.llama_sampler_accept(self.handle, token)
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        C.llama_sampler_reset(self.handle)
+
+    def close(self) -> None:
+        if self.handle:
+            C.llama_sampler_free(self.handle)
+            self.handle = None
 
 
 def usable_cores() -> int:

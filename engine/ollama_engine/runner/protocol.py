@@ -44,7 +44,6 @@ class LoadSpec(Struct, tag="load", frozen=True):
     n_gpu_layers: int = -1
     main_gpu: int | None = None
     use_mmap: bool | None = None
-    use_amx: bool = False
     n_threads: int = 0
     kv_cache_type: str = ""
     flash_attention: bool | None = None
@@ -52,6 +51,7 @@ class LoadSpec(Struct, tag="load", frozen=True):
     adapters: list[Adapter] = []
     projector_paths: list[str] = []
     """GGUF files that turn images or sound into embeddings (mtmd); empty for a model that reads text alone."""
+    use_amx: bool = False
 
 
 class FreeText(Struct, frozen=True):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from ollama_engine.runner.candidates import Logits
 from ollama_engine.runner.free_text import FreeTextSampler
-from ollama_engine.runner.llama import LlamaSampler
+from ollama_engine.runner.llama import LlamaModel
+from ollama_engine.runner.logprobs import Distribution
 from ollama_engine.runner.media import MediaRun
 from ollama_engine.runner.prefix_cache import Slot
-from ollama_engine.runner.protocol import Done, DoneReason, Generate, Piece
+from ollama_engine.runner.protocol import Done, DoneReason, Generate, Logprob, Piece
 from ollama_engine.runner.text_stream import TextStream
+from ollama_engine.runner.token_sampler import TokenSampler
 
 MAX_REPEATS = 256
 """Times that a token may follow itself. A model in a loop never leaves it; text that means it does: rules and table
@@ -25,7 +28,7 @@ class Sequence:
         self,
         request: Generate,
         slot: Slot,
-        sampler: LlamaSampler | FreeTextSampler,
+        sampler: TokenSampler | FreeTextSampler,
         cached: int,
         preserved: dict[int, bytes],
         runs: dict[int, MediaRun],
@@ -52,6 +55,8 @@ class Sequence:
         self.row = -1
         """Row of the current batch whose logits are this sequence's; -1 when it has none in this step."""
         self._repeats = 0
+        self._logprobs: list[Logprob] = []
+        """Of tokens whose text has not been told."""
         self._told = 0
         self._started = time.perf_counter_ns()
         self._first_token = 0
@@ -106,6 +111,15 @@ class Sequence:
             self.pending = [*self.slot.cells[-n:], *self.pending]
         return n
 
+    def choose(self, logits: Logits, model: LlamaModel) -> int:
+        """The next token, by the logits of its row; `accept` it then. LlamaError where none can be chosen."""
+        top = self.request.logprobs
+        distribution = Distribution(logits, top) if top is not None else None
+        token = self.sampler.sample(logits)
+        if distribution is not None and not model.is_end(token):
+            self._logprobs.append(distribution.of(token, model.any_piece))
+        return token
+
     def accept(self, token: int) -> None:
         """The model chose `token`; it is decoded in the next step."""
         if not self.output:
@@ -118,7 +132,21 @@ class Sequence:
         """`text` as a frame part, with the tokens it took: those without text of their own count with the next."""
         n = len(self.output) - self._told
         self._told = len(self.output)
-        return Piece(self.id, text, n)
+        logprobs, self._logprobs = self._logprobs, []
+        return Piece(self.id, text, n, logprobs)
+
+    def forget_logprobs_behind(self, text: str) -> None:
+        """The answer ends with `text`: those of tokens that a stop string has cut off are nobody's."""
+        room, kept = len(text.encode()), 0
+        while kept < len(self._logprobs) and room > 0:
+            room -= len(self._logprobs[kept].chosen.piece)
+            kept += 1
+        del self._logprobs[kept:]
+
+    @property
+    def has_logprobs(self) -> bool:
+        """Whether some have not been told."""
+        return bool(self._logprobs)
 
     @property
     def is_out_of_tokens(self) -> bool:
