@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from ollama_engine.output.parser import Call, Content, Event, OutputParser, Thin
 from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.render import render_generate
 from ollama_engine.prompt.truncate import fit_messages
+from ollama_engine.request_media import RequestMedia
 from ollama_engine.runner import protocol
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Done, FreeText, Generate, Piece, Sampling
@@ -45,6 +47,18 @@ TOO_LONG = (
 )
 CUT_THINKING = ("qwen3", "deepseek-r1")
 """Architectures and names whose own earlier thinking does not go back into the prompt (spec §8.2)."""
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A prompt, its tokens with the places of images among them, how many cells that is with the images put in, the
+    messages that it was rendered of, and their files."""
+
+    prompt: str
+    tokens: list[int]
+    length: int
+    messages: list[Message]
+    media: list[bytes]
 
 
 class Inference:
@@ -86,12 +100,15 @@ class Inference:
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         messages = _history(request.messages, opened, markers)
+        media = RequestMedia(messages)
+        media.check(opened.capabilities, opened.model.name.full)
 
         def render(some: list[Message]) -> str:
-            return opened.template.render(some, tools=choice.shown, think=think)
+            return opened.template.render(some, tools=choice.shown, think=think, mark=media.mark)
 
         if request.debug_render_only:
-            info = DebugInfo(await asyncio.to_thread(render, messages))
+            images = sum(len(message.images or ()) for message in messages)
+            info = DebugInfo(media.shown(await asyncio.to_thread(render, messages)), images)
             yield ChatChunk(
                 model=request.model, created_at=_now(), message=Message("assistant"), done=False, debug_info=info
             )
@@ -100,7 +117,9 @@ class Inference:
             if not request.messages:
                 yield chunk(Message("assistant"), done_reason="load")
                 return
-            prompt, tokens, dropped = await self._fit(opened, lease.runner, messages, render, request.truncate)
+            await media.measure(lease.runner)
+            fitted = await self._fit(opened, lease.runner, messages, render, request.truncate, media)
+            prompt, tokens, dropped = fitted.prompt, fitted.tokens, len(messages) - len(fitted.messages)
             parser = OutputParser(
                 markers,
                 tools=choice.shown,
@@ -108,7 +127,7 @@ class Inference:
                 starts_in_thinking=bool(think) and markers.starts_in_thinking(prompt),
                 most_calls=None if choice.several else 1,
             )
-            frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, prompt, think))
+            frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, prompt, think))
             frame.preserved = list(markers.preserved)
             cut = len(tokens) - len(frame.tokens)
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
@@ -151,25 +170,31 @@ class Inference:
             return
         think = think_of(request, opened.capabilities)
         check_generate(request, opened.capabilities, opened.model.name.full)
+        shown = [Message("user", images=request.images)]
+        media = RequestMedia(shown)
+        media.check(opened.capabilities, opened.model.name.full)
         markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         if request.debug_render_only:
-            info = DebugInfo(await self._generate_text(opened, request, think))
+            rendered = media.shown(await self._generate_text(opened, request, think, media))
+            info = DebugInfo(rendered, len(request.images or ()))
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
         async with self._opener.lease(opened, keep_alive) as lease:
             if not request.prompt:
                 yield chunk(done_reason="load")
                 return
-            text = await self._generate_text(opened, request, think)
+            await media.measure(lease.runner)
+            text = await self._generate_text(opened, request, think, media)
             if request.context:
                 text = await lease.runner.detokenize(request.context) + text
-            tokens = await lease.runner.tokenize(text)
+            tokens = await media.tokenize(lease.runner, text)
+            fitted = _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown))
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
             )
-            frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, text, think))
+            frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, text, think))
             frame.preserved = list(markers.preserved)
             cut = len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
@@ -208,29 +233,31 @@ class Inference:
         messages: list[Message],
         render: Callable[[list[Message]], str],
         truncate: bool | None,
-    ) -> tuple[str, list[int], int]:
-        """The prompt of a conversation, its tokens, and how many messages were left out, the oldest turns first, where
-        it would not fit (spec §8.2). No text is tokenized twice."""
+        media: RequestMedia,
+    ) -> _Fitted:
+        """The prompt of a conversation, the oldest turns left out where it would not fit (spec §8.2). No text is
+        tokenized twice."""
         known: dict[str, list[int]] = {}
 
         async def count(texts: list[str]) -> list[int]:
             missing = [text for text in dict.fromkeys(texts) if text not in known]
-            known.update(zip(missing, await asyncio.gather(*map(runner.tokenize, missing)), strict=True))
-            return [len(known[text]) for text in texts]
+            tokenized = await asyncio.gather(*(media.tokenize(runner, text) for text in missing))
+            known.update(zip(missing, tokenized, strict=True))
+            return [sum(token >= 0 for token in known[text]) for text in texts]
 
         prompt = await asyncio.to_thread(render, messages)
         await count([prompt])
         limit = opened.context(runner)
-        if len(known[prompt]) < limit or truncate is False:
-            return prompt, known[prompt], 0
-        fitted = await fit_messages(messages, limit - 1, count, render=render)
-        prompt = await asyncio.to_thread(render, fitted.messages)
-        await count([prompt])
-        return prompt, known[prompt], fitted.dropped
+        if truncate is not False and media.length(known[prompt], messages) >= limit:
+            messages = (await fit_messages(messages, limit - 1, count, render=render, media_tokens=media.size)).messages
+            prompt = await asyncio.to_thread(render, messages)
+            await count([prompt])
+        tokens = known[prompt]
+        return _Fitted(prompt, tokens, media.length(tokens, messages), messages, media.placed(tokens, messages))
 
-    async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think) -> str:
+    async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think, media: RequestMedia) -> str:
         if request.raw:
-            return request.prompt
+            return media.mark_raw(request.prompt, request.images)
         history = [] if request.context else opened.model.messages
         return await asyncio.to_thread(
             render_generate,
@@ -239,15 +266,17 @@ class Inference:
             system=request.system or opened.model.system or "",
             suffix=request.suffix,
             template=request.template,
+            images=request.images,
             history=history,
             think=think,
+            mark=media.mark,
         )
 
     def _generate_frame(
         self,
         opened: Opened,
         lease: Lease,
-        tokens: list[int],
+        fitted: _Fitted,
         request: ChatRequest | GenerateRequest,
         grammar: str,
         free: FreeText | None,
@@ -255,8 +284,10 @@ class Inference:
         options, n_ctx = opened.options, opened.context(lease.runner)
         may_shift = request.shift is not False and opened.metadata.architecture != "deepseek2"
         keep = options.num_keep + bool(opened.metadata.add_bos)
-        if len(tokens) >= n_ctx:
-            if not may_shift or request.truncate is False:
+        tokens = fitted.tokens
+        if fitted.length >= n_ctx:
+            # With images there is no cutting: the cut might be what the question is about.
+            if not may_shift or request.truncate is False or fitted.media:
                 raise PromptTooLong(TOO_LONG)
             tokens = _cut_middle(tokens, n_ctx, keep)
         return Generate(
@@ -268,6 +299,7 @@ class Inference:
             sampling=_sampling(options, grammar, free),
             keep=keep,
             shift=may_shift,
+            media=fitted.media,
             logprobs=request.top_logprobs if request.logprobs else None,
         )
 

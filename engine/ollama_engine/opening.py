@@ -17,7 +17,7 @@ from ollama_engine.options import Options, merge_options
 from ollama_engine.prompt.render import ChatTemplate
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Pooling
-from ollama_engine.scheduler.placement import Placement, measure_memory, place
+from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, Placement, measure_memory, place
 from ollama_engine.scheduler.residency import Lease, Scheduler
 from ollama_engine.scheduler.resident import Subject
 from ollama_engine.settings import Settings
@@ -41,7 +41,8 @@ class Opened:
     def subject(self, pooling: Pooling = "") -> Subject:
         """What is in memory for it. A runner that embeds is another one than the runner that generates: both may
         be there at once (their weights are the same pages of one file), and neither waits for the other."""
-        paths = (*self.model.model_paths, *self.model.adapter_paths)
+        projectors = () if pooling else self.model.projector_paths
+        paths = (*self.model.model_paths, *self.model.adapter_paths, *projectors)
         key = "\n".join([*map(str, paths), *([f"embedding: {pooling}"] if pooling else [])])
         return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata))
 
@@ -63,7 +64,8 @@ class Opened:
 
     def context(self, runner: Runner) -> int:
         """Tokens of one sequence that this request may use of `runner`."""
-        return min(self.options.num_ctx or runner.info.n_ctx, runner.info.n_ctx)
+        least = PROJECTOR_CONTEXT if self.model.projector_paths else 0
+        return min(max(self.options.num_ctx, least) if self.options.num_ctx else runner.info.n_ctx, runner.info.n_ctx)
 
 
 class Opener:
@@ -110,6 +112,7 @@ class Opener:
             self._settings,
             measure_memory(),
             pooling,
+            opened.model.projector_paths,
         )
 
     async def load(self, name: str, keep_alive: KeepAlive) -> None:

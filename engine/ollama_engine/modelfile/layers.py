@@ -15,6 +15,7 @@ import msgspec
 
 from ollama_engine.errors import InvalidRequest, TemplateError
 from ollama_engine.gguf import ModelMetadata, model_metadata
+from ollama_engine.gguf.capabilities import projector_senses
 from ollama_engine.modelfile.checks import check_request, checked_parameters
 from ollama_engine.modelfile.ingredients import Ingredients, read_ingredients
 from ollama_engine.modelfile.render import parameters_text, render_modelfile
@@ -215,8 +216,7 @@ def _config(request: CreateRequest, ingredients: Ingredients, metadata: ModelMet
     for name in ingredients.projectors:
         header = ingredients.headers[name]
         families.append(header.text("general.architecture"))
-        capabilities += ["audio"] if header.flag("clip.has_audio_encoder") else []
-        capabilities += ["vision"] if header.flag("clip.has_vision_encoder") is not False else []
+        capabilities += projector_senses(header)
     return Config(
         model_format="gguf",
         model_family=old.model_family or metadata.architecture,

@@ -6,6 +6,7 @@ requests a model answers at once and whether a load is worth trying at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ CONTEXT_TIERS = ((47 * GIB, 262_144), (23 * GIB, 32_768))
 
 SLOT_CHOICES = (4, 2, 1)
 COMPUTE_RESERVE = 32 * MIB
+PROJECTOR_RESERVE = 256 * MIB
+"""For what an encoder of images or sound computes with."""
+PROJECTOR_CONTEXT = 2048
+"""The least context of a model that sees or hears, whoever asked for less (spec §1.11): one image may take half."""
 EMBEDDING_SEQUENCES = 64
 """Inputs that are embedded in one batch at most."""
 EMBEDDING_BATCH = 512
@@ -93,7 +98,7 @@ class Placement:
 
     def served_by(self, loaded: LoadSpec) -> bool:
         """Whether a runner loaded so can answer for this placement; a larger context than asked for can."""
-        if loaded.model_paths != self.spec.model_paths:
+        if (loaded.model_paths, loaded.projector_paths) != (self.spec.model_paths, self.spec.projector_paths):
             return False
         if "n_ctx" not in self.chosen and loaded.n_ctx < self.spec.n_ctx:
             return False
@@ -109,12 +114,14 @@ def place(
     settings: Settings,
     free: FreeMemory,
     pooling: Pooling = "",
+    projector_paths: Sequence[Path] = (),
 ) -> Placement:
     """Decide how to load a model.
 
     Args:
         given: names of the options that the model or the request really set; the others are ours to choose.
         pooling: how it embeds; empty where it is to generate text.
+        projector_paths: what gives it eyes or ears.
 
     Raises:
         LoadFailed: it needs more memory than there is.
@@ -124,10 +131,12 @@ def place(
         return _place_embedder(model_paths, metadata, options, given, settings, free, pooling)
 
     def needed(n_ctx: int, n_seq: int) -> int:
-        return _fixed_bytes(model_paths) + _kv_bytes(metadata, n_ctx * n_seq, settings)
+        fixed = _fixed_bytes(model_paths) + _projector_bytes(projector_paths)
+        return fixed + _kv_bytes(metadata, n_ctx * n_seq, settings)
 
     asked = options.num_ctx or settings.context_length
-    n_ctx = _context(metadata, asked or _default_context(free))
+    least = PROJECTOR_CONTEXT if projector_paths else 0
+    n_ctx = _context(metadata, max(asked or _default_context(free), least))
     if not asked:
         while n_ctx > FALLBACK_CONTEXT and needed(n_ctx, 1) > free.usable * COMFORT:
             n_ctx = max(n_ctx // 2, FALLBACK_CONTEXT)
@@ -135,7 +144,15 @@ def place(
         (n for n in SLOT_CHOICES if needed(n_ctx, n) <= free.usable * COMFORT), SLOT_CHOICES[-1]
     )
     n_batch = max(1, min(options.num_batch, n_ctx))
-    spec = _spec(model_paths, options, settings, n_ctx=n_ctx, n_seq=n_seq, n_batch=n_batch)
+    spec = _spec(
+        model_paths,
+        options,
+        settings,
+        n_ctx=n_ctx,
+        n_seq=n_seq,
+        n_batch=n_batch,
+        projector_paths=[str(path) for path in projector_paths],
+    )
     return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
 
 
@@ -178,6 +195,10 @@ def _place_embedder(
 
 def _fixed_bytes(model_paths: list[Path]) -> int:
     return sum(path.stat().st_size for path in model_paths) + COMPUTE_RESERVE
+
+
+def _projector_bytes(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size + PROJECTOR_RESERVE for path in paths)
 
 
 def _kv_bytes(metadata: ModelMetadata, cells: int, settings: Settings) -> int:
