@@ -10,6 +10,7 @@ prefix_cache.py   slots of the KV cache, and what prompts share
 pace.py           how much of a prompt a step reads while others wait
 sampler_chain.py  options of a request -> llama.cpp sampler chain
 token_sampler.py  draws a token: bias, chain, grammar
+draws.py          the next tokens of all sequences of a step
 candidates.py     the tokens that a chain chooses among
 free_text.py      thinking first, the grammar after
 logprobs.py       log probabilities of the raw logits

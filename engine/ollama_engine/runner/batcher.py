@@ -16,9 +16,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-from ollama_engine.runner.candidates import Candidates, Logits
+from ollama_engine.runner.candidates import Candidates
+from ollama_engine.runner.draws import Draws
 from ollama_engine.runner.llama import (
     DECODE_ABORTED,
     DECODE_NO_SLOT,
@@ -26,7 +27,6 @@ from ollama_engine.runner.llama import (
     LlamaBatch,
     LlamaContext,
     LlamaError,
-    usable_cores,
 )
 from ollama_engine.runner.media import MediaPrompt, MediaReader, MediaRun
 from ollama_engine.runner.media_files import MediaError
@@ -35,6 +35,9 @@ from ollama_engine.runner.prefix_cache import PrefixCache, cells_of, common_pref
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_sampler
 from ollama_engine.runner.sequence import Sequence
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 NO_CELLS = "the KV cache is full and nothing in it can be given up"
 NOT_FINITE = "the model computed numbers that are none (NaN or infinity): its weights are broken, or overflow"
@@ -61,7 +64,7 @@ class Batcher:
         self._cache = PrefixCache(context, jumps=media is not None and media.uses_mrope)
         self._pace = Pace(context.n_batch)
         self._candidates = Candidates(context.model.n_vocab)
-        self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="sampler")
+        self._draws = Draws(context)
         self._waiting: deque[Generate] = deque()
         self._reading: dict[int, tuple[Generate, Future[MediaPrompt]]] = {}
         """Requests whose images and sounds are being read, by id."""
@@ -443,7 +446,7 @@ class Batcher:
             return
         for sequence in sequences:
             self._advance(sequence, self._taken[sequence.id])
-        for sequence, token in zip(sampled, self._choose(sampled), strict=True):
+        for sequence, token in zip(sampled, self._draws.choose(sampled), strict=True):
             if not sequence.output:
                 self._cache.keep_state(sequence.slot)
             self._postprocess(sequence, token, step)
@@ -473,21 +476,6 @@ class Batcher:
             self._in_batch = frozenset()
             self._context.abort(False)
         return code
-
-    def _choose(self, sequences: list[Sequence]) -> list[int | LlamaError | None]:
-        """The next token of each, None where no more is wanted. Those that work on whole vocabularies, at once."""
-        rows = [self._context.logits(sequence.row) for sequence in sequences]
-        if sum(sequence.sampler.is_heavy for sequence in sequences) > 1:
-            return list(self._threads.map(self._choose_one, sequences, rows))
-        return list(map(self._choose_one, sequences, rows))
-
-    def _choose_one(self, sequence: Sequence, logits: Logits) -> int | LlamaError | None:
-        if sequence.is_out_of_tokens:  # none were asked for
-            return None
-        try:
-            return sequence.choose(logits, self._model)
-        except LlamaError as error:
-            return error
 
     def _postprocess(self, sequence: Sequence, token: int | LlamaError | None, step: Step) -> None:
         if token is None:

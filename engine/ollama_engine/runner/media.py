@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,8 @@ from ollama_engine.runner.media_cells import run_cells
 from ollama_engine.runner.media_files import MediaError, check_sound, is_sound, read_picture
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from ollama_engine.runner.mtmd import MediaChunk, Projector
 
 KEPT_BYTES = 256 * 1024 * 1024
@@ -79,6 +80,8 @@ class MediaReader:
         self._seeing = next((projector for projector in projectors if projector.sees), None)
         self._hearing = next((projector for projector in projectors if projector.hears), None)
         self.wake = wake
+        from concurrent.futures import ThreadPoolExecutor
+
         self._reading = ThreadPoolExecutor(1, "media-reader")
         self._encoding = ThreadPoolExecutor(1, "media-encoder")
         self._files: OrderedDict[bytes, list[Piece]] = OrderedDict()

@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import traceback
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, NoReturn
 
 from ollama_engine.runner import llama
@@ -49,6 +47,8 @@ from ollama_engine.runner.protocol import (
 )
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ollama_engine.runner.mtmd import Projector
 
 PROGRESS_STEP = 0.01
@@ -181,6 +181,8 @@ class Session:
                 self._answer(command)
             code = 0
         except BaseException:
+            import traceback
+
             traceback.print_exc()  # the parent reads it and says it to whoever waits for an answer
             raise
         finally:
