@@ -34,14 +34,11 @@ def think_of(request: ChatRequest | GenerateRequest, capabilities: Collection[st
 def check_logprobs(request: ChatRequest | GenerateRequest) -> None:
     if not 0 <= request.top_logprobs <= MAX_TOP_LOGPROBS:
         raise InvalidRequest("top_logprobs must be between 0 and 20")
-    if request.logprobs or request.top_logprobs:
-        raise InvalidRequest("logprobs are not built yet", hint="Leave logprobs and top_logprobs out.")
 
 
 def check_chat(request: ChatRequest, capabilities: Collection[str], full_name: str) -> None:
     _require("completion" in capabilities, f'"{request.model}" does not support chat')
     _require(not request.tools or "tools" in capabilities, f"{full_name} does not support tools")
-    _refuse_images(any(message.images for message in request.messages))
 
 
 def check_generate(request: GenerateRequest, capabilities: Collection[str], full_name: str) -> None:
@@ -51,15 +48,8 @@ def check_generate(request: GenerateRequest, capabilities: Collection[str], full
     )
     _require("completion" in capabilities, f'"{request.model}" does not support generate')
     _require(not request.suffix or "insert" in capabilities, f"{full_name} does not support insert")
-    _refuse_images(bool(request.images))
 
 
 def _require(holds: bool, otherwise: str) -> None:
     if not holds:
         raise InvalidRequest(otherwise)
-
-
-def _refuse_images(there_are: bool) -> None:
-    # An answer that ignored what it was asked to look at would be false.
-    if there_are:
-        raise InvalidRequest("images are not built yet", hint="Send text only.")

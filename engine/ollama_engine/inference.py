@@ -10,12 +10,16 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
 from ollama_engine.constraint import answer_grammar, free_text, is_constrained, reading_markers, tool_choice_of
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
+from ollama_engine.gguf.header import read_header
+from ollama_engine.infill import infill_prompt
+from ollama_engine.logprobs import on_the_wire
 from ollama_engine.opening import Opened, Opener
 from ollama_engine.options import Options, effective_num_predict
 from ollama_engine.output.history import strip_thinking
@@ -23,6 +27,8 @@ from ollama_engine.output.parser import Call, Content, Event, OutputParser, Thin
 from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.render import render_generate
 from ollama_engine.prompt.truncate import fit_messages
+from ollama_engine.request_media import RequestMedia
+from ollama_engine.runner import protocol
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Done, FreeText, Generate, Piece, Sampling
 from ollama_engine.scheduler.residency import Lease
@@ -32,6 +38,7 @@ from ollama_engine.types import (
     DebugInfo,
     GenerateChunk,
     GenerateRequest,
+    Logprob,
     Message,
     Think,
 )
@@ -42,6 +49,18 @@ TOO_LONG = (
 )
 CUT_THINKING = ("qwen3", "deepseek-r1")
 """Architectures and names whose own earlier thinking does not go back into the prompt (spec §8.2)."""
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A prompt, its tokens with the places of images among them, how many cells that is with the images put in, the
+    messages that it was rendered of, and their files."""
+
+    prompt: str
+    tokens: list[int]
+    length: int
+    messages: list[Message]
+    media: list[bytes]
 
 
 class Inference:
@@ -61,9 +80,15 @@ class Inference:
         opened = await self._opener.open(request.model, request.options)
         keep_alive = keep_alive_seconds(request.keep_alive)
 
-        def chunk(message: Message, tokens: int = 1, **last: Any) -> ChatChunk:
+        def chunk(message: Message, tokens: int = 1, logprobs: list[Logprob] | None = None, **last: Any) -> ChatChunk:
             return ChatChunk(
-                model=request.model, created_at=_now(), message=message, done=bool(last), tokens=tokens, **last
+                model=request.model,
+                created_at=_now(),
+                message=message,
+                done=bool(last),
+                tokens=tokens,
+                logprobs=logprobs,
+                **last,
             )
 
         if not request.messages and keep_alive == 0:
@@ -77,12 +102,15 @@ class Inference:
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         messages = _history(request.messages, opened, markers)
+        media = RequestMedia(messages)
+        media.check(opened.capabilities, opened.model.name.full)
 
         def render(some: list[Message]) -> str:
-            return opened.template.render(some, tools=choice.shown, think=think)
+            return opened.template.render(some, tools=choice.shown, think=think, mark=media.mark)
 
         if request.debug_render_only:
-            info = DebugInfo(await asyncio.to_thread(render, messages))
+            images = sum(len(message.images or ()) for message in messages)
+            info = DebugInfo(media.shown(await asyncio.to_thread(render, messages)), images)
             yield ChatChunk(
                 model=request.model, created_at=_now(), message=Message("assistant"), done=False, debug_info=info
             )
@@ -91,7 +119,9 @@ class Inference:
             if not request.messages:
                 yield chunk(Message("assistant"), done_reason="load")
                 return
-            prompt, tokens, dropped = await self._fit(opened, lease.runner, messages, render, request.truncate)
+            await media.measure(lease.runner)
+            fitted = await self._fit(opened, lease.runner, messages, render, request.truncate, media)
+            prompt, tokens, dropped = fitted.prompt, fitted.tokens, len(messages) - len(fitted.messages)
             parser = OutputParser(
                 markers,
                 tools=choice.shown,
@@ -99,16 +129,16 @@ class Inference:
                 starts_in_thinking=bool(think) and markers.starts_in_thinking(prompt),
                 most_calls=None if choice.several else 1,
             )
-            frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, prompt, think))
+            frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, prompt, think))
             frame.preserved = list(markers.preserved)
             cut = len(tokens) - len(frame.tokens)
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
-                async for event, n in events:
+                async for event, n, logprobs in events:
                     if isinstance(event, Done):
                         last = {**_last(event, lease, began), "dropped_messages": dropped, "truncated_tokens": cut}
-                        yield chunk(Message("assistant"), **last)
+                        yield chunk(Message("assistant"), logprobs=logprobs, **last)
                     else:
-                        yield chunk(_message(event), n)
+                        yield chunk(_message(event), n, logprobs)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
         check_logprobs(request)
@@ -118,7 +148,13 @@ class Inference:
         opened = await self._opener.open(request.model, request.options)
         keep_alive = keep_alive_seconds(request.keep_alive)
 
-        def chunk(text: str = "", tokens: int = 1, thinking: str = "", **last: Any) -> GenerateChunk:
+        def chunk(
+            text: str = "",
+            tokens: int = 1,
+            thinking: str = "",
+            logprobs: list[Logprob] | None = None,
+            **last: Any,
+        ) -> GenerateChunk:
             return GenerateChunk(
                 model=request.model,
                 created_at=_now(),
@@ -126,6 +162,7 @@ class Inference:
                 thinking=thinking,
                 done=bool(last),
                 tokens=tokens,
+                logprobs=logprobs,
                 **last,
             )
 
@@ -135,37 +172,59 @@ class Inference:
             return
         think = think_of(request, opened.capabilities)
         check_generate(request, opened.capabilities, opened.model.name.full)
+        shown = [Message("user", images=request.images)]
+        media = RequestMedia(shown)
+        media.check(opened.capabilities, opened.model.name.full)
         markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         if request.debug_render_only:
-            info = DebugInfo(await self._generate_text(opened, request, think))
+            rendered = media.shown(await self._generate_text(opened, request, think, media))
+            info = DebugInfo(rendered, len(request.images or ()))
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
         async with self._opener.lease(opened, keep_alive) as lease:
             if not request.prompt:
                 yield chunk(done_reason="load")
                 return
-            text = await self._generate_text(opened, request, think)
+            await media.measure(lease.runner)
+            text = await self._generate_text(opened, request, think, media)
             if request.context:
                 text = await lease.runner.detokenize(request.context) + text
-            tokens = await lease.runner.tokenize(text)
+            fitted, cut = await self._fit_prompt(opened, lease.runner, request, text, media, shown)
+            tokens = fitted.tokens
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
             )
-            frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, text, think))
+            frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, text, think))
             frame.preserved = list(markers.preserved)
-            cut = len(tokens) - len(frame.tokens)
+            cut += len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
-                async for event, n in events:
+                async for event, n, logprobs in events:
                     match event:
                         case Content(text=text):
-                            yield chunk(text, n)
+                            yield chunk(text, n, "", logprobs)
                         case Thinking(text=text):
-                            yield chunk("", n, text)
+                            yield chunk("", n, text, logprobs)
                         case Done():
-                            yield chunk(context=event.tokens, truncated_tokens=cut, **_last(event, lease, began))
+                            last = {**_last(event, lease, began), "context": event.tokens, "truncated_tokens": cut}
+                            yield chunk(logprobs=logprobs, **last)
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the prompt of `request` has, nothing cut out of it."""
+        if not request.model:
+            raise InvalidRequest("model is required")
+        opened = await self._opener.open(request.model, request.options)
+        think = think_of(request, opened.capabilities)
+        check_chat(request, opened.capabilities, opened.model.name.full)
+        choice = tool_choice_of(request)
+        markers = reading_markers(request, await asyncio.to_thread(self._catalog.markers, opened.model))
+        think = _heard(think, request, markers)
+        messages = _history(request.messages, opened, markers)
+        prompt = await asyncio.to_thread(opened.template.render, messages, tools=choice.shown, think=think)
+        async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
+            return len(await lease.runner.tokenize(prompt))
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -176,29 +235,51 @@ class Inference:
         messages: list[Message],
         render: Callable[[list[Message]], str],
         truncate: bool | None,
-    ) -> tuple[str, list[int], int]:
-        """The prompt of a conversation, its tokens, and how many messages were left out, the oldest turns first, where
-        it would not fit (spec §8.2). No text is tokenized twice."""
+        media: RequestMedia,
+    ) -> _Fitted:
+        """The prompt of a conversation, the oldest turns left out where it would not fit (spec §8.2). No text is
+        tokenized twice."""
         known: dict[str, list[int]] = {}
 
         async def count(texts: list[str]) -> list[int]:
             missing = [text for text in dict.fromkeys(texts) if text not in known]
-            known.update(zip(missing, await asyncio.gather(*map(runner.tokenize, missing)), strict=True))
-            return [len(known[text]) for text in texts]
+            tokenized = await asyncio.gather(*(media.tokenize(runner, text) for text in missing))
+            known.update(zip(missing, tokenized, strict=True))
+            return [sum(token >= 0 for token in known[text]) for text in texts]
 
         prompt = await asyncio.to_thread(render, messages)
         await count([prompt])
         limit = opened.context(runner)
-        if len(known[prompt]) < limit or truncate is False:
-            return prompt, known[prompt], 0
-        fitted = await fit_messages(messages, limit - 1, count, render=render)
-        prompt = await asyncio.to_thread(render, fitted.messages)
-        await count([prompt])
-        return prompt, known[prompt], fitted.dropped
+        if truncate is not False and media.length(known[prompt], messages) >= limit:
+            messages = (await fit_messages(messages, limit - 1, count, render=render, media_tokens=media.size)).messages
+            prompt = await asyncio.to_thread(render, messages)
+            await count([prompt])
+        tokens = known[prompt]
+        return _Fitted(prompt, tokens, media.length(tokens, messages), messages, media.placed(tokens, messages))
 
-    async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think) -> str:
+    async def _fit_prompt(
+        self,
+        opened: Opened,
+        runner: Runner,
+        request: GenerateRequest,
+        text: str,
+        media: RequestMedia,
+        shown: list[Message],
+    ) -> tuple[_Fitted, int]:
+        """The prompt `text`, and how many tokens were cut off it to fit: only a hole to fill in is cut here."""
+        if (around := _infill(opened, request)) is None:
+            tokens = await media.tokenize(runner, text)
+            return _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown)), 0
+        tokens, cut = await infill_prompt(runner, around, request.prompt, request.suffix, opened.context(runner))
+        return _Fitted(text, tokens, len(tokens), shown, []), cut
+
+    async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think, media: RequestMedia) -> str:
         if request.raw:
-            return request.prompt
+            return media.mark_raw(request.prompt, request.images)
+        if (around := _infill(opened, request)) is not None:
+            header = await asyncio.to_thread(read_header, opened.model.model_paths[0])
+            before, behind, hole = (header.token(token) or "" for token in around)
+            return f"{before}{request.prompt}{behind}{request.suffix}{hole}"
         history = [] if request.context else opened.model.messages
         return await asyncio.to_thread(
             render_generate,
@@ -207,15 +288,17 @@ class Inference:
             system=request.system or opened.model.system or "",
             suffix=request.suffix,
             template=request.template,
+            images=request.images,
             history=history,
             think=think,
+            mark=media.mark,
         )
 
     def _generate_frame(
         self,
         opened: Opened,
         lease: Lease,
-        tokens: list[int],
+        fitted: _Fitted,
         request: ChatRequest | GenerateRequest,
         grammar: str,
         free: FreeText | None,
@@ -223,8 +306,10 @@ class Inference:
         options, n_ctx = opened.options, opened.context(lease.runner)
         may_shift = request.shift is not False and opened.metadata.architecture != "deepseek2"
         keep = options.num_keep + bool(opened.metadata.add_bos)
-        if len(tokens) >= n_ctx:
-            if not may_shift or request.truncate is False:
+        tokens = fitted.tokens
+        if fitted.length >= n_ctx:
+            # With images there is no cutting: the cut might be what the question is about.
+            if not may_shift or request.truncate is False or fitted.media:
                 raise PromptTooLong(TOO_LONG)
             tokens = _cut_middle(tokens, n_ctx, keep)
         return Generate(
@@ -236,23 +321,34 @@ class Inference:
             sampling=_sampling(options, grammar, free),
             keep=keep,
             shift=may_shift,
+            media=fitted.media,
+            logprobs=request.top_logprobs if request.logprobs else None,
         )
+
+
+def _infill(opened: Opened, request: GenerateRequest) -> tuple[int, int, int] | None:
+    """The model's own tokens for a suffix, where the template that speaks has no form for one."""
+    if not request.suffix or request.raw or request.template or opened.template.can_insert:
+        return None
+    return opened.metadata.infill
 
 
 async def _events(
     runner: Runner, frame: Generate, parser: OutputParser
-) -> AsyncGenerator[tuple[Content | Thinking | Call | Done, int], None]:
+) -> AsyncGenerator[tuple[Content | Thinking | Call | Done, int, list[Logprob] | None], None]:
     """The runner's answer, told apart into content, thinking and tool calls, each with the tokens that it took (those
-    of markers and of text held back count with what comes next); its Done comes last."""
-    tokens = 0
+    of markers and of text held back count with what comes next) and their log probabilities; its Done comes last."""
+    tokens, logprobs = 0, list[protocol.Logprob]()
     async with contextlib.aclosing(runner.generate(frame)) as parts:
         async for part in parts:
-            tokens += part.n if isinstance(part, Piece) else 0
+            if isinstance(part, Piece):
+                tokens += part.n
+                logprobs += part.logprobs
             for event in parser.push(part.text) if isinstance(part, Piece) else parser.finish():
-                yield event, tokens
-                tokens = 0
+                yield event, tokens, on_the_wire(logprobs)
+                tokens, logprobs = 0, []
             if isinstance(part, Done):
-                yield part, tokens
+                yield part, tokens, on_the_wire(logprobs)
 
 
 def _heard(think: Think, request: ChatRequest | GenerateRequest, markers: Markers) -> Think:
@@ -301,6 +397,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
     """The final chunk's fields."""
     return {
         "done_reason": done.reason,
+        "stop_sequence": done.stop,
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
         "prompt_eval_count": done.prompt_tokens,

@@ -1,7 +1,7 @@
 """Well-known models, and whether they fit a machine before anything is downloaded.
 
-`data/known_models.toml` is a snapshot. The panes and the command line show it; names that are not in it can be pulled all the same. What is in the store is
-another room's: `catalog.py`.
+`data/known_models.toml` is a snapshot, which the panes and the command line show; names that are not in it can be
+pulled all the same. What is in the store is another room's: `catalog.py`.
 """
 
 from __future__ import annotations

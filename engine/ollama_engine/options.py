@@ -20,8 +20,8 @@ from ollama_engine.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["integer", "float32", "boolean", "array"]
-OptionValue = int | float | bool | list[str]
+Kind = Literal["integer", "float32", "boolean", "array", "numbers", "object"]
+OptionValue = int | float | bool | list[str] | list[float]
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -35,6 +35,7 @@ class Options(Struct, frozen=True, kw_only=True):
     use_mmap: bool | None = None
     num_thread: int = 0  # 0: one per core
     draft_num_predict: int = 4
+    adapter_scale: tuple[float, ...] = ()  # of each ADAPTER, in their order; 1 where none is said (ours)
 
     # How far generation goes.
     num_keep: int = 4
@@ -52,6 +53,8 @@ class Options(Struct, frozen=True, kw_only=True):
     repeat_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+
+    logit_bias: dict[int, float] = {}  # token -> what is added to its logit (ours, as OpenAI's)
 
     # llama.cpp's further samplers, which Ollama does not offer; each is off by default.
     mirostat: int = 0
@@ -74,6 +77,8 @@ _KIND_OF_ANNOTATION: Mapping[str, Kind] = {
     "float": "float32",
     "bool | None": "boolean",
     "tuple[str, ...]": "array",
+    "tuple[float, ...]": "numbers",
+    "dict[int, float]": "object",
 }
 OPTION_KINDS: Mapping[str, Kind] = {
     name: _KIND_OF_ANNOTATION[annotation] for name, annotation in Options.__annotations__.items()
@@ -83,10 +88,13 @@ OPTION_KINDS: Mapping[str, Kind] = {
 DEPRECATED = frozenset({"f16_kv", "logits_all", "low_vram", "penalize_newline", "use_mlock", "vocab_only"})
 """Options of older Ollamas: a Modelfile may still name them; they do nothing."""
 
+MAX_BIAS = 100.0
+"""What OpenAI's API allows; it decides over any logit that a model gives."""
 _INT32 = 2**31 - 1
 _FLOAT32_MAX = 3.4028234663852886e38
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?")
+_TOKEN = re.compile(r"[0-9]{1,9}")
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
@@ -112,14 +120,21 @@ def merge_options(*layers: Mapping[str, Any] | None) -> Options:
     return Options(**values)
 
 
-def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...]:
+def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...] | tuple[float, ...] | dict[int, float]:
     match OPTION_KINDS[name]:
+        case "object" if isinstance(value, dict):
+            return dict(_bias(name, token, bias) for token, bias in value.items())
         case "boolean" if isinstance(value, bool):
             return value
         case "array" if isinstance(value, list | tuple):
             if not all(isinstance(item, str) for item in value):
                 raise _wrong_type(name, "an array of strings")
             return tuple(value)
+        case "numbers":
+            numbers = value if isinstance(value, list | tuple) else [value]
+            if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in numbers):
+                raise _wrong_type(name, "an array of numbers")
+            return tuple(float(_number(name, "float32", item)) for item in numbers)
         case "integer" | "float32" as kind if isinstance(value, int | float) and not isinstance(value, bool):
             return _number(name, kind, value)
         case kind:
@@ -140,8 +155,32 @@ def _number(name: str, kind: Literal["integer", "float32"], value: int | float) 
     return max(-_INT32, min(whole, _INT32))
 
 
+def _bias(name: str, token: Any, bias: Any) -> tuple[int, float]:
+    """An entry of `logit_bias`: JSON has the token's number as text."""
+    if not _TOKEN.fullmatch(str(token)):
+        raise InvalidRequest(
+            f'option "{name}" has the key {token!r}, which is no token', hint="Its keys are the numbers of tokens."
+        )
+    if isinstance(bias, bool) or not isinstance(bias, int | float) or not abs(bias) <= MAX_BIAS:
+        raise InvalidRequest(
+            f'option "{name}" has {bias!r} for token {token}',
+            hint=f"A bias is a number from {-MAX_BIAS:.0f} to {MAX_BIAS:.0f}.",
+        )
+    return int(token), float(bias)
+
+
+_EXAMPLES: Mapping[Kind, str] = {
+    "object": '{"1734": -5}',
+    "array": '["###"]',
+    "numbers": "[0.5, 1]",
+    "boolean": "true",
+    "integer": "40",
+    "float32": "0.5",
+}
+
+
 def _wrong_type(name: str, wanted: str) -> InvalidRequest:
-    example = {"array": '["###"]', "boolean": "true", "integer": "40", "float32": "0.5"}[OPTION_KINDS[name]]
+    example = _EXAMPLES[OPTION_KINDS[name]]
     return InvalidRequest(f'option "{name}" must be of {wanted}', hint=f"For example {name}: {example}.")
 
 
@@ -156,7 +195,7 @@ class Deprecated(Struct, frozen=True):
 
 
 def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
-    """The value of `PARAMETER name text`; for `stop` a list of one.
+    """The value of `PARAMETER name text`; for `stop` and `adapter_scale` a list of one.
 
     Raises:
         InvalidRequest: an unknown name (the hint has the nearest one), or text that is not of its type.
@@ -170,20 +209,23 @@ def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
             if not _INTEGER.fullmatch(text):
                 raise InvalidRequest(f"invalid int value [{text}]", hint=f"{name} takes a whole number.")
             return int(text)
-        case "float32":
+        case "float32" | "numbers" as kind:
             if not _FLOAT.fullmatch(text) or abs(float(text)) > _FLOAT32_MAX:
                 raise InvalidRequest(f"invalid float value [{text}]", hint=f"{name} takes a number such as 0.5.")
-            return float(text)
+            return [float(text)] if kind == "numbers" else float(text)
         case "boolean":
             if text not in _BOOLEANS:
                 raise InvalidRequest(f"invalid bool value [{text}]", hint=f"{name} takes true or false.")
             return _BOOLEANS[text]
+        case "object":
+            raise InvalidRequest(f"{name} is no PARAMETER", hint="A request says it, in its options.")
         case None:
             raise unknown_parameter(name)
 
 
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, OptionValue], list[str]]:
-    """All PARAMETERs of a Modelfile: `(values, warnings)`. The last value of a name wins; `stop` accumulates.
+    """All PARAMETERs of a Modelfile: `(values, warnings)`. The last value of a name wins; lists
+    (`stop`, `adapter_scale`) accumulate.
 
     Raises:
         InvalidRequest: as `parse_parameter`.
@@ -196,7 +238,7 @@ def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, Option
             warnings.append(value.warning)
         elif isinstance(value, list):
             before = values.get(name)
-            values[name] = [*before, *value] if isinstance(before, list) else value
+            values[name] = [*before, *value] if isinstance(before, list) else value  # pyright: ignore[reportArgumentType]
         else:
             values[name] = value
     return values, warnings

@@ -145,6 +145,8 @@ class GenerateChunk(Struct, omit_defaults=True, kw_only=True):
     logprobs: list[Logprob] | None = None
     cached_tokens: int = 0
     """How many tokens of the prompt were in the prefix cache already (ours, on the last chunk)."""
+    stop_sequence: str = ""
+    """The stop string that ended the answer, if one did (ours, on the last chunk)."""
     truncated_tokens: int = 0
     """How many tokens were cut out of a prompt longer than the context (ours, on the last chunk)."""
 
@@ -168,6 +170,8 @@ class ChatChunk(Struct, omit_defaults=True, kw_only=True):
     debug_info: DebugInfo | None = field(name="_debug_info", default=None)
     logprobs: list[Logprob] | None = None
     cached_tokens: int = 0
+    """As GenerateChunk's."""
+    stop_sequence: str = ""
     """As GenerateChunk's."""
     dropped_messages: int = 0
     """How many of the oldest messages were left out so that the rest fits the context (ours, on the last chunk)."""
@@ -230,6 +234,45 @@ class RerankResponse(Struct, omit_defaults=True, kw_only=True):
     prompt_eval_count: int = 0
 
 
+class TokenizeRequest(Struct, omit_defaults=True):
+    """A text to cut into the model's tokens (ours; Ollama has no such endpoint).
+
+    `add_special` puts the model's own tokens around it, as before generation; `parse_special` takes what is written
+    like a control token for one. `detokenize` gives the text back where nothing was added.
+    """
+
+    model: str
+    content: str = ""
+    add_special: bool = False
+    parse_special: bool | None = None
+    """None is True."""
+    keep_alive: KeepAlive | UnsetType = UNSET
+    options: JSON | None = None
+
+
+class TokenizeResponse(Struct, omit_defaults=True, kw_only=True):
+    model: str
+    tokens: list[int]
+    total_duration: int = 0
+    load_duration: int = 0
+
+
+class DetokenizeRequest(Struct, omit_defaults=True):
+    """Tokens to make text of, control tokens written out (ours)."""
+
+    model: str
+    tokens: list[int] = field(default_factory=list)
+    keep_alive: KeepAlive | UnsetType = UNSET
+    options: JSON | None = None
+
+
+class DetokenizeResponse(Struct, omit_defaults=True, kw_only=True):
+    model: str
+    content: str
+    total_duration: int = 0
+    load_duration: int = 0
+
+
 class ModelDetails(Struct, omit_defaults=True):
     parent_model: str = field(default_factory=str)
     format: str = field(default_factory=str)
@@ -280,6 +323,8 @@ class ModelInfo(Struct, omit_defaults=True):
     capabilities: list[str] = field(default_factory=list)
     modified_at: str = ""
     requires: str = ""
+    template_engine: str = ""
+    """Which template speaks: `go`, the TEMPLATE layer, or `jinja`, the GGUF's own (ours)."""
 
 
 class RunningModel(Struct, omit_defaults=True):
@@ -313,6 +358,26 @@ class RunningModel(Struct, omit_defaults=True):
     """Generation speed over the last seconds, all slots together; 0 when idle."""
 
 
+class Device(Struct, omit_defaults=True):
+    """Something to compute on (ours). Memory in bytes; what nobody tells is 0, or None."""
+
+    name: str
+    """As ggml calls it: `CPU`, `CUDA0`, `Metal`, `Vulkan1` …"""
+    description: str = field(default_factory=str)
+    kind: str = field(default_factory=str)
+    """`cpu`, `gpu`, `igpu` (shares the host's memory), `accel` (works with the CPU)."""
+    total: int = 0
+    free: int = 0
+    id: str = ""
+    """PCI address, as `0000:c1:00.0`."""
+    utilization: float | None = None
+    """Percent of the time since the last reading."""
+    temperature: float | None = None
+    """Degrees Celsius."""
+    power: float | None = None
+    """Watts."""
+
+
 class CreateRequest(Struct, omit_defaults=True):
     """A model to make from another (`from_`) or from blobs already in the store (`files`: relative path -> digest)."""
 
@@ -329,6 +394,14 @@ class CreateRequest(Struct, omit_defaults=True):
     parser: str = ""
     requires: str = ""
     quantize: str = ""
+    draft_files: dict[str, str] | None = None
+    draft_quantize: str = ""
+    imatrix: str = ""
+    """Digest of an importance matrix (a blob), which the smallest quantizations need (ours)."""
+    requantize: bool = False
+    """Quantize weights that are quantized already, at a loss (ours)."""
+    preset: str = ""
+    """A named template for weights without one, or `auto` to choose it even where there is one (ours)."""
     stream: bool | None = None
 
 
@@ -385,6 +458,24 @@ class UpdatesRequest(Struct, omit_defaults=True):
 
     models: list[str] | None = None
     insecure: bool = False
+
+
+class PullView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A pull of the queue as it is now. Bytes of all its blobs; `rate` in bytes a second, `eta` in seconds.
+
+    A pull that a full disk stopped is `paused`, with the `error`; one that is `elsewhere` is run by another process.
+    """
+
+    id: str
+    name: str
+    state: Literal["queued", "running", "paused", "failed", "done", "elsewhere"]
+    status: str = ""
+    total: int = 0
+    completed: int = 0
+    rate: float = 0.0
+    eta: float = 0.0
+    error: str = ""
+    hint: str = ""
 
 
 class PruneReport(Struct, omit_defaults=True):

@@ -22,7 +22,7 @@ def decode(context: LlamaContext, prompt: list[int], sampling: Sampling, max_tok
     C.llama_memory_clear(context.memory, True)
     chain = build_chain(sampling, context)
     chain.prime(prompt)
-    handle, vocab, sampler = context.handle, context.model.vocab, chain._chain
+    handle, vocab, sampler = context.handle, context.model.vocab, chain.handle
     tokens = (C.llama_token * len(prompt))(*prompt)
     if C.llama_decode(handle, C.llama_batch_get_one(tokens, len(prompt))) != 0:
         raise SystemExit("llama_decode failed")

@@ -259,7 +259,6 @@ async def test_an_unknown_parameter_is_refused_with_the_nearest_one(engine: Loca
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "does not support tools"),
         ({"think": True}, '"bard" does not support thinking'),
         ({"think": "hard"}, "invalid think value"),
-        ({"logprobs": True}, "logprobs are not built yet"),
         ({"top_logprobs": 21}, "between 0 and 20"),
     ],
 )

@@ -57,6 +57,7 @@ def test_an_unknown_option_is_ignored() -> None:
         ("use_mmap", False, False),
         ("seed", 2**32 - 1, 2**32 - 1),
         ("seed", 2**40 + 7, 7),
+        ("logit_bias", {"12": -100, 3: 1.5}, {12: -100.0, 3: 1.5}),
     ],
 )
 def test_numbers_are_coerced_as_go_does(name: str, value: Any, result: object) -> None:
@@ -70,6 +71,10 @@ def test_numbers_are_coerced_as_go_does(name: str, value: Any, result: object) -
     [
         ("stop", "###", 'option "stop" must be of type array'),
         ("stop", ["###", 1], 'option "stop" must be of an array of strings'),
+        ("logit_bias", [1], 'option "logit_bias" must be of type object'),
+        ("logit_bias", {"the": 1}, "option \"logit_bias\" has the key 'the', which is no token"),
+        ("logit_bias", {"3": 101}, 'option "logit_bias" has 101 for token 3'),
+        ("logit_bias", {"3": True}, 'option "logit_bias" has True for token 3'),
         ("top_k", "40", 'option "top_k" must be of type integer'),
         ("top_k", True, 'option "top_k" must be of type integer'),
         ("main_gpu", [], 'option "main_gpu" must be of type integer'),
@@ -169,5 +174,5 @@ def test_an_answer_never_grows_past_ten_contexts(num_predict: int, tokens: int) 
 
 def test_a_runner_that_is_told_nothing_samples_by_the_same_defaults() -> None:
     shared = set(Sampling.__struct_fields__) & set(Options.__struct_fields__)
-    assert len(shared) == len(Sampling.__struct_fields__) - 1  # all but the grammar
+    assert len(shared) == len(Sampling.__struct_fields__) - 2  # all but the grammar and what it does not hold
     assert {name: getattr(Sampling(), name) for name in shared} == {name: getattr(Options(), name) for name in shared}

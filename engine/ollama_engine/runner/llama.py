@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from ollama_engine.runner import amx
 from ollama_engine.runner.protocol import LoadSpec, SpecialTokens
@@ -39,13 +40,17 @@ __all__ = [
     "DECODE_NO_SLOT",
     "AbortFlag",
     "C",
+    "EmbeddingBatch",
     "LlamaBatch",
     "LlamaContext",
     "LlamaError",
+    "LlamaGrammar",
     "LlamaModel",
     "LlamaSampler",
     "context_params",
+    "ggml_library",
     "set_log",
+    "usable_cores",
 ]
 
 KV_TYPES = {
@@ -75,6 +80,13 @@ than they gain, and take the core on which the answer is passed on (docs/perform
 
 class LlamaError(Exception):
     """llama.cpp refused; the log has the reason."""
+
+
+def ggml_library() -> ctypes.CDLL:
+    """ggml itself, under llama.cpp: its device API, which the binding leaves out."""
+    import llama_cpp._ggml
+
+    return llama_cpp._ggml.libggml
 
 
 def set_log(callback: Callable[[int, str], None]) -> object:
@@ -125,6 +137,7 @@ class LlamaModel:
         self.size = C.llama_model_size(handle)
         """Bytes of all tensors."""
         self.bos = C.llama_vocab_bos(self.vocab)
+        self._adapters = [(self._load_adapter(adapter.path), adapter.scale) for adapter in spec.adapters]
         self._pieces: dict[int, bytes] = {}
 
     @property
@@ -143,6 +156,29 @@ class LlamaModel:
             add_eos=C.llama_vocab_get_add_eos(self.vocab),
             add_sep=C.llama_vocab_get_add_sep(self.vocab),
         )
+
+    def _load_adapter(self, path: str) -> Any:
+        """A LoRA adapter beside the weights, which own it; before any context is made, whose graph it makes larger."""
+        adapter = C.llama_adapter_lora_init(self.handle, path.encode())
+        if not adapter:
+            raise LlamaError(f"the adapter {os.path.basename(path)} did not load")
+        if C.llama_adapter_get_alora_n_invocation_tokens(adapter):
+            raise LlamaError(
+                f"the adapter {os.path.basename(path)} is an activated one (aLoRA), which begins to count in the "
+                "middle of a prompt; only plain LoRA adapters can be used"
+            )
+        return adapter
+
+    def apply_adapters(self, context: Any) -> None:
+        """Add the adapters, each times its scale, to what `context` (a llama_context) computes from now on."""
+        if not self._adapters:
+            return
+        adapters = (C.llama_adapter_lora_p_ctypes * len(self._adapters))()
+        for number, (adapter, _) in enumerate(self._adapters):
+            adapters[number] = ctypes.cast(adapter, C.llama_adapter_lora_p_ctypes)
+        scales = (ctypes.c_float * len(self._adapters))(*(scale for _, scale in self._adapters))
+        if C.llama_set_adapters_lora(context, adapters, len(self._adapters), scales):
+            raise LlamaError("the adapters could not be applied")
 
     def is_end(self, token: int) -> bool:
         return C.llama_vocab_is_eog(self.vocab, token)
@@ -176,6 +212,10 @@ class LlamaModel:
     def control_piece(self, token: int) -> bytes:
         """The bytes that a control token is written as."""
         return self._read_piece(token, special=True)
+
+    def any_piece(self, token: int) -> bytes:
+        """The bytes a token is written as, a control token's too."""
+        return self.piece(token) or self.control_piece(token)
 
     def control_token(self, text: str) -> int | None:
         """The token that `text` is the writing of; None where it takes several, or is ordinary text."""
@@ -235,6 +275,31 @@ class LlamaBatch:
         return end - 1
 
 
+class EmbeddingBatch:
+    """One decode step's input for one sequence, given as embeddings instead of tokens."""
+
+    def __init__(self, rows: NDArray[np.float32], positions: NDArray[np.int32], seq: int, *, want_logits: bool) -> None:
+        """`positions` are one for each row, or (M-RoPE) four sections of them; logits of the last row if wanted."""
+        n = self.n_tokens = len(rows)
+        self.last = n - 1
+        self._rows = np.ascontiguousarray(rows)
+        self._positions = np.ascontiguousarray(positions)
+        self._seq = np.full(1, seq, np.int32)
+        self._seq_rows = np.full(n, self._seq.ctypes.data, np.uintp)
+        self._one = np.ones(n, np.int32)
+        self._logits = np.zeros(n, np.int8)
+        self._logits[-1] = want_logits
+        self.struct = C.llama_batch(
+            n_tokens=n,
+            token=None,
+            embd=self._rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(C.llama_pos)),
+            n_seq_id=self._one.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._seq_rows.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(C.llama_seq_id))),
+            logits=self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+
 def context_params(spec: LoadSpec) -> Any:
     """Parameters of a context that do not depend on what it is for: threads, cache type, flash attention."""
     params = C.llama_context_default_params()
@@ -287,6 +352,7 @@ class LlamaContext:
         if not handle:
             raise LlamaError("the context could not be made")
         self.handle: Any = handle
+        model.apply_adapters(handle)
         self.model = model
         self.memory: Any = C.llama_get_memory(handle)
         # llama.cpp rounds the cells up; a context beyond what was asked or trained for is still none to be used.
@@ -299,10 +365,19 @@ class LlamaContext:
         self._window = cast(int, C.llama_model_n_swa(model.handle))
         """Tokens that some of the layers look back; 0 where all look at everything."""
 
-    def decode(self, batch: LlamaBatch) -> int:
-        """llama_decode's code: 0 done, 1 no room in the KV cache, 2 aborted, negative failed."""
+    def decode(self, batch: LlamaBatch | EmbeddingBatch, *, causal: bool = True) -> int:
+        """llama_decode's code: 0 done, 1 no room in the KV cache, 2 aborted, negative failed.
+
+        Not `causal`: what is in the batch looks at all of it, not only at what came before.
+        """
         batch.struct.n_tokens = batch.n_tokens
-        return C.llama_decode(self.handle, batch.struct)
+        if causal:
+            return C.llama_decode(self.handle, batch.struct)
+        C.llama_set_causal_attn(self.handle, False)
+        try:
+            return C.llama_decode(self.handle, batch.struct)
+        finally:
+            C.llama_set_causal_attn(self.handle, True)
 
     def abort(self, on: bool) -> None:
         """Stop the decode that runs now (from another thread), or allow decodes again."""
@@ -350,6 +425,27 @@ class LlamaContext:
         self.forget(seq)
         return False
 
+    def save_state(self, seq: int, limit: int) -> Any:
+        """The recurrent state of a sequence as it is now, for `restore_state`; None where it has more than `limit`
+        bytes. Cells of attention are no part of it: a sequence keeps those."""
+        number, partial = ctypes.c_int32(seq), ctypes.c_uint32(C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        size = C.llama_state_seq_get_size_ext(self.handle, number, partial)
+        if not 0 < size <= limit:
+            return None
+        state = (ctypes.c_uint8 * size)()
+        return state if C.llama_state_seq_get_data_ext(self.handle, state, size, number, partial) == size else None
+
+    def restore_state(self, seq: int, state: Any, n: int) -> bool:
+        """Put a sequence back to its first `n` positions, where `state` was saved. False where that failed, and the
+        sequence is empty now."""
+        number, partial = ctypes.c_int32(seq), ctypes.c_uint32(C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        size = len(state)
+        done = C.llama_state_seq_set_data_ext(self.handle, state, size, number, partial) == size
+        if done and C.llama_memory_seq_rm(self.memory, seq, n, -1):
+            return True
+        self.forget(seq)
+        return False
+
     def discard(self, seq: int, start: int, n: int) -> bool:
         """Cut `n` positions out at `start` and move what follows down; False where the model cannot forget in part.
 
@@ -360,14 +456,18 @@ class LlamaContext:
         C.llama_memory_seq_add(self.memory, seq, start + n, -1, -n)
         return True
 
+    def logits(self, row: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The logits of row `row` of the batch just decoded, one for each token of the vocabulary. They are llama.cpp's
+        own memory, good until the next decode."""
+        return np.ctypeslib.as_array(C.llama_get_logits_ith(self.handle, row), (self.model.n_vocab,))
+
     def is_finite(self, row: int) -> bool:
         """Whether row `row` of the batch just decoded has logits to choose by: no NaN, no positive infinity, and not
         minus infinity alone. Some 10 µs for 128k of them."""
-        logits = C.llama_get_logits_ith(self.handle, row)
-        if not logits:
+        if not C.llama_get_logits_ith(self.handle, row):
             return False
         # The maximum of numbers one of which is NaN is NaN.
-        return bool(np.isfinite(np.ctypeslib.as_array(logits, (self.model.n_vocab,)).max()))
+        return bool(np.isfinite(self.logits(row).max()))
 
 
 class LlamaSampler:
@@ -376,13 +476,13 @@ class LlamaSampler:
     def __init__(self) -> None:
         params = C.llama_sampler_chain_default_params()
         params.no_perf = True
-        self._chain: Any = C.llama_sampler_chain_init(params)
+        self.handle: Any = C.llama_sampler_chain_init(params)
         self._history: list[tuple[Any, int]] = []
 
     def add(self, sampler: Any) -> None:
         if not sampler:
             raise LlamaError("sampler could not be made")
-        C.llama_sampler_chain_add(self._chain, sampler)
+        C.llama_sampler_chain_add(self.handle, sampler)
 
     def add_history(self, sampler: Any, last_n: int) -> None:
         """Add a sampler that looks back at the `last_n` tokens before, those of the prompt included."""
@@ -395,15 +495,48 @@ class LlamaSampler:
             for token in tokens[-last_n:]:
                 C.llama_sampler_accept(sampler, token)
 
-    def sample(self, context: LlamaContext, row: int) -> int:
-        """Choose and accept the token after row `row` of the batch just decoded."""
-        return C.llama_sampler_sample(self._chain, context.handle, row)
+    def accept(self, token: int) -> None:
+        """The token is part of the answer."""
+        C.llama_sampler_accept(self.handle, token)
 
     def close(self) -> None:
-        if self._chain:
-            C.llama_sampler_free(self._chain)
-            self._chain = None
+        if self.handle:
+            C.llama_sampler_free(self.handle)
+            self.handle = None
             self._history.clear()
+
+
+class LlamaGrammar:
+    """A grammar and how far an answer has come in it. LlamaError where the text is no GBNF."""
+
+    def __init__(self, model: LlamaModel, text: str) -> None:
+        self.handle: Any = C.llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
+        if not self.handle:
+            raise LlamaError("the grammar is not valid GBNF, or has no rule 'root'")
+        self._one = (C.llama_token_data * 1)()
+        self._arrays = (C.llama_token_data_array * 1)()
+        self._array: Any = self._arrays[0]
+        self._array.data = ctypes.cast(self._one, C.llama_token_data_p)
+
+    def allows(self, token: int) -> bool:
+        """Whether the answer may go on with `token`, or end where that is an end token."""
+        self._one[0].id, self._one[0].logit = token, 0.0
+        self._array.size, self._array.selected, self._array.sorted = 1, -1, False
+        C.llama_sampler_apply(self.handle, self._arrays)
+        return self._one[0].logit == 0.0
+
+    def accept(self, token: int) -> None:
+        """Go on by a token that is allowed: llama.cpp ends the process at any other."""
+        C.llama_sampler_accept(self.handle, token)
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        C.llama_sampler_reset(self.handle)
+
+    def close(self) -> None:
+        if self.handle:
+            C.llama_sampler_free(self.handle)
+            self.handle = None
 
 
 def usable_cores() -> int:

@@ -30,6 +30,7 @@ class Outbox:
             else:
                 held.text += piece.text
                 held.n += piece.n
+                held.logprobs += piece.logprobs
         if step.done or time.monotonic() - self._sent_at >= HOLD:
             self.flush(step.done)
 

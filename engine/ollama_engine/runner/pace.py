@@ -12,10 +12,9 @@ SLOWER = 3.0
 """A step may read prompt for this many times the duration of one that reads none."""
 SHORTEST, LONGEST = 0.03, 0.25
 """Seconds of reading per step, whatever that gives: no eye sees the first, everyone the second."""
-MIN_CHUNK = 32
-"""Tokens. Fewer leave matrices too thin to be worth the weights that are read for them."""
-FIRST_CHUNK = 64
-"""Tokens, while nothing was measured yet."""
+TILE = 64
+"""Rows that attention on a CPU takes at once. A step with fewer, or with a few more, computes them one by one, several
+times slower: a step with prompt in it has a multiple of these, streams included."""
 WEIGHT = 0.3
 """Of the newest measurement in the running mean."""
 
@@ -34,19 +33,18 @@ class Pace:
         """How many tokens of prompts the next step may read beside so many running streams."""
         if not streams:
             return self._n_batch
-        if not self._speed:
-            return min(FIRST_CHUNK, self._n_batch)
         seconds = min(max(SLOWER * self._decode, SHORTEST), LONGEST)
-        tokens = int(self._speed * seconds) // MIN_CHUNK * MIN_CHUNK
-        return min(max(tokens, MIN_CHUNK), self._n_batch)
+        rows = (int(self._speed * seconds) + streams) // TILE * TILE
+        least = (streams // TILE + 1) * TILE
+        return max(1, min(max(rows, least), self._n_batch) - streams)
 
     def measured(self, seconds: float, streams: int, prompt: int) -> None:
         """A step took so long, sampling included, with so many streams and so many tokens of prompts in it."""
         if not prompt:
             self._decode = _mean(self._decode, seconds)
-        elif prompt >= MIN_CHUNK // 2:
+        elif prompt >= TILE // 4:
             # Not less than a part of the step: the mean of steps without a prompt may be older than the load is now.
-            reading = max(seconds - self._decode * bool(streams), seconds / 4)
+            reading = max(seconds - self._decode * bool(streams), seconds / 8)
             self._speed = _mean(self._speed, prompt / max(reading, 1e-6))
 
 

@@ -13,18 +13,23 @@ from __future__ import annotations
 import time
 from array import array
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ollama_engine.runner.llama import LlamaContext
+from ollama_engine.runner.media_cells import positions, whole, whole_after
 
 Cells = array
 """What KV cells hold, in order: 64-bit ints (type code `q`), so that a comparison runs over bare memory. Each is the
-token at that place; cells are compared by value and nothing else is known of them here."""
+token at that place, or a piece of an image or a sound (media_cells.py); cells are compared by value."""
 
 LITTLE = 16
 """Cells that nobody misses: a prompt goes on in the slot that it continues, rather than in another, if it overwrites no
 more. Else a conversation would fill all slots with its earlier states."""
+
+MAX_CHECKPOINT = 128 * 1024 * 1024
+"""Bytes of a state worth keeping beside the cache, for each slot."""
 
 
 def cells_of(tokens: list[int]) -> Cells[int]:
@@ -47,15 +52,19 @@ class Slot:
 
     id: int
     cells: Cells[int] = field(default_factory=lambda: array("q"))
+    jumps: bool = False
+    """Whether images move the position by other than their cells (M-RoPE)."""
     busy: bool = False
     used_at: float = 0.0
     unbroken: int | None = None
     """Once the context was shifted: how many leading cells are still those of an unbroken prefill. The others were
     computed with the cut-out ones before them: no other prompt may be given them."""
+    checkpoint: tuple[int, Any] | None = None
+    """A recurrent state that cannot be cut back, as it was after so many of the cells."""
 
     def position(self, cell: int) -> int:
         """The position, as llama.cpp counts, of the cell with that number (0 is the first), be it there or not yet."""
-        return cell
+        return positions(self.cells, cell) if self.jumps else cell
 
     @property
     def next_position(self) -> int:
@@ -66,9 +75,10 @@ class Slot:
 class PrefixCache:
     """All slots of a context. Nobody else removes, shares or moves cells; who decodes into a slot extends `cells`."""
 
-    def __init__(self, context: LlamaContext) -> None:
+    def __init__(self, context: LlamaContext, *, jumps: bool = False) -> None:
+        """`jumps`: as Slot's."""
         self._context = context
-        self.slots = [Slot(i) for i in range(context.n_seq)]
+        self.slots = [Slot(i, jumps=jumps) for i in range(context.n_seq)]
         self._shared = np.zeros((context.n_seq, context.n_seq), np.int64)
         """How many leading cells each two slots have in common, physically; 0 on the diagonal."""
 
@@ -89,14 +99,25 @@ class PrefixCache:
         """
         held = [self._usable(slot, prompt) for slot in self.slots]
         source = self.slots[int(np.argmax(held))]
-        target = self._choose(held)
-        n = held[source.id]
-        if held[target.id] < n:
-            self._share(source, target, n)
-        elif not self.cut(target, n):
-            n = 0
+        behind = max((slot for slot in self.slots if not slot.busy), key=lambda slot: self._restorable(slot, prompt))
+        if self._restorable(behind, prompt) > held[source.id]:
+            target, n = behind, self._restore(behind)
+        else:
+            target = self._choose(held)
+            n = held[source.id]
+            if held[target.id] < n:
+                self._share(source, target, n)
+            elif not self.cut(target, n):
+                n = 0
         target.busy = True
         return target, n
+
+    def keep_state(self, slot: Slot) -> None:
+        """Keep the state after a prompt, where it is one that cannot be cut back. The next turn of a conversation often
+        goes on from the prompt before and not from the whole answer: its thinking is left out."""
+        if not self._context.can_cut:
+            state = self._context.save_state(slot.id, MAX_CHECKPOINT)
+            slot.checkpoint = (len(slot.cells), state) if state else None
 
     def catch_up(self, slot: Slot, prompt: Cells[int]) -> int:
         """Let a slot that holds the beginning of `prompt` share more of it, where another slot has come to hold more.
@@ -125,13 +146,15 @@ class PrefixCache:
         del slot.cells[n:]
         if slot.unbroken is not None and slot.unbroken >= n:
             slot.unbroken = None
+        if slot.checkpoint and slot.checkpoint[0] > n:
+            slot.checkpoint = None
         return kept
 
     def shift(self, slot: Slot, keep: int) -> bool:
-        """Make room in a full context: after the first `keep` cells drop the older half of the rest. False where that
-        cannot be done."""
-        keep = min(max(keep, 0), len(slot.cells) - 2)
-        n = (len(slot.cells) - keep) // 2
+        """Make room in a full context: after the first `keep` cells drop the older half of the rest, images as a
+        whole. False where that cannot be done."""
+        keep = whole(slot.cells, min(max(keep, 0), len(slot.cells) - 2))
+        n = whole_after(slot.cells, keep + (len(slot.cells) - keep) // 2) - keep
         if not self._unshare(slot, keep + n):
             return False
         start = slot.position(keep)
@@ -139,6 +162,7 @@ class PrefixCache:
             return False
         self._limit(slot, keep)
         del slot.cells[keep : keep + n]
+        slot.checkpoint = None
         slot.unbroken = keep if slot.unbroken is None else min(keep, slot.unbroken)
         return True
 
@@ -156,14 +180,30 @@ class PrefixCache:
         self._shared[:] = 0
         for slot in self.slots:
             del slot.cells[:]
-            slot.unbroken = None
+            slot.unbroken = slot.checkpoint = None
 
     def _usable(self, slot: Slot, prompt: Cells[int]) -> int:
-        """How many leading cells of the slot `prompt` could go on from."""
-        n = min(common_prefix(slot.cells, prompt), len(prompt) - 1)
+        """How many leading cells of the slot `prompt` could go on from. No image is continued in its middle: its
+        cells may look at each other, or share positions."""
+        n = whole(prompt, min(common_prefix(slot.cells, prompt), len(prompt) - 1))
         if slot.unbroken is not None:
             n = min(n, slot.unbroken)
         return n if n and self._context.can_keep(slot.id, slot.position(n)) else 0
+
+    def _restorable(self, slot: Slot, prompt: Cells[int]) -> int:
+        """How many leading cells of a free slot `prompt` could go on from if its kept state were put back."""
+        n = slot.checkpoint[0] if slot.checkpoint and not slot.busy else 0
+        return n if n <= min(common_prefix(slot.cells, prompt), len(prompt) - 1) else 0
+
+    def _restore(self, slot: Slot) -> int:
+        """Put the kept state back; how many cells the slot holds now."""
+        assert slot.checkpoint
+        n, state = slot.checkpoint
+        if not self._context.restore_state(slot.id, state, slot.position(n)):
+            n, slot.checkpoint = 0, None
+        self._limit(slot, n)
+        del slot.cells[n:]
+        return n
 
     def _choose(self, held: list[int]) -> Slot:
         """The free slot whose present content is worth least; `held` is what each holds of the prompt."""

@@ -1,52 +1,82 @@
-"""Options of a request to a llama.cpp sampler chain, in the order of llama.cpp's own programs.
+"""Options of a request to the sampler of its tokens: llama.cpp's samplers, in the order of llama.cpp's own programs.
 
-grammar, penalties, DRY, top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature, then the draw; mirostat takes
-the place of everything between the penalties and the draw. A sampler whose option switches it off is left out.
+penalties, DRY, top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature, then the draw; mirostat takes the place
+of everything between the penalties and the draw. A sampler whose option switches it off is left out. Bias comes before
+all of them, the grammar after (token_sampler.py).
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any
 
+from ollama_engine.runner.candidates import Candidates
 from ollama_engine.runner.free_text import FreeTextSampler
-from ollama_engine.runner.llama import C, LlamaContext, LlamaError, LlamaSampler
+from ollama_engine.runner.llama import C, LlamaContext, LlamaError, LlamaGrammar, LlamaSampler
 from ollama_engine.runner.protocol import Sampling
+from ollama_engine.runner.token_sampler import TokenSampler
 
 DRY_BREAKERS = (b"\n", b":", b'"', b"*")
 MIN_KEEP = 1
 
 
-def build_chain(sampling: Sampling, context: LlamaContext) -> LlamaSampler | FreeTextSampler:
-    """The chain for one request; close it when the request ends. LlamaError where the grammar does not parse."""
-    grammar = _grammar(sampling.grammar, context)
-    held = _filled(sampling, context, grammar)
+def build_sampler(sampling: Sampling, context: LlamaContext, candidates: Candidates) -> TokenSampler | FreeTextSampler:
+    """What chooses the tokens of one request; close it when the request ends.
+
+    Args:
+        candidates: room to work in, which all requests of a context may share.
+
+    Raises:
+        LlamaError: the grammar does not parse.
+    """
+    chain = build_chain(sampling, context)
+    try:
+        grammar = LlamaGrammar(context.model, sampling.grammar) if sampling.grammar else None
+    except LlamaError:
+        chain.close()
+        raise
+    penalizes = _penalty_window(sampling, context)
+    sampler = TokenSampler(
+        chain,
+        grammar,
+        candidates,
+        narrow=_narrow(sampling),
+        history=penalizes,
+        greedy=sampling.temperature <= 0 and not penalizes and sampling.dry_multiplier <= 0,
+        bias=sampling.logit_bias,
+    )
     if grammar is None or sampling.free_text is None:
-        return held
-    unheld = _filled(sampling, context, None)
-    return FreeTextSampler(sampling.free_text, unheld, held, grammar, context.model)
+        return sampler
+    return FreeTextSampler(sampling.free_text, sampler, context.model)
 
 
-def _grammar(text: str, context: LlamaContext) -> Any:
-    if not text:
-        return None
-    grammar = C.llama_sampler_init_grammar(context.model.vocab, text.encode(), b"root")
-    if not grammar:
-        raise LlamaError("the grammar is not valid GBNF, or has no rule 'root'")
-    return grammar
-
-
-def _filled(sampling: Sampling, context: LlamaContext, grammar: Any) -> LlamaSampler:
+def build_chain(sampling: Sampling, context: LlamaContext) -> LlamaSampler:
+    """llama.cpp's samplers alone."""
     chain = LlamaSampler()
     try:
-        if grammar is not None:
-            chain.add(grammar)
         _fill(chain, sampling, context)
     except LlamaError:
         chain.close()
         raise
     return chain
+
+
+def _narrow(sampling: Sampling) -> int:
+    """How many of the likeliest tokens decide; 0 where some sampler looks at all of them before top-k has chosen."""
+    if sampling.dry_multiplier > 0:  # which tokens it holds down, nobody knows before
+        return 0
+    if sampling.temperature <= 0:
+        return 1
+    if sampling.mirostat in (1, 2) or sampling.top_n_sigma > 0:
+        return 0
+    return max(0, sampling.top_k)
+
+
+def _penalty_window(sampling: Sampling, context: LlamaContext) -> int:
+    """How many of the last tokens the penalties look back at; 0 where there are none."""
+    changes_nothing = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty) == (1, 0, 0)
+    last_n = context.n_ctx if sampling.repeat_last_n < 0 else sampling.repeat_last_n
+    return 0 if changes_nothing else last_n
 
 
 def _fill(chain: LlamaSampler, sampling: Sampling, context: LlamaContext) -> None:
@@ -87,13 +117,8 @@ def _fill(chain: LlamaSampler, sampling: Sampling, context: LlamaContext) -> Non
 
 
 def _add_penalties(chain: LlamaSampler, sampling: Sampling, context: LlamaContext) -> None:
-    last_n = context.n_ctx if sampling.repeat_last_n < 0 else sampling.repeat_last_n
-    changes_anything = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty) != (
-        1,
-        0,
-        0,
-    )
-    if last_n > 0 and changes_anything:
+    last_n = _penalty_window(sampling, context)
+    if last_n:
         chain.add_history(
             C.llama_sampler_init_penalties(
                 context.model.n_vocab,

@@ -6,6 +6,7 @@ requests a model answers at once and whether a load is worth trying at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.options import Options
-from ollama_engine.runner.protocol import LoadSpec, Pooling
+from ollama_engine.runner.protocol import Adapter, LoadSpec, Pooling
 from ollama_engine.settings import Settings
 
 MIB = 1024 * 1024
@@ -30,6 +31,10 @@ CONTEXT_TIERS = ((47 * GIB, 262_144), (23 * GIB, 32_768))
 
 SLOT_CHOICES = (4, 2, 1)
 COMPUTE_RESERVE = 32 * MIB
+PROJECTOR_RESERVE = 256 * MIB
+"""For what an encoder of images or sound computes with."""
+PROJECTOR_CONTEXT = 2048
+"""The least context of a model that sees or hears, whoever asked for less (spec §1.11): one image may take half."""
 EMBEDDING_SEQUENCES = 64
 """Inputs that are embedded in one batch at most."""
 EMBEDDING_BATCH = 512
@@ -93,7 +98,10 @@ class Placement:
 
     def served_by(self, loaded: LoadSpec) -> bool:
         """Whether a runner loaded so can answer for this placement; a larger context than asked for can."""
-        if loaded.model_paths != self.spec.model_paths:
+        beside = ("projector_paths", "adapters")
+        if loaded.model_paths != self.spec.model_paths or any(
+            getattr(loaded, name) != getattr(self.spec, name) for name in beside
+        ):
             return False
         if "n_ctx" not in self.chosen and loaded.n_ctx < self.spec.n_ctx:
             return False
@@ -109,25 +117,31 @@ def place(
     settings: Settings,
     free: FreeMemory,
     pooling: Pooling = "",
+    projector_paths: Sequence[Path] = (),
+    adapters: Sequence[Adapter] = (),
 ) -> Placement:
     """Decide how to load a model.
 
     Args:
         given: names of the options that the model or the request really set; the others are ours to choose.
         pooling: how it embeds; empty where it is to generate text.
+        projector_paths: what gives it eyes or ears.
+        adapters: what is added to its weights, loaded beside them.
 
     Raises:
         LoadFailed: it needs more memory than there is.
         InvalidRequest: the KV cache type of the settings is none.
     """
     if pooling:
-        return _place_embedder(model_paths, metadata, options, given, settings, free, pooling)
+        return _place_embedder(model_paths, metadata, options, given, settings, free, pooling, adapters)
 
     def needed(n_ctx: int, n_seq: int) -> int:
-        return _fixed_bytes(model_paths) + _kv_bytes(metadata, n_ctx * n_seq, settings)
+        fixed = _fixed_bytes(model_paths, adapters) + _projector_bytes(projector_paths)
+        return fixed + _kv_bytes(metadata, n_ctx * n_seq, settings)
 
     asked = options.num_ctx or settings.context_length
-    n_ctx = _context(metadata, asked or _default_context(free))
+    least = PROJECTOR_CONTEXT if projector_paths else 0
+    n_ctx = _context(metadata, max(asked or _default_context(free), least))
     if not asked:
         while n_ctx > FALLBACK_CONTEXT and needed(n_ctx, 1) > free.usable * COMFORT:
             n_ctx = max(n_ctx // 2, FALLBACK_CONTEXT)
@@ -135,7 +149,16 @@ def place(
         (n for n in SLOT_CHOICES if needed(n_ctx, n) <= free.usable * COMFORT), SLOT_CHOICES[-1]
     )
     n_batch = max(1, min(options.num_batch, n_ctx))
-    spec = _spec(model_paths, options, settings, n_ctx=n_ctx, n_seq=n_seq, n_batch=n_batch)
+    spec = _spec(
+        model_paths,
+        options,
+        settings,
+        n_ctx=n_ctx,
+        n_seq=n_seq,
+        n_batch=n_batch,
+        projector_paths=[str(path) for path in projector_paths],
+        adapters=list(adapters),
+    )
     return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
 
 
@@ -147,6 +170,7 @@ def _place_embedder(
     settings: Settings,
     free: FreeMemory,
     pooling: Pooling,
+    adapters: Sequence[Adapter],
 ) -> Placement:
     """One batch at a time, nothing kept between them: cells for one batch, or for the longest input.
 
@@ -163,7 +187,7 @@ def _place_embedder(
         computed = batch(n_ctx) * (batch(n_ctx) + 16 * metadata.embedding_length)
         if metadata.is_causal:  # llama.cpp computes the logits of every token as well
             computed += batch(n_ctx) * metadata.vocab_size
-        return _fixed_bytes(model_paths) + _kv_bytes(metadata, cells, settings) + FLOAT_BYTES * computed
+        return _fixed_bytes(model_paths, adapters) + _kv_bytes(metadata, cells, settings) + FLOAT_BYTES * computed
 
     usual = settings.context_length or _default_context(free)
     n_ctx = _context(metadata, options.num_ctx or (usual if in_pieces else min(usual, EMBEDDING_CONTEXT)))
@@ -171,13 +195,25 @@ def _place_embedder(
         while n_ctx > EMBEDDING_BATCH and needed(n_ctx) > free.usable * COMFORT:
             n_ctx = max(n_ctx // 2, EMBEDDING_BATCH)
     spec = _spec(
-        model_paths, options, settings, n_ctx=n_ctx, n_seq=EMBEDDING_SEQUENCES, n_batch=batch(n_ctx), pooling=pooling
+        model_paths,
+        options,
+        settings,
+        n_ctx=n_ctx,
+        n_seq=EMBEDDING_SEQUENCES,
+        n_batch=batch(n_ctx),
+        pooling=pooling,
+        adapters=list(adapters),
     )
     return Placement(spec, needed(n_ctx), _chosen_by_us(given, bool(options.num_ctx)) | {"n_batch"})
 
 
-def _fixed_bytes(model_paths: list[Path]) -> int:
-    return sum(path.stat().st_size for path in model_paths) + COMPUTE_RESERVE
+def _fixed_bytes(model_paths: list[Path], adapters: Sequence[Adapter]) -> int:
+    files = [*model_paths, *(Path(adapter.path) for adapter in adapters)]
+    return sum(path.stat().st_size for path in files) + COMPUTE_RESERVE
+
+
+def _projector_bytes(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size + PROJECTOR_RESERVE for path in paths)
 
 
 def _kv_bytes(metadata: ModelMetadata, cells: int, settings: Settings) -> int:

@@ -59,7 +59,7 @@ async def test_a_length_limit_ends_with_length(engine: Engine, loop: str) -> Non
 async def test_a_stop_string_ends_the_text_before_itself(engine: Engine, story: str) -> None:
     chunks = [chunk async for chunk in engine.chat(ChatRequest(story, USER, options={"stop": ["café"]}))]
     assert "".join(chunk.message.content for chunk in chunks) == TEXT.partition("café")[0]
-    assert chunks[-1].done_reason == "stop"
+    assert (chunks[-1].done_reason, chunks[-1].stop_sequence) == ("stop", "café")
 
 
 async def test_closing_a_stream_frees_the_model_at_once(engine: Engine, loop: str) -> None:
@@ -213,3 +213,27 @@ async def test_a_model_stuck_on_one_token_ends_with_a_reason(engine: Engine, tmp
         assert (last.done, last.done_reason) == (True, "repetition")
         assert last.eval_count > 100
     assert "".join(chunk.message.content for chunk in chat) == "ha" * chat[-1].eval_count
+
+
+async def test_log_probabilities_come_with_the_text_they_are_of(engine: Engine, story: str) -> None:
+    asked = GenerateRequest(story, "Tell me.", logprobs=True, top_logprobs=2)
+    chunks = [chunk async for chunk in engine.generate(asked)]
+    found = [one for chunk in chunks for one in chunk.logprobs or ()]
+    assert bytes(byte for one in found for byte in one.bytes or ()) == TEXT.encode()
+    assert len(found) == chunks[-1].eval_count - 1
+    assert all(one.top_logprobs and len(one.top_logprobs) == 2 and one.logprob <= 0 for one in found)
+    talk = [chunk async for chunk in engine.chat(ChatRequest(story, USER, logprobs=True))]
+    assert len([one for chunk in talk for one in chunk.logprobs or ()]) == len(found)
+    assert all(one.top_logprobs is None for chunk in talk for one in chunk.logprobs or ())
+    silent = [chunk async for chunk in engine.chat(ChatRequest(story, USER))]
+    assert not any(chunk.logprobs for chunk in silent)
+
+
+async def test_a_bias_forbids_a_token_or_is_refused_by_name(engine: Engine, story: str) -> None:
+    first = [
+        chunk async for chunk in engine.generate(GenerateRequest(story, "x", raw=True, options={"num_predict": 1}))
+    ]
+    assert TEXT.startswith(first[0].response)
+    with pytest.raises(InvalidRequest, match="logit_bias: token 99999999"):
+        async for _ in engine.chat(ChatRequest(story, USER, options={"logit_bias": {"99999999": 1}})):
+            pass

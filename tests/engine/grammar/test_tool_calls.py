@@ -52,7 +52,7 @@ RICH = tool(
     required=["unit", "when", "maybe"],
     **{"$defs": {"place": {"type": "object", "properties": {"town": SHORT, "zip": {"const": "0<1"}}}}},
 )
-BARE = {"type": "function", "function": {"name": "stop_it"}}
+BARE = {"type": "function", "function": {"name": "stop_it", "description": "Stop"}}
 SPACED = tool("odd-name", {"first name": SHORT})
 TOOLS = [PLAIN, RICH, BARE]
 

@@ -236,6 +236,29 @@ class TestAnyMemory:
                 prompt = [*[3] * 20, *alone(any_model, [3] * 20, n_ctx=200, max_tokens=170)[:cut], 250]
                 assert stepper.answer(prompt, max_tokens=15) == alone(any_model, prompt, n_ctx=200, max_tokens=15)
 
+    def test_the_next_turn_leaves_a_part_of_the_answer_out(self, any_model: llama.LlamaModel) -> None:
+        """As where thinking is not put back into the conversation: it goes on from the prompt before."""
+        with Stepper(any_model, n_seq=2, **EXACT) as stepper:
+            prompt = list(range(60, 120))
+            for turn in range(4):
+                number = stepper.add(prompt, max_tokens=30)
+                stepper.run(number)
+                assert stepper.done[number].cached_tokens == (len(prompt) - 12 if turn else 0)
+                assert stepper.output(number) == alone(any_model, prompt, max_tokens=30)
+                prompt = [*prompt, 250 + turn, 250, *stepper.output(number)[-10:]]
+
+    def test_a_prompt_cancelled_half_read_leaves_no_state_of_another(self, any_model: llama.LlamaModel) -> None:
+        other = [n % 256 for n in range(3, 603, 3)]
+        with Stepper(any_model, n_seq=1, n_batch=64, **EXACT) as stepper:
+            stepper.answer(list(range(60, 120)), max_tokens=5)
+            number = stepper.add(other)
+            stepper.step()
+            stepper.step()
+            stepper.batcher.cancel(number)
+            stepper.run(number)
+            prompt = [*other[:100], 250]
+            assert stepper.answer(prompt, max_tokens=20) == alone(any_model, prompt, max_tokens=20)
+
     def test_a_full_context(self, any_model: llama.LlamaModel) -> None:
         with Stepper(any_model, n_ctx=64, n_seq=3, **EXACT) as stepper:
             numbers = [stepper.add([n] * 30, max_tokens=150) for n in (1, 2)]

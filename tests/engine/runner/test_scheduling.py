@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_engine.runner import llama
-from ollama_engine.runner.pace import FIRST_CHUNK, LONGEST, MIN_CHUNK, SHORTEST, SLOWER, Pace
+from ollama_engine.runner.pace import LONGEST, SHORTEST, SLOWER, TILE, Pace
 from tests.engine.runner.stepping import Stepper, load
 from tests.support.gguf_models import looping_model
 
@@ -34,8 +34,8 @@ class TestPace:
         assert Pace(512).chunk(0) == 512
 
     def test_before_anything_is_measured_a_chunk_is_small(self) -> None:
-        assert Pace(512).chunk(1) == FIRST_CHUNK
-        assert Pace(16).chunk(1) == 16
+        assert Pace(512).chunk(1) == TILE - 1
+        assert Pace(16).chunk(1) == 15
 
     @given(decode=st.floats(0.0005, 0.5), speed=st.floats(10, 50_000), streams=st.integers(1, 8), n_batch=st.just(512))
     def test_a_step_with_streams_takes_a_few_times_as_long_as_one_without_prompts(
@@ -49,14 +49,16 @@ class TestPace:
             chunk = pace.chunk(streams)
             pace.measured(decode + chunk / speed, streams, chunk)
         chunk = pace.chunk(streams)
-        assert MIN_CHUNK <= chunk <= n_batch
+        assert TILE <= chunk + streams <= n_batch
+        assert (chunk + streams) % TILE == 0
         allowed = min(max(SLOWER * decode, SHORTEST), LONGEST)
-        assert chunk == MIN_CHUNK or chunk / speed <= allowed * 1.35
+        assert chunk + streams == TILE or chunk / speed <= allowed * 1.35
         # Nor is the room wasted: a chunk more would be too much, or does not fit.
-        assert (chunk + 2 * MIN_CHUNK) / speed > allowed * 0.75 or chunk + MIN_CHUNK > n_batch
+        assert (chunk + 2 * TILE) / speed > allowed * 0.75 or chunk + streams == n_batch
 
     def test_a_machine_that_slows_down_gets_smaller_chunks(self) -> None:
         pace = Pace(512)
+        pace.measured(0.02, 1, 0)
         for _ in range(20):
             pace.measured(0.01 + 256 / 5000, 1, 256)
         before = pace.chunk(1)

@@ -97,13 +97,13 @@ async def client(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Local
         yield client, engine
 
 
-async def chat(client: httpx.AsyncClient, k: int, *, stream: bool) -> list[dict[str, Any]]:
+async def chat(client: httpx.AsyncClient, k: int, *, stream: bool, **fields: Any) -> list[dict[str, Any]]:
     body = {
         "model": "m",
         "messages": [{"role": "user", "content": selector(k)}],
-        "tools": [WEATHER],
         "stream": stream,
         "options": {"temperature": 0},
+        **fields,
     }
     response = await client.post("/api/chat", json=body)
     assert response.status_code == 200, response.text
@@ -119,10 +119,12 @@ async def test_thinking_content_and_calls_come_apart_at_every_token_boundary(
     scripts = cuts(spoken.text)
     path = many_scripts_model(tmp_path / "m.gguf", scripts, template=TEMPLATE)
     await import_gguf(engine, "m", path, parser=parser)
-    await chat(http, 0, stream=False)
+    await chat(http, 0, stream=False)  # brings the model in
     for first in range(0, len(scripts), 8):
         some = range(first, min(first + 8, len(scripts)))
-        answers = await asyncio.gather(*(chat(http, k, stream=stream) for k in some for stream in (True, False)))
+        answers = await asyncio.gather(
+            *(chat(http, k, stream=stream, tools=[WEATHER]) for k in some for stream in (True, False))
+        )
         for index, chunks in enumerate(answers):
             check(spoken, chunks, streamed=index % 2 == 0, cut=scripts[first + index // 2])
 
@@ -140,3 +142,72 @@ def check(spoken: Spoken, chunks: list[dict[str, Any]], *, streamed: bool, cut: 
     assert (chunks[-1]["done"], chunks[-1]["done_reason"]) == (True, "stop")
     assert chunks[-1]["eval_count"] == 3  # two pieces and the end
     assert streamed or len(chunks) == 1
+
+
+SCHEMA = {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]}
+JSON_TEXT = f'{{"town": {_TOWN}}}'
+FORMATTED = {
+    "qwen3": ("<think>\nIs it {so}? </think>", JSON_TEXT, "Is it {so}?"),
+    "gemma4": ("<|channel>thought\nIs it {so}?\n<channel|>", JSON_TEXT, "Is it {so}?"),
+    "harmony": (
+        "<|channel|>analysis<|message|>Is it {so}?<|end|>",
+        "<|start|>assistant<|channel|>final<|message|>" + JSON_TEXT,
+        "Is it {so}?",
+    ),
+}
+"""Thinking, the answer behind it, and what is to be read as thinking."""
+
+
+@pytest.mark.parametrize("parser", FORMATTED)
+async def test_a_formatted_answer_comes_after_free_thinking_with_one_prefill(
+    client: tuple[httpx.AsyncClient, LocalEngine], tmp_path: Path, parser: str
+) -> None:
+    http, engine = client
+    thought, said, thinking = FORMATTED[parser]
+    scripts = [[*cut, said.encode()] for cut in cuts(thought) if cut[1] != b"<|end|>"]
+    await import_gguf(engine, "m", many_scripts_model(tmp_path / "m.gguf", scripts, template=TEMPLATE), parser=parser)
+    for k, script in enumerate(scripts):
+        for stream in (True, False):
+            chunks = await chat(http, k, stream=stream, format=SCHEMA)
+            messages = [chunk["message"] for chunk in chunks]
+            assert "".join(message.get("thinking", "") for message in messages).strip() == thinking, script
+            assert "".join(message["content"] for message in messages) == JSON_TEXT, script
+            assert (chunks[-1]["done_reason"], chunks[-1]["eval_count"]) == ("stop", 4)
+    free = (await chat(http, 0, stream=False))[-1]
+    held = (await chat(http, 0, stream=False, format=SCHEMA))[-1]
+    assert held["prompt_eval_count"] == free["prompt_eval_count"]
+
+
+async def test_an_answer_that_is_told_not_to_think_is_held_from_its_first_token(
+    client: tuple[httpx.AsyncClient, LocalEngine], tmp_path: Path
+) -> None:
+    http, engine = client
+    path = many_scripts_model(tmp_path / "m.gguf", [[b"<think>So.</think>", JSON_TEXT.encode()]], template=TEMPLATE)
+    await import_gguf(engine, "m", path, parser="qwen3")
+    schema = {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"], "additionalProperties": False}
+    for fields in ({"format": schema}, {"grammar": 'root ::= "{" [ ]? "\\"a\\":" " "? "1}"'}):
+        (chunk,) = await chat(http, 0, stream=False, think=False, **fields)
+        assert json.loads(chunk["message"]["content"]) == {"a": 1}
+        assert "thinking" not in chunk["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"tool_choice": "required"}, "only allowed when tools are specified"),
+        ({"tool_choice": {"type": "function", "function": {"name": "x"}}, "tools": [WEATHER]}, "no function 'x'"),
+        ({"grammar": "root ::= ("}, "invalid grammar at line 1, column 11"),
+        ({"grammar": 'root ::= "a"', "format": "json"}, "format and grammar cannot be kept both"),
+    ],
+)
+async def test_what_cannot_be_kept_is_a_400_with_its_reason(
+    client: tuple[httpx.AsyncClient, LocalEngine], tmp_path: Path, fields: dict[str, Any], words: str
+) -> None:
+    http, engine = client
+    path = many_scripts_model(tmp_path / "m.gguf", [[b"Hello ", b"there"]], template=TEMPLATE)
+    await import_gguf(engine, "m", path)
+    response = await http.post(
+        "/api/chat", json={"model": "m", "messages": [{"role": "user", "content": "x"}], **fields}
+    )
+    assert response.status_code == 400
+    assert words in response.json()["error"]

@@ -17,8 +17,9 @@ from ollama_tui.cli.work import with_engine
 def command(invocation: Invocation, models: tuple[str, ...], every: bool, insecure: bool) -> int:
     """Pull models from a registry, or bring them up to date.
 
-    MODEL is a name at registry.ollama.ai (llama3.2:1b), hf.co/USER/REPOSITORY:QUANTIZATION, or HOST/NAMESPACE/MODEL.
-    Of several, one that fails does not stop the others.
+    MODEL is a name at registry.ollama.ai (llama3.2:1b), hf.co/USER/REPOSITORY:QUANTIZATION, or HOST/NAMESPACE/MODEL; or
+    the URL of a .gguf file, whose model is named after the file. One of several shards brings them all.
+    Of several models, one that fails does not stop the others.
     """
     if every == bool(models):
         raise click.UsageError("name one or more models, or give --all.")

@@ -32,6 +32,7 @@ _COMMANDS = {
     "list": LazyCommand("List models", "list"),
     "search": LazyCommand("List well-known models, and which fit this machine", "search"),
     "ps": LazyCommand("List running models", "ps"),
+    "devices": LazyCommand("List what there is to compute on", "devices"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),
     "save": LazyCommand("Write models to a file, for a machine without a network", "save"),
