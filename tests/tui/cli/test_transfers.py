@@ -166,7 +166,9 @@ def test_all_brings_up_to_date_what_has_an_update_and_lists_the_rest(
         blobs = set((ollama.home / "models" / "blobs").iterdir())
         listed = ollama.run("list", "--updates")
         assert listed.returncode == 0
-        assert {line.split("    ")[0].strip(): line.split("    ")[-1] for line in listed.stdout.splitlines()} == {
+        assert {
+            line.split("    ")[0].strip(): line.split("    ")[-1].strip() for line in listed.stdout.splitlines()
+        } == {
             "NAME": "UPDATE",
             f"{there}/old:latest": "available",
             f"{there}/same:latest": "up to date",
