@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import tarfile
 from pathlib import Path
+
+import pytest
 
 from tests.support.command_line import COMMAND, SECONDS, CommandLine
 from tests.support.terminal import Terminal
@@ -129,3 +133,35 @@ def test_they_work_on_this_machines_store_only(ollama: CommandLine) -> None:
         result = ollama.run("--host", "elsewhere:1", *verb)
         assert result.returncode == 1
         assert "takes no --host" in result.stderr
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(20, 24), (30, 24), (40, 24), (80, 24), (80, 4)])
+def test_progress_keeps_to_its_lines_on_a_real_terminal(
+    ollama: CommandLine, tmp_path: Path, columns: int, lines: int
+) -> None:
+    other = other_home(ollama, tmp_path)
+    ollama.run("cp", "bard", "ann/poet")
+    assert ollama.run("save", "bard", "-o", "bard.tar").returncode == 0
+    command = [*COMMAND, "load", "-i", str(ollama.home / "bard.tar")]
+    with Terminal(command, other.environment, columns=columns, lines=lines) as terminal:
+        assert terminal.wait_closed() == 0
+        shown = [line for line in terminal.text.splitlines() if line]
+    layers = [line for line in shown if "% (" in line]
+    assert layers, shown
+    assert all("100% (" in line for line in layers), shown
+    assert len(shown) == len(set(shown)), shown
+    assert all(len(line) <= columns for line in shown)
+    if lines > len(shown):
+        assert ("[====" in "".join(layers)) == (columns >= 80)
+
+
+def test_a_dumb_terminal_is_told_as_a_pipe_is(ollama: CommandLine) -> None:
+    ollama.run("list")
+    master, slave = pty.openpty()
+    with ollama.with_env(TERM="dumb").start("save", "bard", "-o", "bard.tar", stderr=slave) as process:
+        os.close(slave)
+        assert process.wait(SECONDS) == 0
+    told = os.read(master, 1 << 16)
+    os.close(master)
+    assert b"\x1b" not in told
+    assert told.endswith(b"success\r\n")
