@@ -15,6 +15,7 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -91,6 +92,10 @@ class Engine(Protocol):
 
     async def running(self) -> list[RunningModel]:
         """Models in memory, loading ones included, the one that stays longest first."""
+        ...
+
+    async def devices(self) -> list[Device]:
+        """What the engine's machine computes on, as it is now; NotFound where the server does not tell."""
         ...
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:

@@ -31,6 +31,7 @@ from ollama_engine.modelfile.layers import create_model
 from ollama_engine.opening import Opener
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Stats
+from ollama_engine.scheduler.devices import DeviceMonitor
 from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.scheduler.resident import Resident
 from ollama_engine.settings import Settings, default_config_file, read_table
@@ -40,6 +41,7 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -79,6 +81,7 @@ class LocalEngine:
 
     async def __aenter__(self) -> Self:
         self._scheduler = Scheduler(self._settings)
+        self._devices = DeviceMonitor()
         self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings)
         self._inference = Inference(self._opener)
         self._embedding = Embedding(self._opener)
@@ -94,6 +97,7 @@ class LocalEngine:
         try:
             await self._scheduler.aclose()
         finally:
+            await self._devices.aclose()
             if registry is not None:
                 await registry.aclose()
 
@@ -200,6 +204,9 @@ class LocalEngine:
 
     async def rerank(self, request: RerankRequest) -> RerankResponse:
         return await self._embedding.rerank(request)
+
+    async def devices(self) -> list[Device]:
+        return await self._devices.read()
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         await self._opener.load(name, keep_alive)

@@ -13,12 +13,13 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from ollama_engine.connection import Connection, answers
-from ollama_engine.errors import InvalidDigest, InvalidRequest
+from ollama_engine.errors import InvalidDigest, InvalidRequest, NotFound
 from ollama_engine.settings import HostAddress
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -119,6 +120,15 @@ class RemoteEngine:
 
     async def running(self) -> list[RunningModel]:
         return self._listed((await self._server.ask("GET", "/api/ps?loading=true")).get("models"), RunningModel)
+
+    async def devices(self) -> list[Device]:
+        try:
+            answer = await self._server.ask("GET", "/api/devices")
+        except NotFound as error:
+            raise NotFound(
+                f"the server at {self.host.url} does not tell its devices", hint="Ollama's own server does not."
+            ) from error
+        return self._listed(answer.get("devices"), Device)
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         request = GenerateRequest(model=name, stream=False)

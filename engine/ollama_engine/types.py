@@ -313,6 +313,26 @@ class RunningModel(Struct, omit_defaults=True):
     """Generation speed over the last seconds, all slots together; 0 when idle."""
 
 
+class Device(Struct, omit_defaults=True):
+    """Something to compute on (ours). Memory in bytes; what nobody tells is 0, or None."""
+
+    name: str
+    """As ggml calls it: `CPU`, `CUDA0`, `Metal`, `Vulkan1` …"""
+    description: str = field(default_factory=str)
+    kind: str = field(default_factory=str)
+    """`cpu`, `gpu`, `igpu` (shares the host's memory), `accel` (works with the CPU)."""
+    total: int = 0
+    free: int = 0
+    id: str = ""
+    """PCI address, as `0000:c1:00.0`."""
+    utilization: float | None = None
+    """Percent of the time since the last reading."""
+    temperature: float | None = None
+    """Degrees Celsius."""
+    power: float | None = None
+    """Watts."""
+
+
 class CreateRequest(Struct, omit_defaults=True):
     """A model to make from another (`from_`) or from blobs already in the store (`files`: relative path -> digest)."""
 

@@ -17,6 +17,7 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -290,6 +291,9 @@ class DemoEngine:
         self.polls += 1
         self._check("running")
         return list(self.in_memory)
+
+    async def devices(self) -> list[Device]:
+        return [Device("CPU", "A processor", "cpu", 16_000_000_000, 8_000_000_000, utilization=12.0)]
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._check("load")

@@ -15,6 +15,7 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -193,6 +194,9 @@ class ScriptedEngine:
 
     async def running(self) -> list[RunningModel]:
         return self.loaded
+
+    async def devices(self) -> list[Device]:
+        return [Device("CPU", "A processor", "cpu", 16_000_000_000, 8_000_000_000, utilization=12.0)]
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._known(name)

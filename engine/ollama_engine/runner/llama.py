@@ -46,6 +46,7 @@ __all__ = [
     "LlamaModel",
     "LlamaSampler",
     "context_params",
+    "ggml_library",
     "set_log",
     "usable_cores",
 ]
@@ -77,6 +78,13 @@ than they gain, and take the core on which the answer is passed on (docs/perform
 
 class LlamaError(Exception):
     """llama.cpp refused; the log has the reason."""
+
+
+def ggml_library() -> ctypes.CDLL:
+    """ggml itself, under llama.cpp: its device API, which the binding leaves out."""
+    import llama_cpp._ggml
+
+    return llama_cpp._ggml.libggml
 
 
 def set_log(callback: Callable[[int, str], None]) -> object:

@@ -291,6 +291,20 @@ class Failed(Struct, tag="failed"):
     kind: Literal["invalid", "error"] = "error"
 
 
+class GgmlDevice(Struct, frozen=True):
+    """A device as ggml names it (`CPU`, `CUDA0`, `Vulkan1` …); memory in bytes, 0 where the driver does not tell.
+
+    `id` is its PCI address, as `0000:c1:00.0`, where it has one.
+    """
+
+    name: str
+    description: str
+    kind: str
+    free: int
+    total: int
+    id: str = ""
+
+
 Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | Text | Stats | Failed
 
 _encoder = msgspec.msgpack.Encoder()

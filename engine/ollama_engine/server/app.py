@@ -76,6 +76,7 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/version", version, "GET", "HEAD"),
         ExactRoute("/api/tags", models.tags, "GET", "HEAD"),
         ExactRoute("/api/ps", models.ps, "GET"),
+        ExactRoute("/api/devices", models.devices, "GET"),
         ExactRoute("/api/show", models.show, "POST"),
         ExactRoute("/api/generate", inference.generate, "POST"),
         ExactRoute("/api/chat", inference.chat, "POST"),

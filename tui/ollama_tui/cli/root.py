@@ -31,6 +31,7 @@ _COMMANDS = {
     "push": LazyCommand("Push a model to a registry", "push"),
     "list": LazyCommand("List models", "list"),
     "ps": LazyCommand("List running models", "ps"),
+    "devices": LazyCommand("List what there is to compute on", "devices"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),
     "prune": LazyCommand("Remove files that no model uses", "prune"),
