@@ -16,6 +16,8 @@ from typing import Any
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
 from ollama_engine.constraint import answer_grammar, free_text, is_constrained, reading_markers, tool_choice_of
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
+from ollama_engine.gguf.header import read_header
+from ollama_engine.infill import infill_prompt
 from ollama_engine.logprobs import on_the_wire
 from ollama_engine.opening import Opened, Opener
 from ollama_engine.options import Options, effective_num_predict
@@ -165,13 +167,13 @@ class Inference:
             text = await self._generate_text(opened, request, think)
             if request.context:
                 text = await lease.runner.detokenize(request.context) + text
-            tokens = await lease.runner.tokenize(text)
+            tokens, cut = await self._generate_tokens(opened, lease.runner, request, text)
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
             )
             frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, text, think))
             frame.preserved = list(markers.preserved)
-            cut = len(tokens) - len(frame.tokens)
+            cut += len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
                 async for event, n, logprobs in events:
@@ -213,9 +215,21 @@ class Inference:
         await count([prompt])
         return prompt, known[prompt], fitted.dropped
 
+    async def _generate_tokens(
+        self, opened: Opened, runner: Runner, request: GenerateRequest, text: str
+    ) -> tuple[list[int], int]:
+        """The tokens of the prompt `text`, and how many were cut off it to fit."""
+        if (around := _infill(opened, request)) is None:
+            return await runner.tokenize(text), 0
+        return await infill_prompt(runner, around, request.prompt, request.suffix, opened.context(runner))
+
     async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think) -> str:
         if request.raw:
             return request.prompt
+        if (around := _infill(opened, request)) is not None:
+            header = await asyncio.to_thread(read_header, opened.model.model_paths[0])
+            before, behind, hole = (header.token(token) or "" for token in around)
+            return f"{before}{request.prompt}{behind}{request.suffix}{hole}"
         history = [] if request.context else opened.model.messages
         return await asyncio.to_thread(
             render_generate,
@@ -255,6 +269,13 @@ class Inference:
             shift=may_shift,
             logprobs=request.top_logprobs if request.logprobs else None,
         )
+
+
+def _infill(opened: Opened, request: GenerateRequest) -> tuple[int, int, int] | None:
+    """The model's own tokens for a suffix, where the template that speaks has no form for one."""
+    if not request.suffix or request.raw or request.template or opened.template.can_insert:
+        return None
+    return opened.metadata.infill
 
 
 async def _events(

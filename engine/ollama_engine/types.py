@@ -280,6 +280,8 @@ class ModelInfo(Struct, omit_defaults=True):
     capabilities: list[str] = field(default_factory=list)
     modified_at: str = ""
     requires: str = ""
+    template_engine: str = ""
+    """Which template speaks: `go`, the TEMPLATE layer, or `jinja`, the GGUF's own (ours)."""
 
 
 class RunningModel(Struct, omit_defaults=True):

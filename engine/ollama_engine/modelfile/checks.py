@@ -44,6 +44,11 @@ def check_quantize(request: CreateRequest) -> None:
         check_quantization(request.quantize, imatrix=bool(request.imatrix))
     if request.draft_quantize:
         check_quantization(request.draft_quantize, imatrix=False)
+    if wanted := request.quantize or request.draft_quantize:
+        raise InvalidRequest(
+            f"this build does not quantize models (quantize: {wanted})",
+            hint="Quantize the file with llama.cpp's llama-quantize, then create the model from the result.",
+        )
 
 
 def check_file_path(path: str) -> None:

@@ -1,4 +1,4 @@
-"""Everything a create request must have right before anything is made of it: names, files, and whether they go together.
+"""What a create request must have right before anything is made of it: names, files, and whether they go together.
 
 `layers.create_model` begins here, and so does a quantization, which takes minutes and must not end in a refusal.
 """

@@ -110,6 +110,6 @@ def check_quantization(name: str, *, imatrix: bool) -> Quantization:
     if found.needs_imatrix and not imatrix:
         raise InvalidRequest(
             f"quantization type {found.name} needs an importance matrix",
-            hint="Give one with --imatrix FILE (made by llama.cpp's llama-imatrix), or take a larger type such as Q3_K_S.",
+            hint="Give one with --imatrix FILE (made by llama.cpp's llama-imatrix), or take a larger type.",
         )
     return found

@@ -1,7 +1,7 @@
 """Named chat templates for weights that bring none, and how the one that fits is told (spec §8.2).
 
-`create` chooses one from the names in the metadata and the special tokens of the vocabulary. Weights without chat tokens
-and without a telling name are base models: they get none, and their prompt is what the user writes.
+`create` chooses one from the names in the metadata and the special tokens of the vocabulary. Weights that have no chat
+tokens and no telling name are base models: they get none, and their prompt is what the user writes.
 """
 
 from __future__ import annotations

@@ -162,8 +162,8 @@ class LlamaModel:
             raise LlamaError(f"the adapter {os.path.basename(path)} did not load")
         if C.llama_adapter_get_alora_n_invocation_tokens(adapter):
             raise LlamaError(
-                f"the adapter {os.path.basename(path)} is an activated one (aLoRA), which begins to count in the middle "
-                "of a prompt; only plain LoRA adapters can be used"
+                f"the adapter {os.path.basename(path)} is an activated one (aLoRA), which begins to count in the "
+                "middle of a prompt; only plain LoRA adapters can be used"
             )
         return adapter
 
