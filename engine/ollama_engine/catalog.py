@@ -109,6 +109,14 @@ class Catalog:
             prefer_go=self._prefer(model),
         )
 
+    def inserter(self, model: Model) -> ChatTemplate | None:
+        """The TEMPLATE layer where it has a form for a suffix, though the GGUF's template, which has none, may be the
+        one that speaks otherwise."""
+        with contextlib.suppress(TemplateError):  # told of when the template is to speak
+            chat = self._select_template(model.template, None)
+            return chat if chat.can_insert else None
+        return None
+
     def _prefer(self, model: Model) -> bool | None:
         """A TEMPLATE that somebody wrote for the model speaks; one that was pulled has to be the abler (spec §8.1).
 

@@ -16,8 +16,8 @@ from typing import Any
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
 from ollama_engine.constraint import answer_grammar, free_text, is_constrained, reading_markers, tool_choice_of
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
-from ollama_engine.gguf.header import read_header
-from ollama_engine.infill import infill_prompt
+from ollama_engine.gguf.infill import Infill
+from ollama_engine.infill import infill_prompt, infill_text, insert_prompt, prompt_room
 from ollama_engine.logprobs import on_the_wire
 from ollama_engine.opening import Opened, Opener
 from ollama_engine.options import Options, effective_num_predict
@@ -147,13 +147,16 @@ class Inference:
                 **last,
             )
 
-        if not request.prompt and keep_alive == 0:
+        is_empty = not request.prompt and not request.suffix
+        if is_empty and keep_alive == 0:
             await self._opener.unload(opened)
             yield chunk(done_reason="unload")
             return
         think = think_of(request, opened.capabilities)
         check_generate(request, opened.capabilities, opened.model.name.full)
-        markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
+        # What fills a hole is text of whatever stands around it, not an answer with thinking to be told from it.
+        plain = request.raw or bool(request.suffix)
+        markers = Markers() if plain else await asyncio.to_thread(self._catalog.markers, opened.model)
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         if request.debug_render_only:
@@ -161,18 +164,17 @@ class Inference:
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
         async with self._opener.lease(opened, keep_alive) as lease:
-            if not request.prompt:
+            if is_empty:
                 yield chunk(done_reason="load")
                 return
-            text = await self._generate_text(opened, request, think)
-            if request.context:
-                text = await lease.runner.detokenize(request.context) + text
-            tokens, cut = await self._generate_tokens(opened, lease.runner, request, text)
+            text, tokens, cut = await self._generate_tokens(opened, lease.runner, request, think)
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
             )
             frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, text, think))
             frame.preserved = list(markers.preserved)
+            if request.suffix and not request.raw:
+                _end_with_the_hole(frame, opened.metadata.infill)
             cut += len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
@@ -216,29 +218,43 @@ class Inference:
         return prompt, known[prompt], fitted.dropped
 
     async def _generate_tokens(
-        self, opened: Opened, runner: Runner, request: GenerateRequest, text: str
-    ) -> tuple[list[int], int]:
-        """The tokens of the prompt `text`, and how many were cut off it to fit."""
-        if (around := _infill(opened, request)) is None:
-            return await runner.tokenize(text), 0
-        return await infill_prompt(runner, around, request.prompt, request.suffix, opened.context(runner))
+        self, opened: Opened, runner: Runner, request: GenerateRequest, think: Think
+    ) -> tuple[str, list[int], int]:
+        """The prompt, its tokens, and how many were left out around a hole so that they fit."""
+        text = await self._generate_text(opened, request, think)
+        before = await runner.detokenize(request.context) if request.context else ""
+        if request.raw or not request.suffix:
+            return before + text, await runner.tokenize(before + text), 0
+        n_ctx = opened.context(runner)
+        room = n_ctx - 1 if request.truncate is False else prompt_room(n_ctx, opened.options.num_predict)
+        if (around := _own_tokens(opened, request)) is not None:
+            tokens, cut = await infill_prompt(runner, around, request.prompt, request.suffix, room)
+        else:
+
+            def render(prompt: str, suffix: str) -> str:
+                return before + self._render(opened, request, think, prompt, suffix)
+
+            tokens, cut = await insert_prompt(runner, render, request.prompt, request.suffix, room)
+        if cut and request.truncate is False:
+            raise PromptTooLong(TOO_LONG)
+        return text, tokens, cut
 
     async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think) -> str:
         if request.raw:
             return request.prompt
-        if (around := _infill(opened, request)) is not None:
-            header = await asyncio.to_thread(read_header, opened.model.model_paths[0])
-            before, behind, hole = (header.token(token) or "" for token in around)
-            return f"{before}{request.prompt}{behind}{request.suffix}{hole}"
-        history = [] if request.context else opened.model.messages
-        return await asyncio.to_thread(
-            render_generate,
-            opened.template,
-            request.prompt,
+        if (around := _own_tokens(opened, request)) is not None:
+            return infill_text(around, request.prompt, request.suffix)
+        return await asyncio.to_thread(self._render, opened, request, think, request.prompt, request.suffix)
+
+    @staticmethod
+    def _render(opened: Opened, request: GenerateRequest, think: Think, prompt: str, suffix: str) -> str:
+        return render_generate(
+            (opened.inserter if request.suffix else None) or opened.template,
+            prompt,
             system=request.system or opened.model.system or "",
-            suffix=request.suffix,
+            suffix=suffix,
             template=request.template,
-            history=history,
+            history=[] if request.context else opened.model.messages,
             think=think,
         )
 
@@ -271,11 +287,20 @@ class Inference:
         )
 
 
-def _infill(opened: Opened, request: GenerateRequest) -> tuple[int, int, int] | None:
-    """The model's own tokens for a suffix, where the template that speaks has no form for one."""
-    if not request.suffix or request.raw or request.template or opened.template.can_insert:
+def _own_tokens(opened: Opened, request: GenerateRequest) -> Infill | None:
+    """The model's own tokens for a suffix, where its template has no form for one."""
+    if not request.suffix or request.raw or request.template or opened.inserter is not None:
         return None
     return opened.metadata.infill
+
+
+def _end_with_the_hole(frame: Generate, around: Infill | None) -> None:
+    """Where the context is full, or the model begins another hole, this one is filled. (Its tokens for the end of an
+    answer, of a file or of a repository end any answer.)"""
+    frame.shift = False
+    if around is not None:
+        frame.stop += around.texts
+        frame.preserved += around.texts
 
 
 async def _events(

@@ -37,6 +37,8 @@ class Opened:
     options: Options
     given: frozenset[str]
     template: ChatTemplate
+    inserter: ChatTemplate | None
+    """The template that has a form for a suffix, if the model has one."""
 
     def subject(self, pooling: Pooling = "") -> Subject:
         """What is in memory for it. A runner that embeds is another one than the runner that generates: both may
@@ -96,6 +98,7 @@ class Opener:
             options=options,
             given=frozenset(given),
             template=self.catalog.template(model),
+            inserter=self.catalog.inserter(model),
         )
 
     @contextlib.asynccontextmanager
