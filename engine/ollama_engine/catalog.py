@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 
 from ollama_engine.errors import EngineError, StoreError, TemplateError
+from ollama_engine.gguf.capabilities import projector_senses
 from ollama_engine.gguf.header import Header, read_header
 from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
@@ -36,6 +37,7 @@ CAPABILITIES: tuple[Capability, ...] = (
 """The order in which they are listed."""
 
 KEPT_TEMPLATES = 32
+KEPT_PROJECTORS = 256
 
 
 class Catalog:
@@ -47,6 +49,7 @@ class Catalog:
         self._go_template = go_template
         self._metadata: dict[tuple[tuple[str, int, int], ...], ModelMetadata] = {}
         self._select_template = functools.lru_cache(KEPT_TEMPLATES)(select_template)
+        self._senses = functools.lru_cache(KEPT_PROJECTORS)(_senses)
         self._markers_for = functools.lru_cache(KEPT_TEMPLATES)(self._find_markers)
 
     def summaries(self) -> list[ModelSummary]:
@@ -147,8 +150,8 @@ class Catalog:
         if model.template is not None:
             with contextlib.suppress(TemplateError):  # told of when the model is used; what else it can do holds
                 found.update(template_capabilities(model.template))
-        if model.projector_paths:
-            found.add("vision")
+        for path in model.projector_paths:
+            found.update(self._senses(*_fingerprint(path)))
         return tuple(word for word in CAPABILITIES if word in found)
 
     def _summary(self, entry: Entry) -> ModelSummary:
@@ -196,6 +199,11 @@ def _header(model: Model) -> Header:
     if not headers:
         raise StoreError(f"model '{model.name.display}' has no weights here")
     return headers[0] if len(headers) == 1 else merge_shards(headers)
+
+
+def _senses(path: str, size: int, time: int) -> tuple[str, ...]:
+    """What a projector adds; size and time are only there to know the file by."""
+    return tuple(projector_senses(read_header(Path(path))))
 
 
 def _fingerprint(path: Path) -> tuple[str, int, int]:

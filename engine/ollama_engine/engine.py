@@ -15,6 +15,8 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
     Device,
     EmbedRequest,
     EmbedResponse,
@@ -25,10 +27,13 @@ from ollama_engine.types import (
     ModelSummary,
     Progress,
     PullRequest,
+    PullView,
     PushRequest,
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
 )
 
@@ -63,6 +68,31 @@ class Engine(Protocol):
         """
         ...
 
+    def pulls(self) -> AsyncGenerator[list[PullView], None]:
+        """The queue of pulls in its order, now and whenever it changes. What an earlier program left goes on by then.
+
+        NotSupported where the server at the other end has no queue (Ollama's own); so do the verbs below.
+        """
+        ...
+
+    async def pull_enqueue(self, request: PullRequest) -> PullView:
+        """Queue a pull; one of the same model that had stopped goes on. InvalidName; Busy: another program has it."""
+        ...
+
+    async def pull_pause(self, id: str) -> PullView:
+        """Stop a pull; it waits to be resumed, also by the next program. NotFound, Busy."""
+        ...
+
+    async def pull_resume(self, id: str) -> PullView:
+        """Let a paused pull go on, or try a failed one again. NotFound, Busy."""
+        ...
+
+    async def pull_cancel(self, id: str, *, remove_partials: bool = False) -> None:
+        """Take a pull off the queue, with what it has fetched only if asked. NotFound, Busy."""
+
+    async def pull_move(self, id: str, position: int) -> None:
+        """Put a pull at that place of the queue, 0 the first. NotFound, Busy."""
+
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         """Send a model to the registry of its name; the last step is `success`. InvalidName, ModelNotFound, as pull."""
         ...
@@ -90,12 +120,24 @@ class Engine(Protocol):
         """Documents by their relevance to a query; InvalidRequest where the model ranks nothing."""
         ...
 
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        """The tokens of a text; ModelNotFound."""
+        ...
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        """The text of tokens; InvalidRequest where one is not in the vocabulary."""
+        ...
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the prompt of a chat has, before anything is cut out of it. Generates nothing."""
+        ...
+
     async def running(self) -> list[RunningModel]:
         """Models in memory, loading ones included, the one that stays longest first."""
         ...
 
     async def devices(self) -> list[Device]:
-        """What the engine's machine computes on, as it is now; NotFound where the server does not tell."""
+        """What the engine's machine computes on, as it is now; NotSupported where the server does not tell."""
         ...
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:

@@ -17,6 +17,8 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
     Device,
     EmbedRequest,
     EmbedResponse,
@@ -34,6 +36,8 @@ from ollama_engine.types import (
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
 )
 
@@ -286,6 +290,18 @@ class DemoEngine:
         self._check("rerank")
         results = [RankedDocument(index, -float(index)) for index in range(len(request.documents))]
         return RerankResponse(model=request.model, results=results)
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        self._check("tokenize")
+        return TokenizeResponse(model=request.model, tokens=[ord(letter) for letter in request.content])
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        self._check("detokenize")
+        return DetokenizeResponse(model=request.model, content="".join(map(chr, request.tokens)))
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        self._check("count_tokens")
+        return sum(len(message.content) for message in request.messages)
 
     async def running(self) -> list[RunningModel]:
         self.polls += 1

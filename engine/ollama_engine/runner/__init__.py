@@ -15,6 +15,10 @@ free_text.py      thinking first, the grammar after
 logprobs.py       log probabilities of the raw logits
 outbox.py         results of quick steps, sent together
 text_stream.py    tokens' bytes -> text that may be sent (UTF-8, stop strings)
-llama.py          the only module of the project that imports llama_cpp
+media.py          images and sounds of requests: read and encoded in threads, kept for the next request
+media_files.py    strangers' files made safe to look at
+media_cells.py    cells of the KV cache that hold a piece of an image or a sound
+mtmd.py           the binding to mtmd, loaded where a model has a projector
+llama.py          the binding to llama.cpp; these two alone import llama_cpp
 logs.py           what llama.cpp's log says: buffer sizes, the reason of a failure
 """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from ollama_engine.runner import amx
 from ollama_engine.runner.protocol import LoadSpec, SpecialTokens
@@ -39,6 +40,7 @@ __all__ = [
     "DECODE_NO_SLOT",
     "AbortFlag",
     "C",
+    "EmbeddingBatch",
     "LlamaBatch",
     "LlamaContext",
     "LlamaError",
@@ -273,6 +275,31 @@ class LlamaBatch:
         return end - 1
 
 
+class EmbeddingBatch:
+    """One decode step's input for one sequence, given as embeddings instead of tokens."""
+
+    def __init__(self, rows: NDArray[np.float32], positions: NDArray[np.int32], seq: int, *, want_logits: bool) -> None:
+        """`positions` are one for each row, or (M-RoPE) four sections of them; logits of the last row if wanted."""
+        n = self.n_tokens = len(rows)
+        self.last = n - 1
+        self._rows = np.ascontiguousarray(rows)
+        self._positions = np.ascontiguousarray(positions)
+        self._seq = np.full(1, seq, np.int32)
+        self._seq_rows = np.full(n, self._seq.ctypes.data, np.uintp)
+        self._one = np.ones(n, np.int32)
+        self._logits = np.zeros(n, np.int8)
+        self._logits[-1] = want_logits
+        self.struct = C.llama_batch(
+            n_tokens=n,
+            token=None,
+            embd=self._rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(C.llama_pos)),
+            n_seq_id=self._one.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._seq_rows.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(C.llama_seq_id))),
+            logits=self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+
 def context_params(spec: LoadSpec) -> Any:
     """Parameters of a context that do not depend on what it is for: threads, cache type, flash attention."""
     params = C.llama_context_default_params()
@@ -338,10 +365,19 @@ class LlamaContext:
         self._window = cast(int, C.llama_model_n_swa(model.handle))
         """Tokens that some of the layers look back; 0 where all look at everything."""
 
-    def decode(self, batch: LlamaBatch) -> int:
-        """llama_decode's code: 0 done, 1 no room in the KV cache, 2 aborted, negative failed."""
+    def decode(self, batch: LlamaBatch | EmbeddingBatch, *, causal: bool = True) -> int:
+        """llama_decode's code: 0 done, 1 no room in the KV cache, 2 aborted, negative failed.
+
+        Not `causal`: what is in the batch looks at all of it, not only at what came before.
+        """
         batch.struct.n_tokens = batch.n_tokens
-        return C.llama_decode(self.handle, batch.struct)
+        if causal:
+            return C.llama_decode(self.handle, batch.struct)
+        C.llama_set_causal_attn(self.handle, False)
+        try:
+            return C.llama_decode(self.handle, batch.struct)
+        finally:
+            C.llama_set_causal_attn(self.handle, True)
 
     def abort(self, on: bool) -> None:
         """Stop the decode that runs now (from another thread), or allow decodes again."""

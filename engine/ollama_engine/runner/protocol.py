@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-MAX_FRAME = 64 * 1024 * 1024
-"""Bytes. A prompt of a million tokens is 5 MB; anything near this is a broken peer."""
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes. A prompt of a million tokens is 5 MB, an image up to 100; anything near this is a broken peer."""
 
 _LENGTH = struct.Struct("<I")
 HEADER_BYTES = _LENGTH.size
@@ -120,7 +120,8 @@ class Generate(Struct, tag="generate"):
     logprobs: int | None = None
     """None: not asked for; else how many of the likeliest tokens come with each token's own (0 to 20)."""
     media: list[bytes] = []
-    """Images or sounds as files (PNG, JPEG, WebP, GIF; WAV, MP3), in the order of their places in `tokens`."""
+    """Images or sounds as files (PNG, JPEG, WebP, GIF; WAV, MP3, FLAC). A token -1 in `tokens` is the place of the
+    first of them, -2 of the second, and so on."""
 
 
 class Embed(Struct, tag="embed"):
@@ -148,6 +149,13 @@ class Tokenize(Struct, tag="tokenize"):
     parse_special: bool = True
 
 
+class MeasureMedia(Struct, tag="measure_media"):
+    """How many cells of the context will images or sounds take? Failed says which is broken, and how."""
+
+    id: int
+    media: list[bytes]
+
+
 class Detokenize(Struct, tag="detokenize"):
     id: int
     tokens: list[int]
@@ -157,7 +165,7 @@ class GetStats(Struct, tag="stats"):
     id: int
 
 
-Command = LoadSpec | Generate | Embed | Cancel | Tokenize | Detokenize | GetStats
+Command = LoadSpec | Generate | Embed | Cancel | Tokenize | MeasureMedia | Detokenize | GetStats
 
 
 class LoadProgress(Struct, tag="load_progress"):
@@ -197,6 +205,9 @@ class Loaded(Struct, tag="loaded"):
     buffers: list[Buffer]
     can_shift: bool
     special: SpecialTokens = SpecialTokens()
+    vision: bool = False
+    audio: bool = False
+    """Whether its projectors take images, and sound."""
 
 
 class TokenLogprob(Struct, array_like=True):
@@ -230,7 +241,7 @@ class Done(Struct, tag="done"):
     and again, without end) or `canceled`.
 
     `prompt_tokens` counts the whole prompt; `cached_tokens` of them were in the KV cache already.
-    `tokens` are prompt and answer together, where asked for.
+    `tokens` are prompt and answer together, where asked for. `stop` is the stop string that ended it, if one did.
     """
 
     id: int
@@ -241,6 +252,7 @@ class Done(Struct, tag="done"):
     output_tokens: int
     output_duration: int
     tokens: list[int] | None = None
+    stop: str = ""
 
 
 class Step(Struct, tag="step"):
@@ -264,6 +276,13 @@ class Vectors(Struct, tag="vectors"):
 class Tokens(Struct, tag="tokens"):
     id: int
     tokens: list[int]
+
+
+class MediaSizes(Struct, tag="media_sizes"):
+    """Cells of each file of a MeasureMedia, with what the model puts around it."""
+
+    id: int
+    sizes: list[int]
 
 
 class Text(Struct, tag="text"):
@@ -305,7 +324,7 @@ class GgmlDevice(Struct, frozen=True):
     id: str = ""
 
 
-Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | Text | Stats | Failed
+Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | MediaSizes | Text | Stats | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 decode_command = msgspec.msgpack.Decoder(Command).decode

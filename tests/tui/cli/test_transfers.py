@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -146,3 +150,43 @@ def configure(home: Path, text: str) -> None:
     path = home / ".config" / "ollama-tui" / "config.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+# --- links, and what an earlier program left
+
+
+@pytest.fixture
+def file_server(tmp_path: Path) -> Iterator[str]:
+    """A plain web server over `files/`: no ranges, Last-Modified. Its URL."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    scripted_model(folder / "Herald-1B-Q4_0.gguf", ANSWER)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_pull_makes_a_model_of_a_link(ollama: CommandLine, file_server: str) -> None:
+    link = f"{file_server}/Herald-1B-Q4_0.gguf"
+    refused = ollama.run("pull", link)
+    assert (refused.returncode, refused.stderr.splitlines()[0]) == (1, "Error: insecure protocol http")
+    result = ollama.run("pull", link, "--insecure")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.splitlines()[:2] == ["pulling manifest", "pulling Herald-1B-Q4_0.gguf"]
+    assert result.stderr.endswith("\nsuccess\n")
+    assert ollama.run("run", "herald-1b:Q4_0", "What news?").stdout == f"{ANSWER}\n\n"
+
+
+def test_a_server_goes_on_with_the_pulls_that_an_earlier_program_left(
+    ollama: CommandLine, registry: RunningRegistry
+) -> None:
+    name = f"{registry.host}/tests/story"
+    folder = ollama.home / "models" / ".ollama-tui.pulls"
+    folder.mkdir(parents=True)
+    (folder / "left.json").write_text(json.dumps({"name": f"https://{name}:latest", "insecure": True}))
+    with ollama.serving() as served:
+        deadline = time.monotonic() + SECONDS
+        while f"{name}:latest" not in served.run("list").stdout:
+            assert time.monotonic() < deadline, "nobody went on with the pull"

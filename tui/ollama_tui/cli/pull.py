@@ -16,6 +16,7 @@ from ollama_tui.cli.work import with_engine
 def command(invocation: Invocation, model: str, insecure: bool) -> None:
     """Pull a model from a registry, or bring it up to date.
 
-    MODEL is a name at registry.ollama.ai (llama3.2:1b), hf.co/USER/REPOSITORY:QUANTIZATION, or HOST/NAMESPACE/MODEL.
+    MODEL is a name at registry.ollama.ai (llama3.2:1b), hf.co/USER/REPOSITORY:QUANTIZATION, or HOST/NAMESPACE/MODEL; or
+    the URL of a .gguf file, whose model is named after the file. One of several shards brings them all.
     """
     with_engine(invocation, lambda engine: pull(engine, model, insecure=insecure))

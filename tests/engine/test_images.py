@@ -1,0 +1,165 @@
+"""Images end to end: base64 in a request, places in the prompt, the runner, the counts of the answer."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ollama_engine.errors import InvalidRequest, TemplateError
+from ollama_engine.local import LocalEngine
+from ollama_engine.request_media import RequestMedia, decode_base64
+from ollama_engine.settings import Settings
+from ollama_engine.types import ChatChunk, ChatRequest, CreateRequest, GenerateChunk, GenerateRequest, Message
+from tests.engine.contract.conftest import import_gguf
+from tests.support.media_models import audio_projector, picture, sound, text_model, vision_projector
+
+OPTIONS = {"temperature": 0, "num_predict": 12}
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[LocalEngine]:
+    async with LocalEngine(Settings(models=tmp_path / "models", num_parallel=2)) as engine:
+        text = text_model(tmp_path / "text.gguf")
+        for name, projector in (
+            ("sees", vision_projector(tmp_path / "sees.gguf")),
+            ("hears", audio_projector(tmp_path / "hears.gguf")),
+        ):
+            await create(engine, name, text, projector)
+        await import_gguf(engine, "reads", text)
+        yield engine
+
+
+async def create(engine: LocalEngine, name: str, *paths: Path) -> None:
+    files = {}
+    for path in paths:
+        digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+        async def body(data: bytes = path.read_bytes()) -> AsyncIterator[bytes]:
+            yield data
+
+        await engine.put_blob(digest, body())
+        files[path.name] = digest
+    async for _ in engine.create(CreateRequest(name, files=files)):
+        pass
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+async def chat(engine: LocalEngine, model: str, *messages: Message, **fields: Any) -> tuple[str, ChatChunk]:
+    request = ChatRequest(model, list(messages), options={**OPTIONS, **fields.pop("options", {})}, **fields)
+    chunks = [chunk async for chunk in engine.chat(request)]
+    return "".join(chunk.message.content for chunk in chunks), chunks[-1]
+
+
+async def generate(engine: LocalEngine, model: str, prompt: str, **fields: Any) -> tuple[str, GenerateChunk]:
+    chunks = [c async for c in engine.generate(GenerateRequest(model, prompt, options=OPTIONS, **fields))]
+    return "".join(chunk.response for chunk in chunks), chunks[-1]
+
+
+class TestModels:
+    async def test_a_projector_becomes_a_layer_and_says_what_the_model_can(self, engine: LocalEngine) -> None:
+        assert "vision" in (await engine.show("sees")).capabilities
+        assert "audio" not in (await engine.show("sees")).capabilities
+        heard = (await engine.show("hears")).capabilities
+        assert "audio" in heard
+        assert "vision" not in heard
+        assert (await engine.show("sees")).projector_info
+        assert (await engine.show("sees")).modelfile.count("\nFROM ") == 2
+
+    async def test_what_a_model_cannot_do_is_said(self, engine: LocalEngine) -> None:
+        for model, data, sense in (
+            ("reads", picture(), "vision"),
+            ("hears", picture(), "vision"),
+            ("sees", sound(), "audio"),
+        ):
+            with pytest.raises(InvalidRequest, match=f"/{model}:latest does not support {sense}$"):
+                await chat(engine, model, Message("user", "What?", images=[b64(data)]))
+            with pytest.raises(InvalidRequest, match=f"/{model}:latest does not support {sense}$"):
+                await generate(engine, model, "What?", images=[b64(data)])
+
+
+class TestAnswers:
+    async def test_chat_counts_the_image_and_finds_it_again(self, engine: LocalEngine) -> None:
+        without, counted = await chat(engine, "sees", Message("user", "What is it?"))
+        seen, first = await chat(engine, "sees", Message("user", "What is it?", images=[b64(picture(1))]))
+        again, second = await chat(engine, "sees", Message("user", "What is it?", images=[b64(picture(1))]))
+        other, _ = await chat(engine, "sees", Message("user", "What is it?", images=[b64(picture(2))]))
+        assert first.prompt_eval_count == second.prompt_eval_count == counted.prompt_eval_count + 16
+        assert seen == again
+        assert len({without, seen, other}) == 3
+
+    async def test_an_image_of_an_earlier_turn_is_seen_again(self, engine: LocalEngine) -> None:
+        later = [Message("assistant", "A cat."), Message("user", "Sure?")]
+        texts = {
+            (await chat(engine, "sees", Message("user", "What is it?", images=[b64(picture(n))]), *later))[0]
+            for n in (1, 2)
+        }
+        assert len(texts) == 2
+
+    async def test_generate_and_raw(self, engine: LocalEngine) -> None:
+        images = [b64(picture(1))]
+        plain, _ = await generate(engine, "sees", "What is it?")
+        seen, last = await generate(engine, "sees", "What is it?", images=images)
+        assert plain != seen
+        assert last.context
+        raw, counted = await generate(engine, "sees", "abc", raw=True)
+        for prompt in ("[img-0]abc", "[img]abc", "abc"):
+            marked, last = await generate(engine, "sees", prompt, raw=True, images=images)
+            assert last.prompt_eval_count == counted.prompt_eval_count + 16
+            assert marked != raw
+
+    async def test_sound_travels_as_an_image(self, engine: LocalEngine) -> None:
+        quiet, without = await chat(engine, "hears", Message("user", "Who?"))
+        heard, last = await chat(engine, "hears", Message("user", "Who?", images=[b64(sound(300))]))
+        assert last.prompt_eval_count == without.prompt_eval_count + 375
+        assert heard != quiet
+
+    async def test_words_of_a_user_are_never_a_place(self, engine: LocalEngine) -> None:
+        said = Message("user", "[img-0] and [img-1] and [img-0-0123456789abcdef]", images=[b64(picture(1))])
+        _, last = await chat(engine, "sees", said)
+        said = Message("user", said.content)
+        _, without = await chat(engine, "sees", said)
+        assert last.prompt_eval_count == without.prompt_eval_count + 16
+
+    async def test_oldest_turns_go_by_the_true_size_of_their_images(self, engine: LocalEngine) -> None:
+        images = [b64(picture(n)) for n in range(40)]
+        turns = [m for i in images for m in (Message("user", "What? " * 4, images=[i]), Message("assistant", "That."))]
+        _, last = await chat(engine, "sees", *turns, Message("user", "And now?"), options={"num_ctx": 2048})
+        assert 0 < last.dropped_messages < 75
+        assert 1500 < last.prompt_eval_count < 2048
+
+
+class TestDebug:
+    async def test_places_are_shown_as_ollama_shows_them(self, engine: LocalEngine) -> None:
+        request = ChatRequest(
+            "sees", [Message("user", "a [img] b", images=[b64(picture(1)), b64(picture(2))])], debug_render_only=True
+        )
+        (chunk,) = [chunk async for chunk in engine.chat(request)]
+        assert chunk.debug_info is not None
+        assert chunk.debug_info.image_count == 2
+        assert "[img-1]a [img-0] b" in chunk.debug_info.rendered_template
+
+
+class TestBadInput:
+    async def test_a_broken_image_is_named(self, engine: LocalEngine) -> None:
+        with pytest.raises(InvalidRequest, match="image 2: it is no PNG, JPEG, WebP or GIF picture"):
+            await chat(engine, "sees", Message("user", "x", images=[b64(picture()), b64(b"nothing of the kind")]))
+
+    @pytest.mark.parametrize(
+        ("text", "at"), [("data:image/png;base64,AAAA", 4), ("!", 0), ("AAA", 3), ("AAAA=AAA", 5), ("AA\nAé", 4)]
+    )
+    def test_no_base64(self, text: str, at: int) -> None:
+        with pytest.raises(InvalidRequest, match=f"^illegal base64 data at input byte {at}$"):
+            decode_base64(text)
+
+    def test_an_image_that_the_template_leaves_out_is_an_error(self) -> None:
+        message = Message("user", images=[b64(b"x")])
+        with pytest.raises(TemplateError, match="leaves image 1 out"):
+            RequestMedia([message]).placed([1, 2, 3], [message])
