@@ -15,6 +15,7 @@ from ollama_engine.gguf.header import Header, read_header
 from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
 from ollama_engine.gguf.shards import merge_shards
+from ollama_engine.modelfile.adapters import check_adapter
 from ollama_engine.modelfile.layers import parameters_text, render_modelfile
 from ollama_engine.output.dialects import markers_for
 from ollama_engine.output.syntax import Markers
@@ -48,6 +49,8 @@ class Catalog:
         self._store = store
         self._go_template = go_template
         self._metadata: dict[tuple[tuple[str, int, int], ...], ModelMetadata] = {}
+        self._fitting: set[tuple[tuple[str, int, int], ...]] = set()
+        """Weights and adapters that were found to belong together."""
         self._select_template = functools.lru_cache(KEPT_TEMPLATES)(select_template)
         self._senses = functools.lru_cache(KEPT_PROJECTORS)(_senses)
         self._markers_for = functools.lru_cache(KEPT_TEMPLATES)(self._find_markers)
@@ -100,6 +103,17 @@ class Catalog:
         if key not in self._metadata:
             self._metadata[key] = model_metadata(_header(model))
         return self._metadata[key]
+
+    def check_adapters(self, model: Model) -> None:
+        """InvalidRequest where an adapter is not for the weights that it comes with: `create` refuses those, but what
+        is pulled was made elsewhere. Headers are read once."""
+        key = tuple(_fingerprint(path) for path in (*model.model_paths, *model.adapter_paths))
+        if not model.adapter_paths or key in self._fitting:
+            return
+        header = _header(model)
+        for path in model.adapter_paths:
+            check_adapter(path.name, read_header(path), header)
+        self._fitting.add(key)
 
     def template(self, model: Model) -> ChatTemplate:
         """The template that speaks for the model, compiled once; TemplateError where it does not parse."""
