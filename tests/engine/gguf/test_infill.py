@@ -72,7 +72,7 @@ def test_a_key_beyond_the_vocabulary_counts_as_none(tmp_path: Path) -> None:
         ["<PRE>", "<SUF>", "a <MID> b"],
         ["<PRE>", "<fim_suffix>", "<|middle|>"],
         # The middle's text with its length before it, but inside another token.
-        ["<PRE>", "<SUF>", "x" + (5).to_bytes(8, "little").decode() + "<MID>"],
+        ["<PRE>", "<SUF>", "x" + (5).to_bytes(8, "little").decode() + "<MID>", "another"],
     ],
 )
 def test_a_vocabulary_without_all_three_has_none(words: list[str], tmp_path: Path) -> None:
