@@ -9,7 +9,6 @@ what it was waiting for out of both queues, unless another waits for the same.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -143,6 +142,8 @@ class MediaReader:
         return MediaPrompt(cells, runs)
 
     def _read(self, number: int, data: bytes) -> list[Piece]:
+        import hashlib  # with it comes OpenSSL: 4 MB that a model which only reads does without
+
         digest = hashlib.sha256(data).digest()
         with self._lock:
             pieces = self._files.get(digest)

@@ -10,7 +10,6 @@ Used by media.py (which makes them) and prefix_cache.py (which compares and cuts
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 
 import numpy as np
@@ -29,6 +28,8 @@ def run_cells(digest: bytes, number: int, n_cells: int, n_positions: int) -> lis
     """
     if n_positions > MAX_ADVANCE or n_positions < 1:
         raise ValueError(f"{n_positions} positions")
+    import hashlib  # with it comes OpenSSL: 4 MB that a model which only reads does without
+
     stream = hashlib.shake_128(digest + number.to_bytes(4, "little")).digest(8 * n_cells)
     tags = np.zeros(n_cells, np.uint64)
     if n_positions == n_cells:
