@@ -9,6 +9,7 @@ import ollama
 import pytest
 
 from ollama_engine.settings import HostAddress
+from tests.support import gguf_models
 from tests.support.embedding_models import bert_model
 from tests.support.gguf_models import scripted_model
 
@@ -152,3 +153,19 @@ async def test_it_embeds(client: ollama.AsyncClient, tmp_path: Path) -> None:
     with pytest.raises(ollama.ResponseError, match='"bert" does not support chat') as error:
         await client.chat(model="bert", messages=ASK)
     assert error.value.status_code == 400
+
+
+async def test_it_fills_a_hole_and_is_told_of_a_model_that_cannot(
+    client: ollama.AsyncClient, story: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fim = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"]
+    monkeypatch.setattr(gguf_models, "SPECIALS", [*gguf_models.SPECIALS, *fim])
+    digest = await client.create_blob(scripted_model(tmp_path / "filler.gguf", "return a + b"))
+    await client.create(model="filler", files={"filler.gguf": digest})
+    hole = {"prompt": "def add(a, b):\n\t", "suffix": "\n\nprint(add(1, 2))"}
+    answer = await client.generate(model="filler", **hole)
+    assert (answer.response, answer.done_reason) == ("return a + b", "stop")
+    assert "insert" in ((await client.show("filler")).capabilities or ())
+    with pytest.raises(ollama.ResponseError, match="does not support insert") as refused:
+        await client.generate(model=story, **hole)
+    assert refused.value.status_code == 400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -12,6 +12,7 @@ from ollama_engine.errors import InvalidRequest, LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
 from ollama_engine.options import Options
+from ollama_engine.runner.protocol import Adapter
 from ollama_engine.scheduler.placement import (
     COMPUTE_RESERVE,
     GIB,
@@ -125,3 +126,24 @@ def test_the_memory_of_this_machine_is_measured() -> None:
     assert free.ram > 10 * MIB
     assert (free.device > 0) == (free.devices > 0)
     assert free.usable == free.ram + free.device
+
+
+@pytest.mark.parametrize("pooling", ["", "last"])
+def test_adapters_are_loaded_and_counted_and_make_another_runner(
+    pooling: Literal["", "last"], model: Path, metadata: ModelMetadata, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("a", "b")]
+    for size, file in enumerate(files, 1):
+        file.write_bytes(bytes(size * MIB))
+
+    def with_adapters(*adapters: Adapter) -> Placement:
+        return place([model], metadata, Options(), frozenset(), Settings(), PLENTY, pooling, adapters=adapters)
+
+    plain = with_adapters()
+    first, second = (Adapter(str(file)) for file in files)
+    both = with_adapters(first, second)
+    assert both.spec.adapters == [first, second]
+    assert both.needed == plain.needed + 3 * MIB
+    assert both.served_by(both.spec)
+    others = [(), (first,), (second, first), (first, Adapter(second.path, 0.5))]
+    assert not any(both.served_by(with_adapters(*adapters).spec) for adapters in others)
