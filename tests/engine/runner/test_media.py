@@ -13,10 +13,12 @@ from PIL import Image
 
 from ollama_engine.errors import InvalidRequest, LoadFailed
 from ollama_engine.runner.client import Runner
+from ollama_engine.runner.media_files import MediaError, check_sound
 from ollama_engine.runner.protocol import Done, Generate, Piece
 from tests.engine.runner.running import GREEDY, Answer, answer, running, until
 from tests.support.gguf_models import TINY, random_model
 from tests.support.media_models import (
+    MP3_FRAME,
     audio_projector,
     picture,
     png_that_claims,
@@ -24,6 +26,7 @@ from tests.support.media_models import (
     sound,
     text_model,
     vision_projector,
+    xing_frame,
 )
 
 KINDS = ("mlp", "gemma3", "qwen2vl", "audio")
@@ -227,6 +230,27 @@ class TestBrokenFiles:
             with pytest.raises(InvalidRequest, match=f"1: .*({problem})"):
                 await look(runner, data)
             assert (await look(runner, sound())).done.prompt_tokens
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            MP3_FRAME * 38,
+            b"ID3\x04\0\0\0\0\x01\0" + bytes(128) + xing_frame(38) + MP3_FRAME * 38 + b"TAG".ljust(128, b"\0"),
+            xing_frame(3_700_000) + MP3_FRAME * 38,
+            MP3_FRAME * 20 + b"\xff\xfd\x10\xc0" * 5000 + MP3_FRAME * 18,
+        ],
+        ids=["plain", "with tags", "claims 27 hours", "frames of layer II in it"],
+    )
+    async def test_an_mp3_is_as_long_as_its_frames(self, models, data: bytes) -> None:
+        assert check_sound(data) == MP3_FRAME * 38
+        async with seeing(models, "audio") as runner:
+            assert await runner.measure([data]) == [375]
+            assert (await look(runner, data)).done.prompt_tokens == 375 + len(BEFORE) + len(AFTER)
+
+    def test_an_mp3_of_an_hour_is_refused(self) -> None:
+        frame = b"\xff\xf3\x14\xc0".ljust(24, b"\0")  # 8 kbit/s, 24 kHz: the most seconds a byte
+        with pytest.raises(MediaError, match="more than 30 minutes"):
+            check_sound(frame * 150_000)
 
     async def test_a_wav_that_does_not_know_its_length_is_heard(self, models) -> None:
         whole = sound()
