@@ -104,6 +104,8 @@ class Opener:
             yield lease
 
     def _place(self, opened: Opened, pooling: Pooling) -> Placement:
+        if not pooling:
+            self.catalog.check_projectors(opened.model)
         return place(
             opened.model.model_paths,
             opened.metadata,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ollama_engine.errors import InvalidRequest, TemplateError
+from ollama_engine.errors import InvalidRequest, LoadFailed, TemplateError
 from ollama_engine.local import LocalEngine
 from ollama_engine.request_media import RequestMedia, decode_base64
 from ollama_engine.settings import Settings
@@ -83,6 +83,23 @@ class TestModels:
                 await chat(engine, model, Message("user", "What?", images=[b64(data)]))
             with pytest.raises(InvalidRequest, match=f"/{model}:latest does not support {sense}$"):
                 await generate(engine, model, "What?", images=[b64(data)])
+
+    @pytest.mark.parametrize("stack", [8, 7])
+    async def test_a_projector_that_would_end_the_runner_is_refused(
+        self, engine: LocalEngine, tmp_path: Path, stack: int
+    ) -> None:
+        """clip.cpp counts the cells of a stack otherwise than it computes them, and aborts over the difference."""
+        ears = audio_projector(tmp_path / "ears.gguf", stack=stack)
+        await create(engine, "odd", text_model(tmp_path / "text.gguf"), ears)
+        with pytest.raises(LoadFailed, match=f"'odd:latest' cannot be run: its stack_factor of {stack} makes"):
+            await chat(engine, "odd", Message("user", "Who?", images=[b64(sound())]))
+
+    @pytest.mark.parametrize("stack", [1, 2, 5, 6, 15])
+    async def test_any_other_stack_is_heard(self, engine: LocalEngine, tmp_path: Path, stack: int) -> None:
+        ears = audio_projector(tmp_path / "ears.gguf", stack=stack)
+        await create(engine, "odd", text_model(tmp_path / "text.gguf"), ears)
+        _, last = await chat(engine, "odd", Message("user", "Who?", images=[b64(sound())]))
+        assert last.prompt_eval_count > 1500 // stack
 
 
 class TestAnswers:
@@ -163,3 +180,21 @@ class TestBadInput:
         message = Message("user", images=[b64(b"x")])
         with pytest.raises(TemplateError, match="leaves image 1 out"):
             RequestMedia([message]).placed([1, 2, 3], [message])
+
+
+class TestPlacement:
+    async def test_a_small_context_is_made_large_enough_for_an_image(self, engine: LocalEngine) -> None:
+        _, last = await chat(engine, "sees", Message("user", "What is it? " * 60), options={"num_ctx": 64})
+        assert last.prompt_eval_count > 200
+        (running,) = await engine.running()
+        assert running.context_length == 2048
+
+    async def test_models_that_differ_in_the_projector_alone_have_runners_of_their_own(
+        self, engine: LocalEngine, tmp_path: Path
+    ) -> None:
+        await create(engine, "sees-otherwise", tmp_path / "text.gguf", vision_projector(tmp_path / "2.gguf", seed=2))
+        shown = Message("user", "What is it?", images=[b64(picture(1))])
+        answers = [(await chat(engine, model, shown))[0] for model in ("sees", "sees-otherwise")]
+        assert answers[0] != answers[1]
+        assert len({model.pid for model in await engine.running()}) == 2
+        assert (await chat(engine, "sees", shown))[0] == answers[0]
