@@ -20,7 +20,7 @@ from ollama_engine.modelfile.layers import parameters_text, render_modelfile
 from ollama_engine.output.dialects import markers_for
 from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.capabilities import template_capabilities
-from ollama_engine.prompt.render import ChatTemplate, select_template
+from ollama_engine.prompt.render import ChatTemplate, JinjaChat, select_template
 from ollama_engine.store.model import Model, open_model
 from ollama_engine.store.store import Entry, Store
 from ollama_engine.types import Capability, ModelDetails, ModelInfo, ModelSummary
@@ -44,8 +44,10 @@ KEPT_PROJECTORS = 256
 class Catalog:
     """Reads a store. Synchronous: callers on an event loop use a thread."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, go_template: bool | None = None) -> None:
+        """`go_template` is the setting of that name: which template speaks, whatever the models say."""
         self._store = store
+        self._go_template = go_template
         self._metadata: dict[tuple[tuple[str, int, int], ...], ModelMetadata] = {}
         self._select_template = functools.lru_cache(KEPT_TEMPLATES)(select_template)
         self._senses = functools.lru_cache(KEPT_PROJECTORS)(_senses)
@@ -64,7 +66,8 @@ class Catalog:
             license="\n".join(model.licenses),
             modelfile=render_modelfile(model, model.name.display),
             parameters=parameters_text(model.parameters),
-            template=model.template if model.template is not None else metadata.chat_template,
+            template=self._shown_template(model, metadata),
+            template_engine=_engine(self._speaker(model)),
             system=model.system or "",
             details=details(model, metadata),
             messages=model.messages or None,
@@ -75,6 +78,17 @@ class Catalog:
             modified_at=model.modified_at,
             requires=model.config.requires,
         )
+
+    def _speaker(self, model: Model) -> ChatTemplate | None:
+        with contextlib.suppress(TemplateError):  # told of when the model is used
+            return self.template(model)
+        return None
+
+    def _shown_template(self, model: Model, metadata: ModelMetadata) -> str:
+        """What speaks; what is there, where it does not parse; nothing where only the bare prompt is left."""
+        speaker = self._speaker(model)
+        there = model.template if model.template is not None else metadata.chat_template
+        return speaker.source if speaker is not None and there else there
 
     def metadata(self, model: Model) -> ModelMetadata:
         """What the header of the model's weights says; InvalidGGUF, StoreError where there are none."""
@@ -91,7 +105,24 @@ class Catalog:
     def template(self, model: Model) -> ChatTemplate:
         """The template that speaks for the model, compiled once; TemplateError where it does not parse."""
         metadata = self.metadata(model)
-        return self._select_template(model.template, metadata.chat_template, metadata.bos_token, metadata.eos_token)
+        return self._select_template(
+            model.template,
+            metadata.chat_template,
+            metadata.bos_token,
+            metadata.eos_token,
+            prefer_go=self._prefer(model),
+        )
+
+    def _prefer(self, model: Model) -> bool | None:
+        """A TEMPLATE that somebody wrote for the model speaks; one that was pulled has to be the abler (spec §8.1).
+
+        Where a RENDERER is named, which writes the prompt in Ollama itself, the TEMPLATE layer is a stopgap.
+        """
+        if self._go_template is not None:
+            return self._go_template
+        if model.config.template_origin == "modelfile":
+            return True
+        return False if model.config.renderer else None
 
     def markers(self, model: Model) -> Markers:
         """What the model writes around its thinking and its tool calls, told from its template once."""
@@ -105,7 +136,10 @@ class Catalog:
     def capabilities(self, model: Model) -> tuple[str, ...]:
         """Spec §1.7: what the config says, the weights, the template and a projector add up to."""
         found: set[str] = set(model.config.capabilities)
-        found.update(self.metadata(model).capabilities)
+        metadata = self.metadata(model)
+        found.update(metadata.capabilities)
+        if metadata.infill and "completion" in metadata.capabilities:
+            found.add("insert")
         if model.template is not None:
             with contextlib.suppress(TemplateError):  # told of when the model is used; what else it can do holds
                 found.update(template_capabilities(model.template))
@@ -156,6 +190,10 @@ def details(model: Model, metadata: ModelMetadata | None) -> ModelDetails:
         context_length=config.context_length or found.context_length,
         embedding_length=config.embedding_length or found.embedding_length,
     )
+
+
+def _engine(speaker: ChatTemplate | None) -> str:
+    return "" if speaker is None else "jinja" if isinstance(speaker, JinjaChat) else "go"
 
 
 def _header(model: Model) -> Header:

@@ -17,6 +17,8 @@ from typing import Any
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
 from ollama_engine.constraint import answer_grammar, free_text, is_constrained, reading_markers, tool_choice_of
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
+from ollama_engine.gguf.header import read_header
+from ollama_engine.infill import infill_prompt
 from ollama_engine.logprobs import on_the_wire
 from ollama_engine.opening import Opened, Opener
 from ollama_engine.options import Options, effective_num_predict
@@ -189,14 +191,14 @@ class Inference:
             text = await self._generate_text(opened, request, think, media)
             if request.context:
                 text = await lease.runner.detokenize(request.context) + text
-            tokens = await media.tokenize(lease.runner, text)
-            fitted = _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown))
+            fitted, cut = await self._fit_prompt(opened, lease.runner, request, text, media, shown)
+            tokens = fitted.tokens
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
             )
             frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, text, think))
             frame.preserved = list(markers.preserved)
-            cut = len(tokens) - len(frame.tokens)
+            cut += len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
                 async for event, n, logprobs in events:
@@ -255,9 +257,29 @@ class Inference:
         tokens = known[prompt]
         return _Fitted(prompt, tokens, media.length(tokens, messages), messages, media.placed(tokens, messages))
 
+    async def _fit_prompt(
+        self,
+        opened: Opened,
+        runner: Runner,
+        request: GenerateRequest,
+        text: str,
+        media: RequestMedia,
+        shown: list[Message],
+    ) -> tuple[_Fitted, int]:
+        """The prompt `text`, and how many tokens were cut off it to fit: only a hole to fill in is cut here."""
+        if (around := _infill(opened, request)) is None:
+            tokens = await media.tokenize(runner, text)
+            return _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown)), 0
+        tokens, cut = await infill_prompt(runner, around, request.prompt, request.suffix, opened.context(runner))
+        return _Fitted(text, tokens, len(tokens), shown, []), cut
+
     async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think, media: RequestMedia) -> str:
         if request.raw:
             return media.mark_raw(request.prompt, request.images)
+        if (around := _infill(opened, request)) is not None:
+            header = await asyncio.to_thread(read_header, opened.model.model_paths[0])
+            before, behind, hole = (header.token(token) or "" for token in around)
+            return f"{before}{request.prompt}{behind}{request.suffix}{hole}"
         history = [] if request.context else opened.model.messages
         return await asyncio.to_thread(
             render_generate,
@@ -302,6 +324,13 @@ class Inference:
             media=fitted.media,
             logprobs=request.top_logprobs if request.logprobs else None,
         )
+
+
+def _infill(opened: Opened, request: GenerateRequest) -> tuple[int, int, int] | None:
+    """The model's own tokens for a suffix, where the template that speaks has no form for one."""
+    if not request.suffix or request.raw or request.template or opened.template.can_insert:
+        return None
+    return opened.metadata.infill
 
 
 async def _events(

@@ -82,7 +82,7 @@ class LocalEngine:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = Store(settings.models)
-        self._catalog = Catalog(self._store)
+        self._catalog = Catalog(self._store, go_template=settings.go_template)
         self._registry: Registry | None = None
         self._queue: PullQueue | None = None
         self._opening_queue = asyncio.Lock()

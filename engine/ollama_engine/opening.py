@@ -16,7 +16,7 @@ from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.options import Options, merge_options
 from ollama_engine.prompt.render import ChatTemplate
 from ollama_engine.runner.client import Runner
-from ollama_engine.runner.protocol import Pooling
+from ollama_engine.runner.protocol import Adapter, Pooling
 from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, Placement, measure_memory, place
 from ollama_engine.scheduler.residency import Lease, Scheduler
 from ollama_engine.scheduler.resident import Subject
@@ -41,10 +41,20 @@ class Opened:
     def subject(self, pooling: Pooling = "") -> Subject:
         """What is in memory for it. A runner that embeds is another one than the runner that generates: both may
         be there at once (their weights are the same pages of one file), and neither waits for the other."""
-        projectors = () if pooling else self.model.projector_paths
-        paths = (*self.model.model_paths, *self.model.adapter_paths, *projectors)
-        key = "\n".join([*map(str, paths), *([f"embedding: {pooling}"] if pooling else [])])
+        projectors = [] if pooling else list(map(str, self.model.projector_paths))
+        adapters = [f"{adapter.path} x {adapter.scale}" for adapter in self.adapters]
+        use = [f"embedding: {pooling}"] if pooling else []
+        key = "\n".join([*map(str, self.model.model_paths), *adapters, *projectors, *use])
         return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata))
+
+    @property
+    def adapters(self) -> list[Adapter]:
+        """The LoRA adapters with their scales: `adapter_scale` has one for each in turn, the others have 1."""
+        scales = self.options.adapter_scale
+        return [
+            Adapter(str(path), scales[number] if number < len(scales) else 1.0)
+            for number, path in enumerate(self.model.adapter_paths)
+        ]
 
     @property
     def pooling(self) -> Pooling:
@@ -115,6 +125,7 @@ class Opener:
             measure_memory(),
             pooling,
             opened.model.projector_paths,
+            opened.adapters,
         )
 
     async def load(self, name: str, keep_alive: KeepAlive) -> None:
@@ -126,5 +137,7 @@ class Opener:
 
     async def unload(self, opened: Opened) -> None:
         """Let every runner of the model go as soon as its requests have ended."""
-        subjects = (opened.subject(), opened.subject(opened.pooling))
-        await asyncio.gather(*(self._scheduler.unload(subject.key) for subject in subjects))
+        keys = {opened.subject().key, opened.subject(opened.pooling).key}
+        # A request may have asked for other adapter scales than the model has: that is a runner of its own.
+        keys |= {one.subject.key for one in self._scheduler.residents if one.subject.digest == opened.model.digest}
+        await asyncio.gather(*(self._scheduler.unload(key) for key in keys))

@@ -20,8 +20,8 @@ from ollama_engine.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["integer", "float32", "boolean", "array", "object"]
-OptionValue = int | float | bool | list[str]
+Kind = Literal["integer", "float32", "boolean", "array", "numbers", "object"]
+OptionValue = int | float | bool | list[str] | list[float]
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -35,6 +35,7 @@ class Options(Struct, frozen=True, kw_only=True):
     use_mmap: bool | None = None
     num_thread: int = 0  # 0: one per core
     draft_num_predict: int = 4
+    adapter_scale: tuple[float, ...] = ()  # of each ADAPTER, in their order; 1 where none is said (ours)
 
     # How far generation goes.
     num_keep: int = 4
@@ -76,6 +77,7 @@ _KIND_OF_ANNOTATION: Mapping[str, Kind] = {
     "float": "float32",
     "bool | None": "boolean",
     "tuple[str, ...]": "array",
+    "tuple[float, ...]": "numbers",
     "dict[int, float]": "object",
 }
 OPTION_KINDS: Mapping[str, Kind] = {
@@ -118,7 +120,7 @@ def merge_options(*layers: Mapping[str, Any] | None) -> Options:
     return Options(**values)
 
 
-def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...] | dict[int, float]:
+def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...] | tuple[float, ...] | dict[int, float]:
     match OPTION_KINDS[name]:
         case "object" if isinstance(value, dict):
             return dict(_bias(name, token, bias) for token, bias in value.items())
@@ -128,6 +130,11 @@ def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...] | dic
             if not all(isinstance(item, str) for item in value):
                 raise _wrong_type(name, "an array of strings")
             return tuple(value)
+        case "numbers":
+            numbers = value if isinstance(value, list | tuple) else [value]
+            if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in numbers):
+                raise _wrong_type(name, "an array of numbers")
+            return tuple(float(_number(name, "float32", item)) for item in numbers)
         case "integer" | "float32" as kind if isinstance(value, int | float) and not isinstance(value, bool):
             return _number(name, kind, value)
         case kind:
@@ -165,6 +172,7 @@ def _bias(name: str, token: Any, bias: Any) -> tuple[int, float]:
 _EXAMPLES: Mapping[Kind, str] = {
     "object": '{"1734": -5}',
     "array": '["###"]',
+    "numbers": "[0.5, 1]",
     "boolean": "true",
     "integer": "40",
     "float32": "0.5",
@@ -172,9 +180,7 @@ _EXAMPLES: Mapping[Kind, str] = {
 
 
 def _wrong_type(name: str, wanted: str) -> InvalidRequest:
-    example = {"object": '{"1734": -5}', "array": '["###"]', "boolean": "true", "integer": "40", "float32": "0.5"}[
-        OPTION_KINDS[name]
-    ]
+    example = _EXAMPLES[OPTION_KINDS[name]]
     return InvalidRequest(f'option "{name}" must be of {wanted}', hint=f"For example {name}: {example}.")
 
 
@@ -189,7 +195,7 @@ class Deprecated(Struct, frozen=True):
 
 
 def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
-    """The value of `PARAMETER name text`; for `stop` a list of one.
+    """The value of `PARAMETER name text`; for `stop` and `adapter_scale` a list of one.
 
     Raises:
         InvalidRequest: an unknown name (the hint has the nearest one), or text that is not of its type.
@@ -203,10 +209,10 @@ def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
             if not _INTEGER.fullmatch(text):
                 raise InvalidRequest(f"invalid int value [{text}]", hint=f"{name} takes a whole number.")
             return int(text)
-        case "float32":
+        case "float32" | "numbers" as kind:
             if not _FLOAT.fullmatch(text) or abs(float(text)) > _FLOAT32_MAX:
                 raise InvalidRequest(f"invalid float value [{text}]", hint=f"{name} takes a number such as 0.5.")
-            return float(text)
+            return [float(text)] if kind == "numbers" else float(text)
         case "boolean":
             if text not in _BOOLEANS:
                 raise InvalidRequest(f"invalid bool value [{text}]", hint=f"{name} takes true or false.")
@@ -218,7 +224,8 @@ def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
 
 
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, OptionValue], list[str]]:
-    """All PARAMETERs of a Modelfile: `(values, warnings)`. The last value of a name wins; `stop` accumulates.
+    """All PARAMETERs of a Modelfile: `(values, warnings)`. The last value of a name wins; lists
+    (`stop`, `adapter_scale`) accumulate.
 
     Raises:
         InvalidRequest: as `parse_parameter`.
@@ -231,7 +238,7 @@ def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, Option
             warnings.append(value.warning)
         elif isinstance(value, list):
             before = values.get(name)
-            values[name] = [*before, *value] if isinstance(before, list) else value
+            values[name] = [*before, *value] if isinstance(before, list) else value  # pyright: ignore[reportArgumentType]
         else:
             values[name] = value
     return values, warnings

@@ -132,6 +132,12 @@ class Settings:
     )
     amx: bool = _setting(False, "OLLAMA_AMX", _boolean, "use the matrix units (AMX) of recent Intel processors")
     origins: tuple[str, ...] = _setting((), "OLLAMA_ORIGINS", _words, "further origins that browsers may call from")
+    go_template: bool | None = _setting(
+        None,
+        "OLLAMA_GO_TEMPLATE",
+        _optional_boolean,
+        "1: TEMPLATE layers speak, 0: the GGUF's chat template, unset: as the model says",
+    )
     no_prune: bool = _setting(False, "OLLAMA_NOPRUNE", _boolean, "leave unused blobs when the server starts")
     debug: bool = _setting(False, "OLLAMA_DEBUG", _boolean, "log more")
 

@@ -323,6 +323,8 @@ class ModelInfo(Struct, omit_defaults=True):
     capabilities: list[str] = field(default_factory=list)
     modified_at: str = ""
     requires: str = ""
+    template_engine: str = ""
+    """Which template speaks: `go`, the TEMPLATE layer, or `jinja`, the GGUF's own (ours)."""
 
 
 class RunningModel(Struct, omit_defaults=True):
@@ -392,6 +394,14 @@ class CreateRequest(Struct, omit_defaults=True):
     parser: str = ""
     requires: str = ""
     quantize: str = ""
+    draft_files: dict[str, str] | None = None
+    draft_quantize: str = ""
+    imatrix: str = ""
+    """Digest of an importance matrix (a blob), which the smallest quantizations need (ours)."""
+    requantize: bool = False
+    """Quantize weights that are quantized already, at a loss (ours)."""
+    preset: str = ""
+    """A named template for weights without one, or `auto` to choose it even where there is one (ours)."""
     stream: bool | None = None
 
 

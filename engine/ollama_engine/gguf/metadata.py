@@ -11,6 +11,7 @@ from types import MappingProxyType
 from ollama_engine.gguf.capabilities import gguf_capabilities
 from ollama_engine.gguf.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES
 from ollama_engine.gguf.header import ArrayRef, Header
+from ollama_engine.gguf.infill import infill_tokens
 from ollama_engine.gguf.shards import read_model
 from ollama_engine.types import Capability, ModelDetails
 
@@ -54,6 +55,8 @@ class ModelMetadata:
     pooling: str
     is_causal: bool
     normalizes: bool
+    infill: tuple[int, int, int] | None = None
+    """Tokens for fill-in-the-middle, see `gguf.infill`."""
 
     @property
     def parameter_size(self) -> str:
@@ -125,6 +128,7 @@ def model_metadata(header: Header) -> ModelMetadata:
         pooling=POOLING.get(header.integer(f"{architecture}.pooling_type", -1), ""),
         is_causal=header.flag(f"{architecture}.attention.causal") is not False,
         normalizes=header.flag(f"{architecture}.normalize_embeddings") is not False,
+        infill=infill_tokens(header),
     )
 
 

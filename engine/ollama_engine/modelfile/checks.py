@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from ollama_engine.errors import InvalidRequest
+from ollama_engine.modelfile.quantizations import check_quantization
 from ollama_engine.options import DEPRECATED, OPTION_KINDS, merge_options, unknown_parameter
 from ollama_engine.store import digests
 from ollama_engine.types import JSON, CreateRequest
-
-QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0", "Q4_K_S", "Q4_K_M", "Q4_K")
 
 _SEMVER = re.compile(
     r"v?(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){0,2}(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
@@ -19,7 +18,7 @@ _SEMVER = re.compile(
 def check_request(request: CreateRequest) -> None:
     """Raise InvalidRequest (InvalidDigest) for what can be seen to be wrong without looking at a file."""
     files, adapters = request.files or {}, request.adapters or {}
-    for path, digest in [*files.items(), *adapters.items()]:
+    for path, digest in [*files.items(), *adapters.items(), *(request.draft_files or {}).items()]:
         check_file_path(path)
         digests.parse(digest)
     if not request.from_ and request.files is None:
@@ -28,11 +27,28 @@ def check_request(request: CreateRequest) -> None:
         )
     if not request.from_ and not files:
         raise InvalidRequest("no files provided to convert", hint="Give the digest of at least one GGUF file.")
-    if len(adapters) > 1:
-        raise InvalidRequest("only one adapter is currently supported", hint="Merge the adapters, or give one.")
-    if request.quantize:
-        raise _quantize(request.quantize)
+    check_quantize(request)
     check_requires(request.requires)
+
+
+def check_quantize(request: CreateRequest) -> None:
+    if request.draft_quantize and not request.draft_files:
+        raise InvalidRequest("--draft-quantize requires a DRAFT model", hint="Name the draft's GGUF file in DRAFT.")
+    if request.imatrix:
+        digests.parse(request.imatrix)
+        if not request.quantize:
+            raise InvalidRequest(
+                "an importance matrix is of use only to quantize", hint="Say to what: --quantize TYPE."
+            )
+    if request.quantize:
+        check_quantization(request.quantize, imatrix=bool(request.imatrix))
+    if request.draft_quantize:
+        check_quantization(request.draft_quantize, imatrix=False)
+    if wanted := request.quantize or request.draft_quantize:
+        raise InvalidRequest(
+            f"this build does not quantize models (quantize: {wanted})",
+            hint="Quantize the file with llama.cpp's llama-quantize, then create the model from the result.",
+        )
 
 
 def check_file_path(path: str) -> None:
@@ -47,7 +63,8 @@ def check_requires(requires: str) -> None:
 
 
 def checked_parameters(parameters: JSON | None) -> JSON:
-    """The parameters as a params layer holds them: nulls and names of old left out, one stop string made a list.
+    """The parameters as a params layer holds them: nulls and names of old left out, a single stop string
+    or adapter scale made a list.
 
     Raises:
         InvalidRequest: an unknown name, or a value that is not of its option's type: better now than whenever the
@@ -59,17 +76,7 @@ def checked_parameters(parameters: JSON | None) -> JSON:
             raise unknown_parameter(name)
     if isinstance(values.get("stop"), str):
         values["stop"] = [values["stop"]]
+    if isinstance(values.get("adapter_scale"), int | float):
+        values["adapter_scale"] = [values["adapter_scale"]]
     merge_options(values)
     return values
-
-
-def _quantize(wanted: str) -> InvalidRequest:
-    if wanted.upper() not in QUANTIZATIONS:
-        return InvalidRequest(
-            f"unsupported quantization type {wanted} - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0",
-            hint="This build takes GGUF files as they are: quantize with llama.cpp's llama-quantize first.",
-        )
-    return InvalidRequest(
-        f"this build does not quantize models (quantize: {wanted})",
-        hint="Quantize the file with llama.cpp's llama-quantize, then create the model from the result.",
-    )

@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +29,7 @@ from ollama_engine.store import names
 from ollama_engine.types import CreateRequest, Progress
 
 CHUNK = 4 << 20
+DRAFT_UNUSED = "DRAFT is stored with the model, but answers are not drafted with it yet"
 
 
 class BlobSink(Protocol):
@@ -45,7 +46,7 @@ class Creator(BlobSink, Protocol):
 
 @dataclass(frozen=True)
 class CreatePlan:
-    """What a Modelfile asks for. `files` and `adapters` are names as the server will know them, and their paths.
+    """What a Modelfile asks for. `files`, `adapters` and `draft`: names as the server will know them, and their paths.
 
     `request` has everything but the model's name and the digests. `warnings` are to be shown.
     """
@@ -53,7 +54,12 @@ class CreatePlan:
     request: CreateRequest
     files: dict[str, Path]
     adapters: dict[str, Path]
+    draft: dict[str, Path] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def all_files(self) -> dict[str, Path]:
+        return {**self.files, **self.adapters, **self.draft}
 
 
 def plan_create(modelfile: Modelfile, base_dir: Path) -> CreatePlan:
@@ -65,10 +71,11 @@ def plan_create(modelfile: Modelfile, base_dir: Path) -> CreatePlan:
     """
     base, files = _froms(modelfile, base_dir)
     adapters = _adapters(modelfile, base_dir)
-    _refuse_draft(modelfile)
-    named = _relative_names([*files, *adapters])
+    draft = _draft(modelfile, base_dir, files)
+    named = _relative_names([*files, *adapters, *draft])
     read_ingredients({named[path]: path for path in files})
     parameters, warnings = _parameters(modelfile)
+    warnings += [DRAFT_UNUSED] if draft else []
     requires = modelfile.last("requires")
     check_requires(requires)
     request = CreateRequest(
@@ -87,6 +94,7 @@ def plan_create(modelfile: Modelfile, base_dir: Path) -> CreatePlan:
         request=request,
         files={named[path]: path for path in files},
         adapters={named[path]: path for path in adapters},
+        draft={named[path]: path for path in draft},
         warnings=tuple(warnings),
     )
 
@@ -106,23 +114,45 @@ def _froms(modelfile: Modelfile, base_dir: Path) -> tuple[str, list[Path]]:
 
 
 def _adapters(modelfile: Modelfile, base_dir: Path) -> list[Path]:
-    commands = modelfile.all("adapter")
+    """The adapters in the order of their lines, which is that of their scales."""
+    adapters: list[Path] = []
+    for command in modelfile.all("adapter"):
+        files = find_gguf_files(command, base_dir)
+        ingredients = read_ingredients({path.name: path for path in files})
+        if len(files) > 1 or len(ingredients.adapters) != 1:
+            raise ModelfileError(
+                f"{command.args} is not one adapter (LoRA) in GGUF format",
+                line=command.line,
+                hint="Convert the adapter with llama.cpp's convert_lora_to_gguf.py and name that file.",
+            )
+        if files[0] in adapters:
+            raise ModelfileError(
+                f"the adapter {command.args} is named twice",
+                line=command.line,
+                hint="To make it count more, give it a larger PARAMETER adapter_scale.",
+            )
+        adapters += files
+    return adapters
+
+
+def _draft(modelfile: Modelfile, base_dir: Path, model: list[Path]) -> list[Path]:
+    """The files of the last DRAFT: one small model, another one than the model itself."""
+    commands = modelfile.all("draft")
     if not commands:
         return []
     files = find_gguf_files(commands[-1], base_dir)
     ingredients = read_ingredients({path.name: path for path in files})
-    if len(files) > 1 or len(ingredients.adapters) != 1:
+    if ingredients.header is None or ingredients.projectors or ingredients.adapters:
         raise ModelfileError(
-            f"{commands[-1].args} is not one adapter (LoRA) in GGUF format",
+            f"{commands[-1].args} is not one model in GGUF format",
             line=commands[-1].line,
-            hint="Convert the adapter with llama.cpp's convert_lora_to_gguf.py and name that file.",
+            hint="A DRAFT is a small model with the vocabulary of the large one.",
+        )
+    if {path.resolve() for path in files} & {path.resolve() for path in model}:
+        raise ModelfileError(
+            "DRAFT and FROM are the same file", line=commands[-1].line, hint="A DRAFT is a smaller model."
         )
     return files
-
-
-def _refuse_draft(modelfile: Modelfile) -> None:
-    if drafts := modelfile.all("draft"):
-        raise ModelfileError("DRAFT is not supported by this build", line=drafts[0].line, hint="Take the line out.")
 
 
 def _parameters(modelfile: Modelfile) -> tuple[dict[str, OptionValue], list[str]]:
@@ -170,12 +200,13 @@ def _request(plan: CreatePlan, name: str, digests: dict[Path, str]) -> CreateReq
         model=name,
         files={file: digests[path] for file, path in plan.files.items()} or None,
         adapters={file: digests[path] for file, path in plan.adapters.items()} or None,
+        draft_files={file: digests[path] for file, path in plan.draft.items()} or None,
     )
 
 
 async def send_files(plan: CreatePlan, sink: BlobSink, digests: dict[Path, str]) -> AsyncGenerator[Progress, None]:
     """Progress of hashing and sending; what was hashed is put into `digests`."""
-    for name, path in {**plan.files, **plan.adapters}.items():
+    for name, path in plan.all_files.items():
         async with aclosing(_hash(name, path)) as hashing:
             async for progress in hashing:
                 digests[path] = progress.digest

@@ -7,137 +7,80 @@ say is inherited from the model it builds on. `LocalEngine.create` runs this in 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import msgspec
 
-from ollama_engine.errors import InvalidRequest, TemplateError
-from ollama_engine.gguf import ModelMetadata, model_metadata
+from ollama_engine.gguf import read_metadata
 from ollama_engine.gguf.capabilities import projector_senses
-from ollama_engine.modelfile.checks import check_request, checked_parameters
-from ollama_engine.modelfile.ingredients import Ingredients, read_ingredients
+from ollama_engine.modelfile.ingredients import Ingredients
+from ollama_engine.modelfile.prepare import Prepared, prepare
+from ollama_engine.modelfile.quantizations import NOTHING_QUANTIZED, Quantized
 from ollama_engine.modelfile.render import parameters_text, render_modelfile
-from ollama_engine.prompt.go_template import GoTemplate
-from ollama_engine.store import Config, Layer, Manifest, Model, Store, digests, names, open_model
+from ollama_engine.prompt.presets import AUTODETECT, Preset, detect_preset, find_preset
+from ollama_engine.store import Config, Layer, Manifest, Store, digests
 from ollama_engine.store import manifest as media
 from ollama_engine.types import CreateRequest, Progress
 
 __all__ = ["create_model", "parameters_text", "render_modelfile"]
 
 
-def create_model(store: Store, request: CreateRequest) -> Generator[Progress, None, None]:
+def create_model(
+    store: Store, request: CreateRequest, quantized: Quantized = NOTHING_QUANTIZED
+) -> Generator[Progress, None, None]:
     """Make the model `request.model`, step by step; closing the iterator before its end leaves no model.
 
-    The model that `request.from_` names must be in the store: to pull it first is the engine's part.
+    The model that `request.from_` names must be in the store: to pull it first is the engine's part. So is to quantize:
+    what came of that is `quantized`, and takes the place of the weights that the request names.
 
     Raises:
         InvalidRequest: InvalidName, InvalidDigest, InvalidGGUF, TemplateError and others that name what is wrong.
         ModelNotFound: there is no model `request.from_`.
         StoreError: the disk, or a blob that is missing.
     """
-    name = names.parse(request.model)
-    check_request(request)
-    parameters = checked_parameters(request.parameters)
-    _check_template(request.template)
     with store.creating() as creation:
-        base = _base(store, request.from_) if request.from_ else None
-        paths = _blob_paths(store, {**(request.files or {}), **(request.adapters or {})})
-        if paths:
+        if request.files or request.adapters:
             yield Progress(status="parsing GGUF")
-        ingredients = read_ingredients(paths)
-        _check_ingredients(ingredients, request, base)
-        metadata = _metadata(ingredients, base)
-        layers = _weights(store, request, ingredients, base)
+        prepared = prepare(store, request)
+        layers = _weights(store, prepared, quantized)
         for layer in layers:
             store.blobs.reuse(layer.digest)
             yield Progress(status=f"using existing layer {layer.digest}")
-        layers += yield from _words(store, request, parameters, base)
-        config = store.add_layer(media.CONFIG_TYPE, media.encode_config(_config(request, ingredients, metadata, base)))
+        preset = _preset(prepared)
+        if preset is not None:
+            yield Progress(status=f"using autodetected template {preset.name}")
+        layers += yield from _words(store, prepared, preset)
+        config = _config(store, prepared, preset, quantized)
+        layer = store.add_layer(media.CONFIG_TYPE, media.encode_config(config))
         yield Progress(status="writing manifest")
-        store.put_manifest(name, Manifest(config=config, layers=layers), creation)
+        store.put_manifest(prepared.name, Manifest(config=layer, layers=layers), creation)
     yield Progress(status="success")
 
 
-def _check_template(template: str) -> None:
-    try:
-        GoTemplate(template)
-    except TemplateError as error:
-        message = error.message if error.message.startswith("template error") else f"template error: {error.message}"
-        raise TemplateError(message, hint=error.hint or "A TEMPLATE is written in Go's template language.") from error
+def _preset(prepared: Prepared) -> Preset | None:
+    """The named template that the request asks for, or that weights without any template seem to be made for."""
+    request, base = prepared.request, prepared.base
+    if request.template:
+        return None
+    if request.preset and request.preset != AUTODETECT:
+        return find_preset(request.preset)
+    if request.preset == AUTODETECT or (base is None and not prepared.metadata.chat_template):
+        file = prepared.ingredients.model[0] if prepared.ingredients.model else ""
+        return detect_preset(prepared.header, prepared.metadata, file)
+    return None
 
 
-def _base(store: Store, name: str) -> Model:
-    base = open_model(store, name)
-    if base.config.remote_host or base.config.model_format not in ("", "gguf") or not base.model_paths:
-        raise InvalidRequest(
-            f"model '{name}' has no GGUF weights to build on",
-            hint="Build on a GGUF model: safetensors and cloud models do not run here.",
-        )
-    return base
+def _weights(store: Store, prepared: Prepared, quantized: Quantized) -> list[Layer]:
+    """Model, projector, adapter and draft layers: new ones take the place of inherited ones of their kind."""
+    request, ingredients, base = prepared.request, prepared.ingredients, prepared.base
+    digest_of = {**(request.files or {}), **(request.adapters or {}), **(request.draft_files or {})}
 
-
-def _blob_paths(store: Store, files: Mapping[str, str]) -> dict[str, Path]:
-    for name, digest in files.items():
-        if not store.blobs.reuse(digest):
-            raise InvalidRequest(
-                f"file {name} is not on the server: there is no blob {digest}",
-                hint=f"Send its bytes to POST /api/blobs/{digest} first.",
-            )
-    return {name: store.blobs.path(digest) for name, digest in files.items()}
-
-
-def _check_ingredients(ingredients: Ingredients, request: CreateRequest, base: Model | None) -> None:
-    for name in request.adapters or {}:
-        if name not in ingredients.adapters:
-            raise InvalidRequest(
-                f"{name} is not an adapter (LoRA) but a {_role(ingredients, name)}",
-                hint="Convert the adapter with llama.cpp's convert_lora_to_gguf.py, or name the file in FROM.",
-            )
-    if len(ingredients.adapters) > 1:
-        raise InvalidRequest("only one adapter is currently supported", hint="Merge the adapters, or give one.")
-    if base is None and ingredients.header is None:
-        raise InvalidRequest(
-            f"no model among the files: {', '.join(ingredients.headers)}",
-            hint="A projector or an adapter needs a model to go with: name it in FROM.",
-        )
-    if base is not None and ingredients.model:
-        raise InvalidRequest(
-            f"both the model '{request.from_}' and the weights {', '.join(ingredients.model)} were given",
-            hint="Build on one of them.",
-        )
-
-
-def _role(ingredients: Ingredients, name: str) -> str:
-    return "projector" if name in ingredients.projectors else "model"
-
-
-def _metadata(ingredients: Ingredients, base: Model | None) -> ModelMetadata:
-    """What the weights say, new or inherited ones. InvalidGGUF; InvalidRequest where an adapter is for others."""
-    if ingredients.header is not None:
-        header = ingredients.header
-    else:
-        assert base is not None  # _check_ingredients has seen to it
-        header = read_ingredients({f"{base.name.display} ({p.name})": p for p in base.model_paths}).header
-        if header is None:
-            raise InvalidRequest(
-                f"model '{base.name.display}' has no weights to build on", hint="Pull or create it again."
-            )
-    metadata = model_metadata(header)
-    for name in ingredients.adapters:
-        architecture = ingredients.headers[name].text("general.architecture")
-        if architecture != metadata.architecture:
-            raise InvalidRequest(
-                f"the adapter {name} is for {architecture} models, the model is of {metadata.architecture}",
-                hint="Use the adapter with the model it was trained on.",
-            )
-    return metadata
-
-
-def _weights(store: Store, request: CreateRequest, ingredients: Ingredients, base: Model | None) -> list[Layer]:
-    """Model, projector and adapter layers: new ones take the place of inherited ones of their kind."""
-    digest_of = {**(request.files or {}), **(request.adapters or {})}
+    def quantized_or(digest: str, media_type: str, otherwise: list[Layer]) -> list[Layer]:
+        if not digest:
+            return otherwise
+        size = store.blobs.path(digest).stat().st_size
+        return [Layer(media_type=media_type, digest=digest, size=size, from_=otherwise[0].from_)]
 
     def made(media_type: str, files: Iterable[str]) -> list[Layer]:
         blobs = [(store.blobs.path(digest_of[file]), file) for file in files]
@@ -157,18 +100,20 @@ def _weights(store: Store, request: CreateRequest, ingredients: Ingredients, bas
     model = made(media.MODEL, ingredients.model) or [
         msgspec.structs.replace(layer, from_=base.name.display if base else "") for layer in inherited(media.MODEL)
     ]
+    draft = made(media.DRAFT, prepared.draft.model)
     return [
-        *model,
+        *quantized_or(quantized.model, media.MODEL, model),
         *(made(media.PROJECTOR, ingredients.projectors) or inherited(media.PROJECTOR)),
         *(made(media.ADAPTER, ingredients.adapters) or inherited(media.ADAPTER)),
-        *inherited(media.DRAFT),
+        *(quantized_or(quantized.draft, media.DRAFT, draft) or inherited(media.DRAFT)),
     ]
 
 
-def _words(
-    store: Store, request: CreateRequest, parameters: dict[str, Any], base: Model | None
-) -> Generator[Progress, None, list[Layer]]:
+def _words(store: Store, prepared: Prepared, preset: Preset | None) -> Generator[Progress, None, list[Layer]]:
     """The layers of text and JSON: template, system, parameters, messages, licences."""
+    request, base = prepared.request, prepared.base
+    parameters = _parameters(prepared, preset)
+    template = request.template or (preset.template if preset else "")
     layers: list[Layer] = []
     old = base.manifest.layers if base else []
 
@@ -185,19 +130,18 @@ def _words(
             layers.append(layer)
             yield Progress(status=f"using existing layer {layer.digest}")
 
-    if request.template:
-        yield from new(media.TEMPLATE, request.template.encode())
+    if template:
+        yield from new(media.TEMPLATE, template.encode())
     else:
         yield from keep(media.TEMPLATE, media.PROMPT)
     if request.system:
         yield from new(media.SYSTEM, request.system.encode())
     else:
         yield from keep(media.SYSTEM)
-    if parameters:
-        merged = {**(base.parameters if base else {}), **parameters}
-        yield from new(media.PARAMS, media.go_json(dict(sorted(merged.items()))) + b"\n")
-    else:
+    if base is not None and parameters == base.parameters:
         yield from keep(media.PARAMS)
+    elif parameters:
+        yield from new(media.PARAMS, media.go_json(dict(sorted(parameters.items()))) + b"\n")
     if request.messages:
         yield from new(media.MESSAGES, media.go_json(msgspec.to_builtins(request.messages)) + b"\n")
     else:
@@ -209,20 +153,33 @@ def _words(
     return layers
 
 
-def _config(request: CreateRequest, ingredients: Ingredients, metadata: ModelMetadata, base: Model | None) -> Config:
-    old = base.config if base else Config()
+def _parameters(prepared: Prepared, preset: Preset | None) -> dict[str, Any]:
+    """The inherited ones, the preset's stop strings where nobody has said any, and the request's over both."""
+    inherited = dict(prepared.base.parameters) if prepared.base else {}
+    if prepared.ingredients.adapters:
+        inherited.pop("adapter_scale", None)  # it was for the adapters that go
+    stops = {"stop": list(preset.stop)} if preset and preset.stop and "stop" not in inherited else {}
+    return {**inherited, **stops, **prepared.parameters}
+
+
+def _config(store: Store, prepared: Prepared, preset: Preset | None, quantized: Quantized) -> Config:
+    request, ingredients, metadata = prepared.request, prepared.ingredients, prepared.metadata
+    old = prepared.base.config if prepared.base else Config()
     families = list(old.model_families or [old.model_family or metadata.architecture])
     capabilities = [*old.capabilities, *metadata.capabilities]
     for name in ingredients.projectors:
         header = ingredients.headers[name]
         families.append(header.text("general.architecture"))
         capabilities += projector_senses(header)
+    level = old.file_type or metadata.quantization_level
+    if quantized.model:
+        level = read_metadata(store.blobs.path(quantized.model)).quantization_level
     return Config(
         model_format="gguf",
         model_family=old.model_family or metadata.architecture,
         model_families=list(dict.fromkeys(families)),
         model_type=old.model_type or metadata.parameter_size,
-        file_type=old.file_type or metadata.quantization_level,
+        file_type=level,
         renderer=request.renderer or old.renderer,
         parser=request.parser or old.parser,
         requires=request.requires or old.requires,
@@ -230,5 +187,12 @@ def _config(request: CreateRequest, ingredients: Ingredients, metadata: ModelMet
         context_length=old.context_length or metadata.context_length,
         embedding_length=old.embedding_length or metadata.embedding_length,
         base_name=old.base_name,
-        draft=old.draft,
+        draft=_draft(prepared.draft) or old.draft,
+        template_origin="modelfile" if request.template else "autodetected" if preset else old.template_origin,
     )
+
+
+def _draft(draft: Ingredients) -> dict[str, Any] | None:
+    if draft.header is None:
+        return None
+    return {"model_format": "gguf", "architecture": draft.header.text("general.architecture")}

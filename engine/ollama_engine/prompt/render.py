@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from ollama_engine.errors import InvalidRequest
+from ollama_engine.errors import InvalidRequest, TemplateError
+from ollama_engine.gguf.capabilities import template_capabilities as jinja_capabilities
 from ollama_engine.prompt import go_data
+from ollama_engine.prompt.capabilities import template_capabilities as go_capabilities
 from ollama_engine.prompt.collate import collate, image_mark, mark_images
 from ollama_engine.prompt.go_template import GoTemplate
 from ollama_engine.prompt.jinja import JinjaTemplate, TemplateRefusal
-from ollama_engine.types import JSON, Message, Think
+from ollama_engine.types import JSON, Message, Think, ToolCall, ToolCallFunction
+
+_CALLED, _RESULT = "probe_called_5c1e", "probe-result-5c1e"
 
 DEFAULT_TEMPLATE = "{{ .Prompt }}"
 
@@ -24,6 +28,8 @@ class ChatTemplate(Protocol):
     """A model's template. `source` is its text."""
 
     source: str
+    can_insert: bool
+    """Whether it has a form for a suffix."""
 
     def render(
         self, messages: list[Message], *, tools: list[JSON] | None, think: Think, mark: Callable[[int], str] = ...
@@ -41,6 +47,8 @@ class ChatTemplate(Protocol):
 
 class JinjaChat:
     """Chat through the GGUF's Jinja template."""
+
+    can_insert = False
 
     def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
         self.source = source
@@ -89,7 +97,7 @@ class GoChat:
         self._template = GoTemplate(source, now=now)
         names = {name.lower() for name in self._template.names()}
         self._takes_messages = "messages" in names
-        self._takes_suffix = "suffix" in names
+        self.can_insert = "suffix" in names
         if not names & {"messages", "response"}:
             self._template.append_field("Response")
 
@@ -108,7 +116,7 @@ class GoChat:
         return self._template.execute({**data, **go_data.thinking(think)})
 
     def render_insert(self, prompt: str, suffix: str) -> str:
-        if not self._takes_suffix:
+        if not self.can_insert:
             raise InvalidRequest("the model's template does not mention .Suffix", hint="Use a model that can insert.")
         data = {"Prompt": prompt, "Suffix": suffix, "System": "", "Response": ""}
         return self._template.execute({**data, **go_data.thinking(None)})
@@ -150,23 +158,62 @@ class _Turn:
 
 
 def select_template(
-    go_template: str | None, jinja: str | None, bos_token: str = "", eos_token: str = ""
+    go_template: str | None,
+    jinja: str | None,
+    bos_token: str = "",
+    eos_token: str = "",
+    *,
+    prefer_go: bool | None = None,
 ) -> ChatTemplate:
-    """The template that speaks for a model: its TEMPLATE layer, else the GGUF's Jinja, else the bare prompt.
+    """The template that speaks for a model: its TEMPLATE layer or the GGUF's Jinja (spec §8.1), else the bare prompt.
 
     Args:
         go_template: text of the TEMPLATE layer, if there is one.
         jinja: the GGUF's `tokenizer.chat_template`, if there is one.
         bos_token, eos_token: text of the special tokens, for Jinja.
+        prefer_go: which of the two, where there are both; None takes the one that can do more, the Go template where
+            that is a tie.
 
     Raises:
         TemplateError: it does not parse.
     """
-    if go_template:
-        return GoChat(go_template)
-    if jinja:
+    if jinja and (not go_template or prefer_go is False):
         return JinjaChat(jinja, bos_token, eos_token)
-    return GoChat(DEFAULT_TEMPLATE)
+    if not go_template or not jinja or prefer_go:
+        return GoChat(go_template or DEFAULT_TEMPLATE)
+    return _abler(go_template, jinja, bos_token, eos_token)
+
+
+def _abler(go_template: str, jinja: str, bos_token: str, eos_token: str) -> ChatTemplate:
+    """Jinja where it knows strictly more of tools and thinking, or the same tools and only it shows their results."""
+    go = GoChat(go_template)
+    try:
+        other = JinjaChat(jinja, bos_token, eos_token)
+    except TemplateError:
+        return go  # the TEMPLATE layer is there for just such a case
+    can_go = {word for word in go_capabilities(go_template) if word != "insert"}
+    can_jinja = set(jinja_capabilities(jinja))
+    if can_go < can_jinja:
+        return other if not _round_trip(go) or _round_trip(other) else go
+    if can_go == can_jinja and "tools" in can_go:
+        return other if _round_trip(other) and not _round_trip(go) else go
+    return go
+
+
+def _round_trip(chat: ChatTemplate) -> bool:
+    """Whether a call and its result both come through the template."""
+    call = ToolCall(ToolCallFunction(_CALLED, {"key": "value"}), id="call_1")
+    turns = [
+        Message("user", "?"),
+        Message("assistant", tool_calls=[call]),
+        Message("tool", _RESULT, tool_name=_CALLED, tool_call_id="call_1"),
+    ]
+    tool = {"type": "function", "function": {"name": _CALLED, "description": "", "parameters": {"type": "object"}}}
+    try:
+        text = chat.render(turns, tools=[tool], think=None)
+    except TemplateError:
+        return False
+    return text.count(_CALLED) >= 2 and _RESULT in text
 
 
 def render_generate(

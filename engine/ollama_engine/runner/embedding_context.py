@@ -42,6 +42,7 @@ class EmbeddingContext:
         if not handle:
             raise LlamaError("the context could not be made")
         self.handle: Any = handle
+        model.apply_adapters(handle)
         self.model = model
         self.n_ctx = n_ctx
         self.n_seq = int(params.n_seq_max)

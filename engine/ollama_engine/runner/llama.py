@@ -137,6 +137,7 @@ class LlamaModel:
         self.size = C.llama_model_size(handle)
         """Bytes of all tensors."""
         self.bos = C.llama_vocab_bos(self.vocab)
+        self._adapters = [(self._load_adapter(adapter.path), adapter.scale) for adapter in spec.adapters]
         self._pieces: dict[int, bytes] = {}
 
     @property
@@ -155,6 +156,29 @@ class LlamaModel:
             add_eos=C.llama_vocab_get_add_eos(self.vocab),
             add_sep=C.llama_vocab_get_add_sep(self.vocab),
         )
+
+    def _load_adapter(self, path: str) -> Any:
+        """A LoRA adapter beside the weights, which own it; before any context is made, whose graph it makes larger."""
+        adapter = C.llama_adapter_lora_init(self.handle, path.encode())
+        if not adapter:
+            raise LlamaError(f"the adapter {os.path.basename(path)} did not load")
+        if C.llama_adapter_get_alora_n_invocation_tokens(adapter):
+            raise LlamaError(
+                f"the adapter {os.path.basename(path)} is an activated one (aLoRA), which begins to count in the "
+                "middle of a prompt; only plain LoRA adapters can be used"
+            )
+        return adapter
+
+    def apply_adapters(self, context: Any) -> None:
+        """Add the adapters, each times its scale, to what `context` (a llama_context) computes from now on."""
+        if not self._adapters:
+            return
+        adapters = (C.llama_adapter_lora_p_ctypes * len(self._adapters))()
+        for number, (adapter, _) in enumerate(self._adapters):
+            adapters[number] = ctypes.cast(adapter, C.llama_adapter_lora_p_ctypes)
+        scales = (ctypes.c_float * len(self._adapters))(*(scale for _, scale in self._adapters))
+        if C.llama_set_adapters_lora(context, adapters, len(self._adapters), scales):
+            raise LlamaError("the adapters could not be applied")
 
     def is_end(self, token: int) -> bool:
         return C.llama_vocab_is_eog(self.vocab, token)
@@ -328,6 +352,7 @@ class LlamaContext:
         if not handle:
             raise LlamaError("the context could not be made")
         self.handle: Any = handle
+        model.apply_adapters(handle)
         self.model = model
         self.memory: Any = C.llama_get_memory(handle)
         # llama.cpp rounds the cells up; a context beyond what was asked or trained for is still none to be used.

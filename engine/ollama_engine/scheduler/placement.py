@@ -17,7 +17,7 @@ from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.options import Options
-from ollama_engine.runner.protocol import LoadSpec, Pooling
+from ollama_engine.runner.protocol import Adapter, LoadSpec, Pooling
 from ollama_engine.settings import Settings
 
 MIB = 1024 * 1024
@@ -98,7 +98,10 @@ class Placement:
 
     def served_by(self, loaded: LoadSpec) -> bool:
         """Whether a runner loaded so can answer for this placement; a larger context than asked for can."""
-        if (loaded.model_paths, loaded.projector_paths) != (self.spec.model_paths, self.spec.projector_paths):
+        beside = ("projector_paths", "adapters")
+        if loaded.model_paths != self.spec.model_paths or any(
+            getattr(loaded, name) != getattr(self.spec, name) for name in beside
+        ):
             return False
         if "n_ctx" not in self.chosen and loaded.n_ctx < self.spec.n_ctx:
             return False
@@ -115,6 +118,7 @@ def place(
     free: FreeMemory,
     pooling: Pooling = "",
     projector_paths: Sequence[Path] = (),
+    adapters: Sequence[Adapter] = (),
 ) -> Placement:
     """Decide how to load a model.
 
@@ -122,16 +126,17 @@ def place(
         given: names of the options that the model or the request really set; the others are ours to choose.
         pooling: how it embeds; empty where it is to generate text.
         projector_paths: what gives it eyes or ears.
+        adapters: what is added to its weights, loaded beside them.
 
     Raises:
         LoadFailed: it needs more memory than there is.
         InvalidRequest: the KV cache type of the settings is none.
     """
     if pooling:
-        return _place_embedder(model_paths, metadata, options, given, settings, free, pooling)
+        return _place_embedder(model_paths, metadata, options, given, settings, free, pooling, adapters)
 
     def needed(n_ctx: int, n_seq: int) -> int:
-        fixed = _fixed_bytes(model_paths) + _projector_bytes(projector_paths)
+        fixed = _fixed_bytes(model_paths, adapters) + _projector_bytes(projector_paths)
         return fixed + _kv_bytes(metadata, n_ctx * n_seq, settings)
 
     asked = options.num_ctx or settings.context_length
@@ -152,6 +157,7 @@ def place(
         n_seq=n_seq,
         n_batch=n_batch,
         projector_paths=[str(path) for path in projector_paths],
+        adapters=list(adapters),
     )
     return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
 
@@ -164,6 +170,7 @@ def _place_embedder(
     settings: Settings,
     free: FreeMemory,
     pooling: Pooling,
+    adapters: Sequence[Adapter],
 ) -> Placement:
     """One batch at a time, nothing kept between them: cells for one batch, or for the longest input.
 
@@ -180,7 +187,7 @@ def _place_embedder(
         computed = batch(n_ctx) * (batch(n_ctx) + 16 * metadata.embedding_length)
         if metadata.is_causal:  # llama.cpp computes the logits of every token as well
             computed += batch(n_ctx) * metadata.vocab_size
-        return _fixed_bytes(model_paths) + _kv_bytes(metadata, cells, settings) + FLOAT_BYTES * computed
+        return _fixed_bytes(model_paths, adapters) + _kv_bytes(metadata, cells, settings) + FLOAT_BYTES * computed
 
     usual = settings.context_length or _default_context(free)
     n_ctx = _context(metadata, options.num_ctx or (usual if in_pieces else min(usual, EMBEDDING_CONTEXT)))
@@ -188,13 +195,21 @@ def _place_embedder(
         while n_ctx > EMBEDDING_BATCH and needed(n_ctx) > free.usable * COMFORT:
             n_ctx = max(n_ctx // 2, EMBEDDING_BATCH)
     spec = _spec(
-        model_paths, options, settings, n_ctx=n_ctx, n_seq=EMBEDDING_SEQUENCES, n_batch=batch(n_ctx), pooling=pooling
+        model_paths,
+        options,
+        settings,
+        n_ctx=n_ctx,
+        n_seq=EMBEDDING_SEQUENCES,
+        n_batch=batch(n_ctx),
+        pooling=pooling,
+        adapters=list(adapters),
     )
     return Placement(spec, needed(n_ctx), _chosen_by_us(given, bool(options.num_ctx)) | {"n_batch"})
 
 
-def _fixed_bytes(model_paths: list[Path]) -> int:
-    return sum(path.stat().st_size for path in model_paths) + COMPUTE_RESERVE
+def _fixed_bytes(model_paths: list[Path], adapters: Sequence[Adapter]) -> int:
+    files = [*model_paths, *(Path(adapter.path) for adapter in adapters)]
+    return sum(path.stat().st_size for path in files) + COMPUTE_RESERVE
 
 
 def _projector_bytes(paths: Sequence[Path]) -> int:

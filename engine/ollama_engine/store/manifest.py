@@ -92,6 +92,9 @@ class Config(Struct, frozen=True, kw_only=True):
     embedding_length: int = 0
     base_name: str = ""
     draft: dict[str, Any] | None = None
+    template_origin: str = ""
+    """Ours; Ollama passes over it. `modelfile`: a TEMPLATE was written for this model (or the one that it builds on),
+    `autodetected`: its template layer is one of our presets. Empty for what was pulled and what Ollama made."""
     architecture: str = "amd64"
     os: str = "linux"
     rootfs: dict[str, Any] | None = None

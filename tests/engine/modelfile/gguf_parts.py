@@ -28,11 +28,13 @@ def projector(path: Path, *, audio: bool = False) -> Path:
     return _written(writer, path)
 
 
-def adapter(path: Path, *, architecture: str = "llama") -> Path:
+def adapter(path: Path, *, architecture: str = "llama", width: int = 8, fill: float = 1.0) -> Path:
     writer = GGUFWriter(path, architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
-    writer.add_tensor("blk.0.weight.lora_a", np.ones((2, 8), dtype=np.float32))
+    writer.add_float32("adapter.lora.alpha", 2.0)
+    writer.add_tensor("blk.0.weight.lora_a", np.full((2, width), fill, dtype=np.float32))
+    writer.add_tensor("blk.0.weight.lora_b", np.ones((8, 2), dtype=np.float32))
     return _written(writer, path)
 
 

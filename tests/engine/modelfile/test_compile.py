@@ -121,7 +121,7 @@ def test_a_folder_that_only_happens_to_be_called_like_the_model_is_none(tmp_path
         ("FROM two", "these are files of more than one model: a.gguf, b.gguf"),
         ('FROM ""', "(line 1): FROM is empty"),
         ("FROM x\nADAPTER two/a.gguf", "(line 2): two/a.gguf is not one adapter (LoRA) in GGUF format"),
-        ("FROM x\nDRAFT two/a.gguf", "(line 2): DRAFT is not supported by this build"),
+        ("FROM two/a.gguf\nDRAFT ./two/a.gguf", "(line 2): DRAFT and FROM are the same file"),
         ("FROM x\nPARAMETER temprature 1", "(line 2): unknown parameter 'temprature'"),
         ("FROM x\nPARAMETER num_ctx 4k", "(line 2): invalid int value [4k]"),
         ("FROM x\nREQUIRES soon", "requires must be a valid semver (e.g. 0.14.0)"),
@@ -248,3 +248,19 @@ async def test_closing_the_progress_ends_the_upload_before_it_returns(tmp_path: 
             break
     await progress.aclose()
     assert sink.ended
+
+
+def test_adapters_are_sent_in_the_order_of_their_lines_and_a_draft_beside_them(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        adapter(tmp_path / f"{name}.gguf")
+    weights(tmp_path / "small.gguf")
+    made = plan(
+        "FROM x\nADAPTER b.gguf\nADAPTER a.gguf\nDRAFT small.gguf\n"
+        "PARAMETER adapter_scale 0.5\nPARAMETER adapter_scale 2",
+        tmp_path,
+    )
+    assert (list(made.adapters), list(made.draft)) == (["b.gguf", "a.gguf"], ["small.gguf"])
+    assert made.request.parameters == {"adapter_scale": [0.5, 2.0]}
+    assert made.warnings == ("DRAFT is stored with the model, but answers are not drafted with it yet",)
+    with pytest.raises(ModelfileError, match=r"\(line 3\): the adapter \./b\.gguf is named twice"):
+        plan("FROM x\nADAPTER b.gguf\nADAPTER ./b.gguf", tmp_path)

@@ -196,14 +196,23 @@ def test_a_projector_can_be_added_to_a_model(base: Model, store: Store, tmp_path
             "the adapter a.gguf is for gemma models",
         ),
         (
-            {"from_": "base", "adapters": {"a": "adapter", "b": "adapter"}},
+            {"from_": "base", "adapters": {"a": "adapter"}, "parameters": {"adapter_scale": [1, 2]}},
             InvalidRequest,
-            "only one adapter is currently supported",
+            "2 adapter_scale for 1 adapters",
         ),
+        (
+            {"from_": "base", "adapters": {"w.gguf": "wide"}},
+            InvalidRequest,
+            "the adapter w.gguf does not fit the model",
+        ),
+        ({"from_": "base", "draft_files": {"a.gguf": "adapter"}}, InvalidRequest, "the draft a.gguf is no model but"),
+        ({"from_": "base", "draft_quantize": "Q8_0"}, InvalidRequest, "--draft-quantize requires a DRAFT model"),
+        ({"from_": "base", "preset": "chatlm"}, InvalidRequest, "there is no template named 'chatlm'"),
+        ({"from_": "base", "quantize": "q4_k"}, InvalidRequest, "this build does not quantize models"),
+        ({"from_": "base", "quantize": "IQ1_S"}, InvalidRequest, "quantization type IQ1_S needs an importance matrix"),
         ({"from_": "base", "template": "{{ .Prompt"}, TemplateError, "template error: "),
         ({"from_": "base", "requires": "soon"}, InvalidRequest, "requires must be a valid semver (e.g. 0.14.0)"),
         ({"from_": "base", "parameters": {"top_k": "x"}}, InvalidRequest, 'option "top_k" must be of type integer'),
-        ({"from_": "base", "quantize": "q4_K_M"}, InvalidRequest, "this build does not quantize models"),
         ({"from_": "base", "quantize": "Q3"}, InvalidRequest, "unsupported quantization type Q3 - supported types are"),
     ],
 )
@@ -227,8 +236,9 @@ def test_a_request_that_cannot_be_done_is_refused_by_name_and_leaves_no_model(
         "projector": put(store, projector(tmp_path / "p.gguf")),
         "adapter": put(store, adapter(tmp_path / "a.gguf")),
         "foreign": put(store, adapter(tmp_path / "f.gguf", architecture="gemma")),
+        "wide": put(store, adapter(tmp_path / "w.gguf", width=16)),
     }
-    for field in ("files", "adapters"):
+    for field in ("files", "adapters", "draft_files"):
         if field in fields:
             fields = fields | {field: {name: known.get(digest, digest) for name, digest in fields[field].items()}}
     with pytest.raises(kind) as caught:
@@ -236,6 +246,31 @@ def test_a_request_that_cannot_be_done_is_refused_by_name_and_leaves_no_model(
     assert caught.value.message.startswith(message)
     assert caught.value.hint
     assert [entry.name.display for entry in store.list()] == ["base:latest"]
+
+
+def test_adapters_keep_their_order_and_scales_go_with_the_adapters_they_were_for(
+    base: Model, store: Store, tmp_path: Path
+) -> None:
+    files = {name: put(store, adapter(tmp_path / name, fill=n)) for n, name in enumerate(("b.gguf", "a.gguf"), 1)}
+    create(store, "two", from_="base", adapters=files, parameters={"adapter_scale": [0.5, 2]})
+    two = open_model(store, "two")
+    assert [f"sha256:{path.name.removeprefix('sha256-')}" for path in two.adapter_paths] == list(files.values())
+    assert two.parameters["adapter_scale"] == [0.5, 2]
+    create(store, "child", from_="two", system="Be long.")
+    assert open_model(store, "child").parameters["adapter_scale"] == [0.5, 2]
+    create(store, "other", from_="two", adapters={"a.gguf": files["a.gguf"]})
+    assert "adapter_scale" not in open_model(store, "other").parameters
+
+
+def test_a_draft_becomes_a_layer_and_is_inherited(base: Model, store: Store, tmp_path: Path) -> None:
+    draft = put(store, weights(tmp_path / "d.gguf", fill=2.0))
+    create(store, "fast", from_="base", draft_files={"d.gguf": draft})
+    fast = open_model(store, "fast")
+    assert [path.name for path in fast.draft_paths] == [draft.replace(":", "-")]
+    assert fast.config.draft == {"model_format": "gguf", "architecture": "llama"}
+    create(store, "child", from_="fast")
+    child = open_model(store, "child")
+    assert (child.draft_paths, child.config.draft) == (fast.draft_paths, fast.config.draft)
 
 
 def test_a_create_that_is_given_up_leaves_no_model(base: Model, store: Store) -> None:
