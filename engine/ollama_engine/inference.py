@@ -172,7 +172,8 @@ class Inference:
             return
         think = think_of(request, opened.capabilities)
         check_generate(request, opened.capabilities, opened.model.name.full)
-        shown = [Message("user", images=request.images)]
+        history = [] if request.raw or request.context else opened.model.messages
+        shown = [*history, Message("user", images=request.images)]
         media = RequestMedia(shown)
         media.check(opened.capabilities, opened.model.name.full)
         markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
@@ -180,7 +181,7 @@ class Inference:
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         if request.debug_render_only:
             rendered = media.shown(await self._generate_text(opened, request, think, media))
-            info = DebugInfo(rendered, len(request.images or ()))
+            info = DebugInfo(rendered, sum(len(message.images or ()) for message in shown))
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
         async with self._opener.lease(opened, keep_alive) as lease:
@@ -222,9 +223,14 @@ class Inference:
         markers = reading_markers(request, await asyncio.to_thread(self._catalog.markers, opened.model))
         think = _heard(think, request, markers)
         messages = _history(request.messages, opened, markers)
-        prompt = await asyncio.to_thread(opened.template.render, messages, tools=choice.shown, think=think)
+        media = RequestMedia(messages)
+        media.check(opened.capabilities, opened.model.name.full)
+        prompt = await asyncio.to_thread(
+            opened.template.render, messages, tools=choice.shown, think=think, mark=media.mark
+        )
         async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
-            return len(await lease.runner.tokenize(prompt))
+            await media.measure(lease.runner)
+            return media.length(await media.tokenize(lease.runner, prompt), messages)
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -271,7 +277,7 @@ class Inference:
             tokens = await media.tokenize(runner, text)
             return _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown)), 0
         tokens, cut = await infill_prompt(runner, around, request.prompt, request.suffix, opened.context(runner))
-        return _Fitted(text, tokens, len(tokens), shown, []), cut
+        return _Fitted(text, tokens, len(tokens), shown, media.placed(tokens, shown)), cut
 
     async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think, media: RequestMedia) -> str:
         if request.raw:

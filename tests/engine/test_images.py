@@ -16,6 +16,7 @@ from ollama_engine.request_media import RequestMedia, decode_base64
 from ollama_engine.settings import Settings
 from ollama_engine.types import ChatChunk, ChatRequest, CreateRequest, GenerateChunk, GenerateRequest, Message
 from tests.engine.contract.conftest import import_gguf
+from tests.support import gguf_models
 from tests.support.media_models import audio_projector, picture, sound, text_model, vision_projector
 
 OPTIONS = {"temperature": 0, "num_predict": 12}
@@ -151,6 +152,38 @@ class TestAnswers:
         _, last = await chat(engine, "sees", *turns, Message("user", "And now?"), options={"num_ctx": 2048})
         assert 0 < last.dropped_messages < 75
         assert 1500 < last.prompt_eval_count < 2048
+
+    async def test_tokens_are_counted_with_their_images(self, engine: LocalEngine) -> None:
+        said = Message("user", "What is it?", images=[b64(picture(1)), b64(picture(2))])
+        _, last = await chat(engine, "sees", said)
+        assert await engine.count_tokens(ChatRequest("sees", [said])) == last.prompt_eval_count
+        with pytest.raises(InvalidRequest, match="does not support vision"):
+            await engine.count_tokens(ChatRequest("reads", [said]))
+
+    async def test_the_model_s_own_messages_may_have_images(self, engine: LocalEngine) -> None:
+        """Each place gets its own image, also where the model's come before the request's."""
+        own = [Message("user", "This is a cat.", images=[b64(picture(1))]), Message("assistant", "Yes.")]
+        async for _ in engine.create(CreateRequest("knows", from_="sees", messages=own)):
+            pass
+        by_generate, last = await generate(engine, "knows", "And this?", images=[b64(picture(2))])
+        by_chat, counted = await chat(engine, "sees", *own, Message("user", "And this?", images=[b64(picture(2))]))
+        assert by_generate == by_chat
+        assert last.prompt_eval_count == counted.prompt_eval_count
+
+    async def test_an_image_beside_a_suffix_is_refused(
+        self, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither a template's form for a hole nor the model's own tokens have a place for it."""
+        async for _ in engine.create(CreateRequest("by-template", from_="sees", template="{{ .Prompt }}{{ .Suffix }}")):
+            pass
+        fim = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"]
+        monkeypatch.setattr(gguf_models, "SPECIALS", [*gguf_models.SPECIALS, *fim])
+        text = text_model(tmp_path / "fim.gguf")
+        await create(engine, "by-tokens", text, vision_projector(tmp_path / "fim-sees.gguf"))
+        for model in ("by-template", "by-tokens"):
+            assert (await generate(engine, model, "a", suffix="b"))[1].done
+            with pytest.raises(TemplateError, match="leaves image 1 out"):
+                await generate(engine, model, "a", suffix="b", images=[b64(picture(1))])
 
 
 class TestDebug:

@@ -113,6 +113,26 @@ class TestOneFile:
             assert (await look(runner, file(kind))).done.prompt_tokens
 
 
+async def test_an_image_larger_than_a_batch_is_refused_and_read_in_a_larger_one(models, tmp_path: Path) -> None:
+    """Its cells look at each other: 576 of them cannot be read in a batch of 512, nor in two."""
+    large = vision_projector(tmp_path / "large.gguf", "gemma3", image_size=672)
+    several = {"large": (models["gemma3"][0], large)}
+    async with seeing(several, "large", n_batch=512) as runner:
+        with pytest.raises(InvalidRequest, match=r"takes 576 tokens.*batch holds 512: set num_batch higher"):
+            await look(runner, picture())
+        assert (await answer(runner, BEFORE, max_tokens=3)).done.prompt_tokens == len(BEFORE)
+    async with seeing(several, "large", n_batch=1024) as runner:
+        assert (await look(runner, picture())).done.prompt_tokens > 576
+
+
+async def test_a_small_picture_is_enlarged_where_the_model_needs_that(models) -> None:
+    async with seeing(models, "qwen2vl") as runner:
+        assert (await runner.measure([picture(1, (56, 56))]))[0] < 100
+    async with seeing(models, "qwen2vl", image_min_tokens=256) as runner:
+        assert 256 <= (await runner.measure([picture(1, (56, 56))]))[0] < 400
+        assert (await look(runner, picture(1, (56, 56)))).done.prompt_tokens > 256
+
+
 class TestSeveral:
     @pytest.mark.parametrize("kind", ["mlp", "gemma3", "qwen2vl"])
     async def test_order_matters_and_every_file_counts(self, models, kind) -> None:

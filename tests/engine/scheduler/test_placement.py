@@ -185,3 +185,11 @@ class TestProjectors:
         assert not self.placed(model, metadata, other).served_by(seeing.spec)
         assert not seeing.served_by(blind.spec)
         assert not blind.served_by(seeing.spec)
+
+    @pytest.mark.parametrize(("architecture", "least"), [("llama", 0), ("qwen2vl", 1024), ("qwen3vlmoe", 1024)])
+    def test_models_that_need_large_images_get_them(
+        self, model: Path, metadata: ModelMetadata, eyes: Path, architecture: str, least: int
+    ) -> None:
+        seeing = replace(metadata, architecture=architecture)
+        assert self.placed(model, seeing, eyes).spec.image_min_tokens == least
+        assert self.placed(model, seeing).spec.image_min_tokens == 0
