@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from array import array
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_engine.runner import media, media_cells
+from ollama_engine.runner import llama, media, media_cells
+from ollama_engine.runner.batcher import Batcher
 from ollama_engine.runner.media import MediaReader, MediaRun
+from ollama_engine.runner.protocol import Done, Generate, LoadSpec
+from tests.engine.runner.stepping import GREEDY, load
 from tests.support.media_models import picture
 
 DEADLINE = 30.0
@@ -50,8 +55,10 @@ class Slow:
 
 
 @pytest.fixture
-def slow() -> Slow:
-    return Slow()
+def slow() -> Iterator[Slow]:
+    slow = Slow()
+    yield slow
+    slow.go_on.set()  # whoever still waits may end
 
 
 def run_of(reader: MediaReader, data: bytes) -> MediaRun:
@@ -100,6 +107,30 @@ def test_what_is_kept_is_bounded_the_oldest_goes(slow: Slow, monkeypatch: pytest
     assert slow.read == 4  # still there
     run_of(reader, picture(0, (8, 8)))
     assert slow.read == 5  # gone, and read again
+
+
+def test_text_is_answered_and_a_request_cancelled_while_an_image_is_encoded(slow: Slow, random: Path) -> None:
+    context = llama.LlamaContext(load(random), LoadSpec([], 512, n_seq=2, n_threads=1))
+    batcher = Batcher(context, MediaReader([slow]))  # pyright: ignore[reportArgumentType]
+    done: dict[int, Done] = {}
+
+    def step() -> None:
+        batcher.wait_for_work()
+        step, failures = batcher.step()
+        assert not failures
+        done.update({one.id: one for one in step.done})
+
+    assert batcher.add(Generate(1, [1, -1, 2], media=[picture()], sampling=GREEDY)) is None
+    while not slow.begun.acquire(blocking=False):
+        step()
+    assert batcher.add(Generate(2, [5, 6, 7], sampling=GREEDY, max_tokens=20)) is None
+    while 2 not in done:
+        step()
+    assert (done.keys(), slow.encoded) == ({2}, 0)
+    batcher.cancel(1)
+    step()
+    assert (done[1].reason, batcher.slots_busy, slow.encoded) == ("canceled", 0, 0)
+    llama.C.llama_free(context.handle)
 
 
 @given(st.lists(st.one_of(st.integers(0, 9), st.tuples(st.integers(1, 30), st.integers(1, 30))), max_size=8))
