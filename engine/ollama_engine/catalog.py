@@ -9,11 +9,12 @@ import contextlib
 import functools
 from pathlib import Path
 
-from ollama_engine.errors import EngineError, StoreError, TemplateError
+from ollama_engine.errors import EngineError, LoadFailed, StoreError, TemplateError
 from ollama_engine.gguf.capabilities import projector_senses
 from ollama_engine.gguf.header import Header, read_header
 from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
+from ollama_engine.gguf.projectors import projector_problem
 from ollama_engine.gguf.shards import merge_shards
 from ollama_engine.modelfile.adapters import check_adapter
 from ollama_engine.modelfile.layers import parameters_text, render_modelfile
@@ -167,6 +168,15 @@ class Catalog:
         for path in model.projector_paths:
             found.update(self._senses(*_fingerprint(path)))
         return tuple(word for word in CAPABILITIES if word in found)
+
+    def check_projectors(self, model: Model) -> None:
+        """LoadFailed where llama.cpp could load one, and would end the process when it is used."""
+        for path in model.projector_paths:
+            if problem := projector_problem(read_header(path)):
+                raise LoadFailed(
+                    f"the projector of '{model.name.display}' cannot be run: {problem}",
+                    hint="Create the model without this projector, or with one that was converted otherwise.",
+                )
 
     def _summary(self, entry: Entry) -> ModelSummary:
         known, capabilities = ModelDetails(), ()

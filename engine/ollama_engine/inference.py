@@ -179,14 +179,15 @@ class Inference:
         # What fills a hole is text of whatever stands around it, not an answer with thinking to be told from it.
         plain = request.raw or bool(request.suffix)
         markers = Markers() if plain else await asyncio.to_thread(self._catalog.markers, opened.model)
-        shown = [Message("user", images=request.images)]
+        history = [] if request.raw or request.context else opened.model.messages
+        shown = [*history, Message("user", images=request.images)]
         media = RequestMedia(shown)
         media.check(opened.capabilities, opened.model.name.full)
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         if request.debug_render_only:
             rendered = media.shown(await self._generate_text(opened, request, think, media))
-            info = DebugInfo(rendered, len(request.images or ()))
+            info = DebugInfo(rendered, sum(len(message.images or ()) for message in shown))
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
         async with self._opener.lease(opened, keep_alive) as lease:
@@ -234,9 +235,14 @@ class Inference:
         markers = reading_markers(request, await asyncio.to_thread(self._catalog.markers, opened.model))
         think = _heard(think, request, markers)
         messages = _history(request.messages, opened, markers)
-        prompt = await asyncio.to_thread(opened.template.render, messages, tools=choice.shown, think=think)
+        media = RequestMedia(messages)
+        media.check(opened.capabilities, opened.model.name.full)
+        prompt = await asyncio.to_thread(
+            opened.template.render, messages, tools=choice.shown, think=think, mark=media.mark
+        )
         async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
-            return len(await lease.runner.tokenize(prompt))
+            await media.measure(lease.runner)
+            return media.length(await media.tokenize(lease.runner, prompt), messages)
 
     # -- steps -------------------------------------------------------------------------------------------------
 

@@ -120,6 +120,8 @@ class Opener:
     def _place(self, opened: Opened, pooling: Pooling) -> Placement:
         check_scales(opened.options.adapter_scale, len(opened.model.adapter_paths))
         self.catalog.check_adapters(opened.model)
+        if not pooling:
+            self.catalog.check_projectors(opened.model)
         return place(
             opened.model.model_paths,
             opened.metadata,
