@@ -39,7 +39,6 @@ def check_logprobs(request: ChatRequest | GenerateRequest) -> None:
 def check_chat(request: ChatRequest, capabilities: Collection[str], full_name: str) -> None:
     _require("completion" in capabilities, f'"{request.model}" does not support chat')
     _require(not request.tools or "tools" in capabilities, f"{full_name} does not support tools")
-    _refuse_images(any(message.images for message in request.messages))
 
 
 def check_generate(request: GenerateRequest, capabilities: Collection[str], full_name: str) -> None:
@@ -49,15 +48,10 @@ def check_generate(request: GenerateRequest, capabilities: Collection[str], full
     )
     _require("completion" in capabilities, f'"{request.model}" does not support generate')
     _require(not request.suffix or "insert" in capabilities, f"{full_name} does not support insert")
-    _refuse_images(bool(request.images))
+    # An answer that ignored what it was asked to look at would be false.
+    _require(request.raw or not (request.suffix and request.images), "images cannot stand around a suffix's hole")
 
 
 def _require(holds: bool, otherwise: str) -> None:
     if not holds:
         raise InvalidRequest(otherwise)
-
-
-def _refuse_images(there_are: bool) -> None:
-    # An answer that ignored what it was asked to look at would be false.
-    if there_are:
-        raise InvalidRequest("images are not built yet", hint="Send text only.")

@@ -8,13 +8,16 @@ Streams are async generators: closing one cancels what it does. Every failure is
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Protocol, Self
 
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -24,11 +27,15 @@ from ollama_engine.types import (
     ModelSummary,
     Progress,
     PullRequest,
+    PullView,
     PushRequest,
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
+    Update,
 )
 
 
@@ -62,8 +69,40 @@ class Engine(Protocol):
         """
         ...
 
+    def pulls(self) -> AsyncGenerator[list[PullView], None]:
+        """The queue of pulls in its order, now and whenever it changes. What an earlier program left goes on by then.
+
+        NotSupported where the server at the other end has no queue (Ollama's own); so do the verbs below.
+        """
+        ...
+
+    async def pull_enqueue(self, request: PullRequest) -> PullView:
+        """Queue a pull; one of the same model that had stopped goes on. InvalidName; Busy: another program has it."""
+        ...
+
+    async def pull_pause(self, id: str) -> PullView:
+        """Stop a pull; it waits to be resumed, also by the next program. NotFound, Busy."""
+        ...
+
+    async def pull_resume(self, id: str) -> PullView:
+        """Let a paused pull go on, or try a failed one again. NotFound, Busy."""
+        ...
+
+    async def pull_cancel(self, id: str, *, remove_partials: bool = False) -> None:
+        """Take a pull off the queue, with what it has fetched only if asked. NotFound, Busy."""
+
+    async def pull_move(self, id: str, position: int) -> None:
+        """Put a pull at that place of the queue, 0 the first. NotFound, Busy."""
+
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         """Send a model to the registry of its name; the last step is `success`. InvalidName, ModelNotFound, as pull."""
+        ...
+
+    def updates(self, names: Sequence[str] | None = None, *, insecure: bool = False) -> AsyncGenerator[Update, None]:
+        """Whether registries have other manifests of the models, all of them or `names`; nothing is downloaded.
+
+        ModelNotFound; NotSupported where the server at the other end does not look (Ollama's own).
+        """
         ...
 
     async def copy(self, source: str, destination: str) -> None: ...
@@ -89,8 +128,24 @@ class Engine(Protocol):
         """Documents by their relevance to a query; InvalidRequest where the model ranks nothing."""
         ...
 
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        """The tokens of a text; ModelNotFound."""
+        ...
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        """The text of tokens; InvalidRequest where one is not in the vocabulary."""
+        ...
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the prompt of a chat has, before anything is cut out of it. Generates nothing."""
+        ...
+
     async def running(self) -> list[RunningModel]:
         """Models in memory, loading ones included, the one that stays longest first."""
+        ...
+
+    async def devices(self) -> list[Device]:
+        """What the engine's machine computes on, as it is now; NotSupported where the server does not tell."""
         ...
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:

@@ -11,6 +11,7 @@
     │   └── PromptTooLong       400  more prompt than context
     ├── NotFound                404
     │   └── ModelNotFound       404
+    ├── NotSupported            501  the server at the other end cannot do this
     ├── RequestCanceled         499  the caller went away, or the request was cancelled
     ├── RunnerError             500  llama.cpp could not do it
     │   ├── LoadFailed          500  the model did not load
@@ -93,6 +94,10 @@ class ModelNotFound(NotFound):
         self.name = name
 
 
+class NotSupported(EngineError):
+    status = 501
+
+
 class RequestCanceled(EngineError):
     status = 499
 
@@ -134,6 +139,7 @@ def from_status(status: int, message: str, *, hint: str = "") -> EngineError:
         400: InvalidRequest,
         404: NotFound,
         499: RequestCanceled,
+        501: NotSupported,
         502: ServerUnreachable,
         503: Busy,
         507: StoreError,

@@ -10,22 +10,27 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
 from ollama_engine.constraint import answer_grammar, free_text, is_constrained, reading_markers, tool_choice_of
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
-from ollama_engine.gguf.header import read_header
-from ollama_engine.infill import infill_prompt
+from ollama_engine.gguf.infill import Infill
+from ollama_engine.infill import infill_prompt, infill_text, insert_prompt, prompt_room
 from ollama_engine.logprobs import on_the_wire
 from ollama_engine.opening import Opened, Opener
 from ollama_engine.options import Options, effective_num_predict
 from ollama_engine.output.history import strip_thinking
 from ollama_engine.output.parser import Call, Content, Event, OutputParser, Thinking
 from ollama_engine.output.syntax import Markers
+from ollama_engine.prompt.collate import image_mark
 from ollama_engine.prompt.render import render_generate
 from ollama_engine.prompt.truncate import fit_messages
+from ollama_engine.request_media import RequestMedia
 from ollama_engine.runner import protocol
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Done, FreeText, Generate, Piece, Sampling
@@ -47,6 +52,18 @@ TOO_LONG = (
 )
 CUT_THINKING = ("qwen3", "deepseek-r1")
 """Architectures and names whose own earlier thinking does not go back into the prompt (spec §8.2)."""
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A prompt, its tokens with the places of images among them, how many cells that is with the images put in, the
+    messages that it was rendered of, and their files."""
+
+    prompt: str
+    tokens: list[int]
+    length: int
+    messages: list[Message]
+    media: list[bytes]
 
 
 class Inference:
@@ -88,12 +105,15 @@ class Inference:
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         messages = _history(request.messages, opened, markers)
+        media = RequestMedia(messages)
+        media.check(opened.capabilities, opened.model.name.full)
 
         def render(some: list[Message]) -> str:
-            return opened.template.render(some, tools=choice.shown, think=think)
+            return opened.template.render(some, tools=choice.shown, think=think, mark=media.mark)
 
         if request.debug_render_only:
-            info = DebugInfo(await asyncio.to_thread(render, messages))
+            images = sum(len(message.images or ()) for message in messages)
+            info = DebugInfo(media.shown(await asyncio.to_thread(render, messages)), images)
             yield ChatChunk(
                 model=request.model, created_at=_now(), message=Message("assistant"), done=False, debug_info=info
             )
@@ -102,7 +122,9 @@ class Inference:
             if not request.messages:
                 yield chunk(Message("assistant"), done_reason="load")
                 return
-            prompt, tokens, dropped = await self._fit(opened, lease.runner, messages, render, request.truncate)
+            await media.measure(lease.runner)
+            fitted = await self._fit(opened, lease.runner, messages, render, request.truncate, media)
+            prompt, tokens, dropped = fitted.prompt, fitted.tokens, len(messages) - len(fitted.messages)
             parser = OutputParser(
                 markers,
                 tools=choice.shown,
@@ -110,7 +132,7 @@ class Inference:
                 starts_in_thinking=bool(think) and markers.starts_in_thinking(prompt),
                 most_calls=None if choice.several else 1,
             )
-            frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, prompt, think))
+            frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, prompt, think))
             frame.preserved = list(markers.preserved)
             cut = len(tokens) - len(frame.tokens)
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
@@ -147,32 +169,48 @@ class Inference:
                 **last,
             )
 
-        if not request.prompt and keep_alive == 0:
+        is_empty = not request.prompt and not request.suffix
+        if is_empty and keep_alive == 0:
             await self._opener.unload(opened)
             yield chunk(done_reason="unload")
             return
         think = think_of(request, opened.capabilities)
         check_generate(request, opened.capabilities, opened.model.name.full)
-        markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
+        # What fills a hole is text of whatever stands around it, not an answer with thinking to be told from it.
+        plain = request.raw or bool(request.suffix)
+        markers = Markers() if plain else await asyncio.to_thread(self._catalog.markers, opened.model)
+        history = [] if request.raw or request.context else opened.model.messages
+        shown = [*history, Message("user", images=request.images)]
+        media = RequestMedia(shown)
+        media.check(opened.capabilities, opened.model.name.full)
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         if request.debug_render_only:
-            info = DebugInfo(await self._generate_text(opened, request, think))
+            rendered = media.shown(await self._generate_text(opened, request, think, media))
+            info = DebugInfo(rendered, sum(len(message.images or ()) for message in shown))
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
         async with self._opener.lease(opened, keep_alive) as lease:
-            if not request.prompt:
+            if is_empty:
                 yield chunk(done_reason="load")
                 return
-            text = await self._generate_text(opened, request, think)
-            if request.context:
-                text = await lease.runner.detokenize(request.context) + text
-            tokens, cut = await self._generate_tokens(opened, lease.runner, request, text)
+            await media.measure(lease.runner)
+            text = await self._generate_text(opened, request, think, media)
+            before = await lease.runner.detokenize(request.context) if request.context else ""
+            if request.suffix and not request.raw:
+                fitted, cut = await self._fit_hole(opened, lease.runner, request, before, text)
+            else:
+                text = before + text
+                tokens = await media.tokenize(lease.runner, text)
+                fitted, cut = _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown)), 0
+            tokens = fitted.tokens
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
             )
-            frame = self._generate_frame(opened, lease, tokens, request, grammar, free_text(markers, text, think))
+            frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, text, think))
             frame.preserved = list(markers.preserved)
+            if request.suffix and not request.raw:
+                _end_with_the_hole(frame, opened.metadata.infill)
             cut += len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
@@ -186,6 +224,26 @@ class Inference:
                             last = {**_last(event, lease, began), "context": event.tokens, "truncated_tokens": cut}
                             yield chunk(logprobs=logprobs, **last)
 
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the prompt of `request` has, nothing cut out of it."""
+        if not request.model:
+            raise InvalidRequest("model is required")
+        opened = await self._opener.open(request.model, request.options)
+        think = think_of(request, opened.capabilities)
+        check_chat(request, opened.capabilities, opened.model.name.full)
+        choice = tool_choice_of(request)
+        markers = reading_markers(request, await asyncio.to_thread(self._catalog.markers, opened.model))
+        think = _heard(think, request, markers)
+        messages = _history(request.messages, opened, markers)
+        media = RequestMedia(messages)
+        media.check(opened.capabilities, opened.model.name.full)
+        prompt = await asyncio.to_thread(
+            opened.template.render, messages, tools=choice.shown, think=think, mark=media.mark
+        )
+        async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
+            await media.measure(lease.runner)
+            return media.length(await media.tokenize(lease.runner, prompt), messages)
+
     # -- steps -------------------------------------------------------------------------------------------------
 
     async def _fit(
@@ -195,58 +253,59 @@ class Inference:
         messages: list[Message],
         render: Callable[[list[Message]], str],
         truncate: bool | None,
-    ) -> tuple[str, list[int], int]:
-        """The prompt of a conversation, its tokens, and how many messages were left out, the oldest turns first, where
-        it would not fit (spec §8.2). No text is tokenized twice."""
+        media: RequestMedia,
+    ) -> _Fitted:
+        """The prompt of a conversation, the oldest turns left out where it would not fit (spec §8.2). No text is
+        tokenized twice."""
         known: dict[str, list[int]] = {}
 
         async def count(texts: list[str]) -> list[int]:
             missing = [text for text in dict.fromkeys(texts) if text not in known]
-            known.update(zip(missing, await asyncio.gather(*map(runner.tokenize, missing)), strict=True))
-            return [len(known[text]) for text in texts]
+            tokenized = await asyncio.gather(*(media.tokenize(runner, text) for text in missing))
+            known.update(zip(missing, tokenized, strict=True))
+            return [sum(token >= 0 for token in known[text]) for text in texts]
 
         prompt = await asyncio.to_thread(render, messages)
         await count([prompt])
         limit = opened.context(runner)
-        if len(known[prompt]) < limit or truncate is False:
-            return prompt, known[prompt], 0
-        fitted = await fit_messages(messages, limit - 1, count, render=render)
-        prompt = await asyncio.to_thread(render, fitted.messages)
-        await count([prompt])
-        return prompt, known[prompt], fitted.dropped
+        if truncate is not False and media.length(known[prompt], messages) >= limit:
+            messages = (await fit_messages(messages, limit - 1, count, render=render, media_tokens=media.size)).messages
+            prompt = await asyncio.to_thread(render, messages)
+            await count([prompt])
+        tokens = known[prompt]
+        return _Fitted(prompt, tokens, media.length(tokens, messages), messages, media.placed(tokens, messages))
 
-    async def _generate_tokens(
-        self, opened: Opened, runner: Runner, request: GenerateRequest, text: str
-    ) -> tuple[list[int], int]:
-        """The tokens of the prompt `text`, and how many were cut off it to fit."""
-        if (around := _infill(opened, request)) is None:
-            return await runner.tokenize(text), 0
-        return await infill_prompt(runner, around, request.prompt, request.suffix, opened.context(runner))
+    async def _fit_hole(
+        self, opened: Opened, runner: Runner, request: GenerateRequest, before: str, text: str
+    ) -> tuple[_Fitted, int]:
+        """The prompt of a hole to fill in, behind the text `before` of an earlier answer where a template writes it,
+        and how many tokens were left out far from the hole so that it fits."""
+        n_ctx = opened.context(runner)
+        room = n_ctx - 1 if request.truncate is False else prompt_room(n_ctx, opened.options.num_predict)
+        if (around := _own_tokens(opened, request)) is not None:
+            tokens, cut = await infill_prompt(runner, around, request.prompt, request.suffix, room)
+        else:
 
-    async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think) -> str:
+            def render(prompt: str, suffix: str) -> str:
+                return before + _render(opened, msgspec.structs.replace(request, prompt=prompt, suffix=suffix))
+
+            tokens, cut = await insert_prompt(runner, render, request.prompt, request.suffix, room)
+        if cut and request.truncate is False:
+            raise PromptTooLong(TOO_LONG)
+        return _Fitted(text, tokens, len(tokens), [], []), cut
+
+    async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think, media: RequestMedia) -> str:
         if request.raw:
-            return request.prompt
-        if (around := _infill(opened, request)) is not None:
-            header = await asyncio.to_thread(read_header, opened.model.model_paths[0])
-            before, behind, hole = (header.token(token) or "" for token in around)
-            return f"{before}{request.prompt}{behind}{request.suffix}{hole}"
-        history = [] if request.context else opened.model.messages
-        return await asyncio.to_thread(
-            render_generate,
-            opened.template,
-            request.prompt,
-            system=request.system or opened.model.system or "",
-            suffix=request.suffix,
-            template=request.template,
-            history=history,
-            think=think,
-        )
+            return media.mark_raw(request.prompt, request.images)
+        if (around := _own_tokens(opened, request)) is not None:
+            return infill_text(around, request.prompt, request.suffix)
+        return await asyncio.to_thread(_render, opened, request, think, media.mark)
 
     def _generate_frame(
         self,
         opened: Opened,
         lease: Lease,
-        tokens: list[int],
+        fitted: _Fitted,
         request: ChatRequest | GenerateRequest,
         grammar: str,
         free: FreeText | None,
@@ -254,8 +313,10 @@ class Inference:
         options, n_ctx = opened.options, opened.context(lease.runner)
         may_shift = request.shift is not False and opened.metadata.architecture != "deepseek2"
         keep = options.num_keep + bool(opened.metadata.add_bos)
-        if len(tokens) >= n_ctx:
-            if not may_shift or request.truncate is False:
+        tokens = fitted.tokens
+        if fitted.length >= n_ctx:
+            # With images there is no cutting: the cut might be what the question is about.
+            if not may_shift or request.truncate is False or fitted.media:
                 raise PromptTooLong(TOO_LONG)
             tokens = _cut_middle(tokens, n_ctx, keep)
         return Generate(
@@ -267,15 +328,41 @@ class Inference:
             sampling=_sampling(options, grammar, free),
             keep=keep,
             shift=may_shift,
+            media=fitted.media,
             logprobs=request.top_logprobs if request.logprobs else None,
         )
 
 
-def _infill(opened: Opened, request: GenerateRequest) -> tuple[int, int, int] | None:
-    """The model's own tokens for a suffix, where the template that speaks has no form for one."""
-    if not request.suffix or request.raw or request.template or opened.template.can_insert:
+def _render(
+    opened: Opened, request: GenerateRequest, think: Think = None, mark: Callable[[int], str] = image_mark
+) -> str:
+    return render_generate(
+        (opened.inserter if request.suffix else None) or opened.template,
+        request.prompt,
+        system=request.system or opened.model.system or "",
+        suffix=request.suffix,
+        template=request.template,
+        images=request.images,
+        history=[] if request.context else opened.model.messages,
+        think=think,
+        mark=mark,
+    )
+
+
+def _own_tokens(opened: Opened, request: GenerateRequest) -> Infill | None:
+    """The model's own tokens for a suffix, where its template has no form for one."""
+    if not request.suffix or request.raw or request.template or opened.inserter is not None:
         return None
     return opened.metadata.infill
+
+
+def _end_with_the_hole(frame: Generate, around: Infill | None) -> None:
+    """Where the context is full, or the model begins another hole, this one is filled. (Its tokens for the end of an
+    answer, of a file or of a repository end any answer.)"""
+    frame.shift = False
+    if around is not None:
+        frame.stop += around.texts
+        frame.preserved += around.texts
 
 
 async def _events(
@@ -342,6 +429,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
     """The final chunk's fields."""
     return {
         "done_reason": done.reason,
+        "stop_sequence": done.stop,
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
         "prompt_eval_count": done.prompt_tokens,

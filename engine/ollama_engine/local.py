@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import os
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,15 +28,20 @@ from ollama_engine.inference import Inference
 from ollama_engine.opening import Opener
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Stats
+from ollama_engine.scheduler.devices import DeviceMonitor
 from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.scheduler.resident import Resident
 from ollama_engine.settings import Settings, default_config_file, read_table
 from ollama_engine.store import names
 from ollama_engine.store.store import Store
+from ollama_engine.tokenizing import Tokenizing
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -47,15 +52,19 @@ from ollama_engine.types import (
     Progress,
     PruneReport,
     PullRequest,
+    PullView,
     PushRequest,
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
+    Update,
 )
 
 if TYPE_CHECKING:
-    from ollama_engine.registry import Registry, RegistryConfig
+    from ollama_engine.registry import PullQueue, Registry, RegistryConfig
 
 STATS_TIMEOUT = 1.0
 FOREVER = timedelta(days=292 * 365)
@@ -73,12 +82,16 @@ class LocalEngine:
         self._store = Store(settings.models)
         self._catalog = Catalog(self._store, go_template=settings.go_template)
         self._registry: Registry | None = None
+        self._queue: PullQueue | None = None
+        self._opening_queue = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._scheduler = Scheduler(self._settings)
+        self._devices = DeviceMonitor()
         self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings)
         self._inference = Inference(self._opener)
         self._embedding = Embedding(self._opener)
+        self._tokenizing = Tokenizing(self._opener)
         await asyncio.to_thread(_check_root, self._settings.models)
         await asyncio.to_thread(bundled.install, self._store)
         return self
@@ -88,9 +101,13 @@ class LocalEngine:
 
     async def aclose(self) -> None:
         registry, self._registry = self._registry, None
+        queue, self._queue = self._queue, None
         try:
             await self._scheduler.aclose()
         finally:
+            await self._devices.aclose()
+            if queue is not None:
+                await queue.aclose()
             if registry is not None:
                 await registry.aclose()
 
@@ -107,11 +124,46 @@ class LocalEngine:
         return create(self._store, request, self.pull)
 
     async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
-        name = names.parse(request.model)
         registry = await self._registry_client()
-        async with aclosing(registry.pull(name, insecure=request.insecure)) as steps:
+        async with aclosing(_pull(self._store, registry, request)) as steps:
             async for step in steps:
                 yield step
+
+    async def pulls(self) -> AsyncGenerator[list[PullView], None]:
+        queue = await self._pull_queue()
+        async with aclosing(queue.watch()) as views:
+            async for view in views:
+                yield view
+
+    async def pull_enqueue(self, request: PullRequest) -> PullView:
+        return await (await self._pull_queue()).add(request.model, insecure=request.insecure)
+
+    async def pull_pause(self, id: str) -> PullView:
+        return await (await self._pull_queue()).pause(id)
+
+    async def pull_resume(self, id: str) -> PullView:
+        return await (await self._pull_queue()).resume(id)
+
+    async def pull_cancel(self, id: str, *, remove_partials: bool = False) -> None:
+        await (await self._pull_queue()).cancel(id, remove_partials=remove_partials)
+
+    async def pull_move(self, id: str, position: int) -> None:
+        await (await self._pull_queue()).move(id, position)
+
+    async def take_up_pulls(self) -> None:
+        """Go on with the pulls that an earlier program left; a server does so when it starts."""
+        await self._pull_queue()
+
+    async def _pull_queue(self) -> PullQueue:
+        """Opened when first wanted: a command that only lists models must not go on with an old pull."""
+        async with self._opening_queue:
+            if self._queue is None:
+                from ollama_engine.registry import PullQueue
+
+                registry = await self._registry_client()
+                queue = PullQueue(registry, run=lambda request: _pull(self._store, registry, request))
+                self._queue = await queue.__aenter__()
+        return self._queue
 
     async def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         name = names.parse(request.model)
@@ -119,6 +171,14 @@ class LocalEngine:
         async with aclosing(registry.push(name, insecure=request.insecure)) as steps:
             async for step in steps:
                 yield step
+
+    async def updates(
+        self, names: Sequence[str] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        registry = await self._registry_client()
+        async with aclosing(registry.updates(names, insecure=insecure)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def _registry_client(self) -> Registry:
         """Made when first wanted: most engines never speak to a registry, and its libraries take long to import."""
@@ -163,6 +223,18 @@ class LocalEngine:
     async def rerank(self, request: RerankRequest) -> RerankResponse:
         return await self._embedding.rerank(request)
 
+    async def devices(self) -> list[Device]:
+        return await self._devices.read()
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        return await self._tokenizing.tokenize(request)
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        return await self._tokenizing.detokenize(request)
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        return await self._inference.count_tokens(request)
+
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         await self._opener.load(name, keep_alive)
 
@@ -172,6 +244,12 @@ class LocalEngine:
     async def running(self) -> list[RunningModel]:
         residents = sorted(self._scheduler.residents, key=lambda resident: -resident.seconds_left)
         return list(await asyncio.gather(*(_running(resident) for resident in residents)))
+
+
+def _pull(store: Store, registry: Registry, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
+    from ollama_engine.pulling import pull  # with the registry's libraries, which take long to import
+
+    return pull(store, registry, request)
 
 
 def _registry_config() -> RegistryConfig:

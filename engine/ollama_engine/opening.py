@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from ollama_engine.catalog import Catalog, details
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.gguf.metadata import ModelMetadata
+from ollama_engine.modelfile.adapters import check_scales
 from ollama_engine.options import Options, merge_options
 from ollama_engine.prompt.render import ChatTemplate
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Adapter, Pooling
-from ollama_engine.scheduler.placement import Placement, measure_memory, place
+from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, Placement, measure_memory, place
 from ollama_engine.scheduler.residency import Lease, Scheduler
 from ollama_engine.scheduler.resident import Subject
 from ollama_engine.settings import Settings
@@ -37,13 +38,16 @@ class Opened:
     options: Options
     given: frozenset[str]
     template: ChatTemplate
+    inserter: ChatTemplate | None
+    """The template that has a form for a suffix, if the model has one."""
 
     def subject(self, pooling: Pooling = "") -> Subject:
         """What is in memory for it. A runner that embeds is another one than the runner that generates: both may
         be there at once (their weights are the same pages of one file), and neither waits for the other."""
+        projectors = [] if pooling else list(map(str, self.model.projector_paths))
         adapters = [f"{adapter.path} x {adapter.scale}" for adapter in self.adapters]
         use = [f"embedding: {pooling}"] if pooling else []
-        key = "\n".join([*map(str, self.model.model_paths), *adapters, *use])
+        key = "\n".join([*map(str, self.model.model_paths), *adapters, *projectors, *use])
         return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata))
 
     @property
@@ -65,9 +69,16 @@ class Opened:
             case _:
                 return "last" if self.metadata.is_causal else "mean"
 
+    @property
+    def main_use(self) -> Pooling:
+        """The pooling of the runner that the model is there for: empty unless it can do nothing but embed."""
+        embeds = "embedding" in self.capabilities and "completion" not in self.capabilities
+        return self.pooling if embeds else ""
+
     def context(self, runner: Runner) -> int:
         """Tokens of one sequence that this request may use of `runner`."""
-        return min(self.options.num_ctx or runner.info.n_ctx, runner.info.n_ctx)
+        least = PROJECTOR_CONTEXT if self.model.projector_paths else 0
+        return min(max(self.options.num_ctx, least) if self.options.num_ctx else runner.info.n_ctx, runner.info.n_ctx)
 
 
 class Opener:
@@ -96,6 +107,7 @@ class Opener:
             options=options,
             given=frozenset(given),
             template=self.catalog.template(model),
+            inserter=self.catalog.inserter(model),
         )
 
     @contextlib.asynccontextmanager
@@ -106,6 +118,10 @@ class Opener:
             yield lease
 
     def _place(self, opened: Opened, pooling: Pooling) -> Placement:
+        check_scales(opened.options.adapter_scale, len(opened.model.adapter_paths))
+        self.catalog.check_adapters(opened.model)
+        if not pooling:
+            self.catalog.check_projectors(opened.model)
         return place(
             opened.model.model_paths,
             opened.metadata,
@@ -114,15 +130,15 @@ class Opener:
             self._settings,
             measure_memory(),
             pooling,
+            opened.model.projector_paths,
             opened.adapters,
         )
 
     async def load(self, name: str, keep_alive: KeepAlive) -> None:
         """Bring a model into memory, for what it is there for."""
         opened = await self.open(name, None)
-        embeds = "embedding" in opened.capabilities and "completion" not in opened.capabilities
         seconds = None if keep_alive is None else parse_keep_alive(keep_alive)
-        async with self.lease(opened, seconds, opened.pooling if embeds else ""):
+        async with self.lease(opened, seconds, opened.main_use):
             pass
 
     async def unload(self, opened: Opened) -> None:

@@ -6,19 +6,23 @@ they were.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from typing import Any, Self, TypeVar
 
 import msgspec
 
 from ollama_engine.connection import Connection, answers
-from ollama_engine.errors import InvalidDigest, InvalidRequest
+from ollama_engine.errors import EngineError, InvalidDigest, InvalidRequest, NotFound, NotSupported
 from ollama_engine.settings import HostAddress
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -28,14 +32,22 @@ from ollama_engine.types import (
     ModelSummary,
     Progress,
     PullRequest,
+    PullView,
     PushRequest,
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
+    Update,
+    UpdatesRequest,
 )
 
 __all__ = ["RemoteEngine", "answers"]
+
+PULLS_INTERVAL = 0.25
+"""Seconds between two looks at the queue of pulls."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 C = TypeVar("C", GenerateChunk, ChatChunk)
@@ -78,8 +90,62 @@ class RemoteEngine:
     def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
         return self._steps("/api/pull", request, TransferProgress)
 
+    async def pulls(self) -> AsyncGenerator[list[PullView], None]:
+        seen: list[PullView] | None = None
+        while True:
+            answer = await self._queue("GET", "/api/pulls")
+            if (views := self._listed(answer.get("pulls"), PullView)) != seen:
+                seen = views
+                yield views
+            await asyncio.sleep(PULLS_INTERVAL)
+
+    async def pull_enqueue(self, request: PullRequest) -> PullView:
+        return self._made(await self._queue("POST", "/api/pulls", request), PullView)
+
+    async def pull_pause(self, id: str) -> PullView:
+        return self._made(await self._queue("POST", f"/api/pulls/{_pull_id(id)}/pause", {}), PullView)
+
+    async def pull_resume(self, id: str) -> PullView:
+        return self._made(await self._queue("POST", f"/api/pulls/{_pull_id(id)}/resume", {}), PullView)
+
+    async def pull_cancel(self, id: str, *, remove_partials: bool = False) -> None:
+        await self._queue("DELETE", f"/api/pulls/{_pull_id(id)}", {"remove_partials": remove_partials})
+
+    async def pull_move(self, id: str, position: int) -> None:
+        await self._queue("POST", f"/api/pulls/{_pull_id(id)}/move", {"position": position})
+
+    async def _queue(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """An answer about the queue of pulls, which only our own server has."""
+        try:
+            return await self._server.ask(method, path, body, quick=False)
+        except EngineError as error:
+            # A server that has the queue names the pull that it has not; others do not know the path.
+            if error.status in (404, 405) and "there is no pull" not in error.message:
+                raise NotSupported(
+                    f"the server at {self.host.url} keeps no queue of pulls",
+                    hint="Pull with: ollama-tui pull MODEL. A server of ollama-tui's has a queue.",
+                ) from error
+            raise
+
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         return self._steps("/api/push", request, TransferProgress)
+
+    async def updates(
+        self, names: Sequence[str] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        request = UpdatesRequest(None if names is None else list(names), insecure)
+        try:
+            answer = await self._server.ask("POST", "/api/updates", request, quick=False)
+        except EngineError as error:
+            # A server that looks names the model that it has not; others do not know the path.
+            if error.status in (404, 405) and error.message.startswith("the server at "):
+                raise NotSupported(
+                    f"the server at {self.host.url} does not look for updates",
+                    hint="A server of ollama-tui's does; with another one, pull a model again to bring it up to date.",
+                ) from error
+            raise
+        for update in self._listed(answer.get("updates"), Update):
+            yield update
 
     async def copy(self, source: str, destination: str) -> None:
         await self._server.ask("POST", "/api/copy", {"source": source, "destination": destination}, model=source)
@@ -117,8 +183,36 @@ class RemoteEngine:
         answer = await self._server.ask("POST", "/api/rerank", request, model=request.model, quick=False)
         return self._made({"model": request.model, "results": [], **answer}, RerankResponse)
 
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        answer = await self._server.ask("POST", "/api/tokenize", request, model=request.model, quick=False)
+        return self._made({"model": request.model, "tokens": [], **answer}, TokenizeResponse)
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        answer = await self._server.ask("POST", "/api/detokenize", request, model=request.model, quick=False)
+        return self._made({"model": request.model, "content": "", **answer}, DetokenizeResponse)
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """By the prompt that the server renders, and its tokens."""
+        rendering = msgspec.structs.replace(request, debug_render_only=True, stream=False)
+        answer = await self._server.ask("POST", "/api/chat", rendering, model=request.model, quick=False)
+        chunk = self._made(answer, ChatChunk)
+        prompt = chunk.debug_info.rendered_template if chunk.debug_info else ""
+        counting = TokenizeRequest(
+            request.model, prompt, add_special=True, keep_alive=request.keep_alive, options=request.options
+        )
+        return len((await self.tokenize(counting)).tokens)
+
     async def running(self) -> list[RunningModel]:
         return self._listed((await self._server.ask("GET", "/api/ps?loading=true")).get("models"), RunningModel)
+
+    async def devices(self) -> list[Device]:
+        try:
+            answer = await self._server.ask("GET", "/api/devices")
+        except NotFound as error:
+            raise NotSupported(
+                f"the server at {self.host.url} does not tell its devices", hint="Ollama's own server does not."
+            ) from error
+        return self._listed(answer.get("devices"), Device)
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         request = GenerateRequest(model=name, stream=False)
@@ -171,6 +265,13 @@ class RemoteEngine:
         if not isinstance(values, list):
             raise self._server.not_ollama("a list that is none")
         return [self._made(value, kind) for value in values]
+
+
+def _pull_id(id: str) -> str:
+    """An id as it may stand in a path; NotFound for what is none."""
+    if not (id.isascii() and id.isalnum()):
+        raise NotFound(f"there is no pull {id[:40]!a}", hint="List the pulls to see which there are.")
+    return id
 
 
 def _path_part(digest: str) -> str:

@@ -145,6 +145,8 @@ class GenerateChunk(Struct, omit_defaults=True, kw_only=True):
     logprobs: list[Logprob] | None = None
     cached_tokens: int = 0
     """How many tokens of the prompt were in the prefix cache already (ours, on the last chunk)."""
+    stop_sequence: str = ""
+    """The stop string that ended the answer, if one did (ours, on the last chunk)."""
     truncated_tokens: int = 0
     """How many tokens were cut out of a prompt longer than the context (ours, on the last chunk)."""
 
@@ -168,6 +170,8 @@ class ChatChunk(Struct, omit_defaults=True, kw_only=True):
     debug_info: DebugInfo | None = field(name="_debug_info", default=None)
     logprobs: list[Logprob] | None = None
     cached_tokens: int = 0
+    """As GenerateChunk's."""
+    stop_sequence: str = ""
     """As GenerateChunk's."""
     dropped_messages: int = 0
     """How many of the oldest messages were left out so that the rest fits the context (ours, on the last chunk)."""
@@ -228,6 +232,45 @@ class RerankResponse(Struct, omit_defaults=True, kw_only=True):
     total_duration: int = 0
     load_duration: int = 0
     prompt_eval_count: int = 0
+
+
+class TokenizeRequest(Struct, omit_defaults=True):
+    """A text to cut into the model's tokens (ours; Ollama has no such endpoint).
+
+    `add_special` puts the model's own tokens around it, as before generation; `parse_special` takes what is written
+    like a control token for one. `detokenize` gives the text back where nothing was added.
+    """
+
+    model: str
+    content: str = ""
+    add_special: bool = False
+    parse_special: bool | None = None
+    """None is True."""
+    keep_alive: KeepAlive | UnsetType = UNSET
+    options: JSON | None = None
+
+
+class TokenizeResponse(Struct, omit_defaults=True, kw_only=True):
+    model: str
+    tokens: list[int]
+    total_duration: int = 0
+    load_duration: int = 0
+
+
+class DetokenizeRequest(Struct, omit_defaults=True):
+    """Tokens to make text of, control tokens written out (ours)."""
+
+    model: str
+    tokens: list[int] = field(default_factory=list)
+    keep_alive: KeepAlive | UnsetType = UNSET
+    options: JSON | None = None
+
+
+class DetokenizeResponse(Struct, omit_defaults=True, kw_only=True):
+    model: str
+    content: str
+    total_duration: int = 0
+    load_duration: int = 0
 
 
 class ModelDetails(Struct, omit_defaults=True):
@@ -315,6 +358,26 @@ class RunningModel(Struct, omit_defaults=True):
     """Generation speed over the last seconds, all slots together; 0 when idle."""
 
 
+class Device(Struct, omit_defaults=True):
+    """Something to compute on (ours). Memory in bytes; what nobody tells is 0, or None."""
+
+    name: str
+    """As ggml calls it: `CPU`, `CUDA0`, `Metal`, `Vulkan1` …"""
+    description: str = field(default_factory=str)
+    kind: str = field(default_factory=str)
+    """`cpu`, `gpu`, `igpu` (shares the host's memory), `accel` (works with the CPU)."""
+    total: int = 0
+    free: int = 0
+    id: str = ""
+    """PCI address, as `0000:c1:00.0`."""
+    utilization: float | None = None
+    """Percent of the time since the last reading."""
+    temperature: float | None = None
+    """Degrees Celsius."""
+    power: float | None = None
+    """Watts."""
+
+
 class CreateRequest(Struct, omit_defaults=True):
     """A model to make from another (`from_`) or from blobs already in the store (`files`: relative path -> digest)."""
 
@@ -374,6 +437,45 @@ class TransferProgress(Progress, omit_defaults=True):
     """Bytes a second over the last few seconds; 0 while unknown."""
     eta: float = 0.0
     """Seconds left at that rate; 0 while unknown."""
+
+
+class Update(Struct, frozen=True, omit_defaults=True):
+    """What its registry has for a model. `local` and `remote` are manifest digests, bare hex.
+
+    `absent`: the registry has no such model (it was made here, or is gone); `unknown`: it could not be asked,
+    `reason` says why.
+    """
+
+    name: str
+    state: Literal["current", "newer", "absent", "unknown"]
+    local: str
+    remote: str = ""
+    reason: str = ""
+
+
+class UpdatesRequest(Struct, omit_defaults=True):
+    """Which models to ask registries about; all of the store where `models` is None. `insecure`: over plain http."""
+
+    models: list[str] | None = None
+    insecure: bool = False
+
+
+class PullView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A pull of the queue as it is now. Bytes of all its blobs; `rate` in bytes a second, `eta` in seconds.
+
+    A pull that a full disk stopped is `paused`, with the `error`; one that is `elsewhere` is run by another process.
+    """
+
+    id: str
+    name: str
+    state: Literal["queued", "running", "paused", "failed", "done", "elsewhere"]
+    status: str = ""
+    total: int = 0
+    completed: int = 0
+    rate: float = 0.0
+    eta: float = 0.0
+    error: str = ""
+    hint: str = ""
 
 
 class PruneReport(Struct, omit_defaults=True):

@@ -7,7 +7,7 @@ tests.support.demo_engine` opens the workstation on it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Self
@@ -17,6 +17,9 @@ from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -33,7 +36,10 @@ from ollama_engine.types import (
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
+    Update,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -217,6 +223,14 @@ class DemoEngine:
         self._find(request.model)
         yield TransferProgress("success")
 
+    async def updates(
+        self, names: Sequence[str] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        self._check("updates")
+        for model in self.stored:
+            if names is None or model.name in names:
+                yield Update(model.name, "current", model.digest, model.digest)
+
     async def copy(self, source: str, destination: str) -> None:
         self._check("copy")
         self._find(source)
@@ -286,10 +300,25 @@ class DemoEngine:
         results = [RankedDocument(index, -float(index)) for index in range(len(request.documents))]
         return RerankResponse(model=request.model, results=results)
 
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        self._check("tokenize")
+        return TokenizeResponse(model=request.model, tokens=[ord(letter) for letter in request.content])
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        self._check("detokenize")
+        return DetokenizeResponse(model=request.model, content="".join(map(chr, request.tokens)))
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        self._check("count_tokens")
+        return sum(len(message.content) for message in request.messages)
+
     async def running(self) -> list[RunningModel]:
         self.polls += 1
         self._check("running")
         return list(self.in_memory)
+
+    async def devices(self) -> list[Device]:
+        return [Device("CPU", "A processor", "cpu", 16_000_000_000, 8_000_000_000, utilization=12.0)]
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._check("load")

@@ -1,13 +1,16 @@
-"""A real server on a port the system chose, in the test's own event loop."""
+"""A real server on a port the system chose: in the test's own event loop, or in a thread for clients that block it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 
 from ollama_engine.engine import Engine
+from ollama_engine.local import LocalEngine
 from ollama_engine.server.serve import serve
 from ollama_engine.settings import HostAddress, Settings
 
@@ -27,3 +30,25 @@ async def live_server(engine: Engine, settings: Settings | None = None) -> Async
         server.cancel()
         with suppress(asyncio.CancelledError):
             await server
+
+
+@contextmanager
+def threaded_server(settings: Settings) -> Iterator[HostAddress]:
+    """Serve a LocalEngine of its own, in a thread with a loop of its own, until the block ends."""
+    address: Future[HostAddress] = Future()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        async with LocalEngine(settings) as engine, live_server(engine, settings) as found:
+            address.set_result(found)
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    try:
+        yield address.result(timeout=30)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

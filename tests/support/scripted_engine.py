@@ -8,18 +8,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 from ollama_engine.errors import DigestMismatch, EngineError, InvalidDigest, ModelNotFound
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
     CreateRequest,
+    DetokenizeRequest,
+    DetokenizeResponse,
+    Device,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    Logprob,
     Message,
     ModelDetails,
     ModelInfo,
@@ -31,7 +35,10 @@ from ollama_engine.types import (
     RerankRequest,
     RerankResponse,
     RunningModel,
+    TokenizeRequest,
+    TokenizeResponse,
     TransferProgress,
+    Update,
 )
 
 CREATED_AT = "2026-01-02T03:04:05.000000006Z"
@@ -40,26 +47,42 @@ DETAILS = ModelDetails(
     format="gguf", family="llama", families=["llama"], parameter_size="4M", quantization_level="Q8_0"
 )
 
-Request = GenerateRequest | ChatRequest | EmbedRequest | RerankRequest | CreateRequest | PullRequest | PushRequest
+Piece = str | ChatChunk | GenerateChunk | Exception
+Request = (
+    GenerateRequest
+    | ChatRequest
+    | EmbedRequest
+    | RerankRequest
+    | TokenizeRequest
+    | DetokenizeRequest
+    | CreateRequest
+    | PullRequest
+    | PushRequest
+)
 
 
 class ScriptedEngine:
     """Says `pieces`, one after another.
 
     Attributes:
-        pieces: text of each chunk; an EngineError or another exception among them is raised at its place.
+        pieces: text of each chunk, or the chunk itself; an EngineError or another exception among them is raised at
+            its place.
+        last: fields of the last chunk that are to differ from what it says of itself.
         step: when set to an Event, each piece after the first waits for it and clears it.
         closed_early: set when a caller closed (or cancelled) a stream before its end.
+        counted: every request whose tokens were counted.
         requests: every request that reached a stream, as it arrived.
     """
 
-    def __init__(self, pieces: Sequence[str | Exception] = ("Hello", " world")) -> None:
-        self.pieces: Sequence[str | Exception] = pieces
+    def __init__(self, pieces: Sequence[Piece] = ("Hello", " world")) -> None:
+        self.pieces: Sequence[Piece] = pieces
+        self.last: dict[str, object] = {}
         self.step: asyncio.Event | None = None
         self.waiting = asyncio.Event()
         self.closed_early = asyncio.Event()
         self.closed = False
         self.requests: list[Request] = []
+        self.counted: list[ChatRequest] = []
         self.names = ["bard:latest"]
         self.blobs: dict[str, bytes] = {}
         self.loaded: list[RunningModel] = []
@@ -103,7 +126,7 @@ class ScriptedEngine:
     async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         self.requests.append(request)
         async for piece in self._said():
-            yield Progress(status=piece)
+            yield Progress(status=str(piece))
         self.names.insert(0, request.model)
         yield Progress(status="success")
 
@@ -113,10 +136,16 @@ class ScriptedEngine:
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         return self._transfer(request)
 
+    async def updates(
+        self, names: Sequence[str] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        for name in self.names if names is None else names:
+            yield Update(name, "current", "0" * 64, "0" * 64)
+
     async def _transfer(self, request: PullRequest | PushRequest) -> AsyncGenerator[TransferProgress, None]:
         self.requests.append(request)
         async for piece in self._said():
-            yield TransferProgress(status=piece)
+            yield TransferProgress(status=str(piece))
         yield TransferProgress(status="success")
 
     async def copy(self, source: str, destination: str) -> None:
@@ -151,15 +180,17 @@ class ScriptedEngine:
             yield GenerateChunk(model=request.model, created_at=CREATED_AT, response="", done=True, done_reason=reason)
             return
         async for piece in self._said():
-            yield GenerateChunk(model=request.model, created_at=CREATED_AT, response=piece, done=False)
+            if isinstance(piece, GenerateChunk):
+                yield piece
+            else:
+                yield GenerateChunk(model=request.model, created_at=CREATED_AT, response=str(piece), done=False)
         yield GenerateChunk(
             model=request.model,
             created_at=CREATED_AT,
             response="",
             done=True,
-            done_reason="stop",
             context=[1, 2, 3],
-            **_METRICS,  # pyright: ignore[reportArgumentType] - fields by name
+            **_METRICS | self.last,  # pyright: ignore[reportArgumentType] - fields by name
         )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
@@ -170,8 +201,8 @@ class ScriptedEngine:
             yield _turn(request, "", done=True, done_reason=reason)
             return
         async for piece in self._said():
-            yield _turn(request, piece, done=False)
-        yield _turn(request, "", done=True, done_reason="stop", **_METRICS)
+            yield piece if isinstance(piece, ChatChunk) else _turn(request, str(piece), done=False)
+        yield _turn(request, "", done=True, **_METRICS | self.last)
 
     async def embed(self, request: EmbedRequest) -> EmbedResponse:
         """A vector of the length of each text and its number; waits and fails as a stream's second piece does."""
@@ -191,8 +222,29 @@ class ScriptedEngine:
         results = [RankedDocument(index, float(len(request.documents[index]))) for index in order]
         return RerankResponse(model=request.model, results=results, total_duration=9)
 
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        """A token for each character, its code point."""
+        self.requests.append(request)
+        self._known(request.model)
+        _ = [piece async for piece in self._said()]
+        return TokenizeResponse(model=request.model, tokens=[ord(letter) for letter in request.content])
+
+    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+        self.requests.append(request)
+        self._known(request.model)
+        return DetokenizeResponse(model=request.model, content="".join(map(chr, request.tokens)))
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """A token for each character of the contents."""
+        self._known(request.model)
+        self.counted.append(request)
+        return sum(len(message.content) for message in request.messages)
+
     async def running(self) -> list[RunningModel]:
         return self.loaded
+
+    async def devices(self) -> list[Device]:
+        return [Device("CPU", "A processor", "cpu", 16_000_000_000, 8_000_000_000, utilization=12.0)]
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._known(name)
@@ -200,7 +252,7 @@ class ScriptedEngine:
     async def unload(self, name: str) -> None:
         self._known(name)
 
-    async def _said(self) -> AsyncGenerator[str, None]:
+    async def _said(self) -> AsyncGenerator[str | ChatChunk | GenerateChunk, None]:
         complete = False
         try:
             for number, piece in enumerate(self.pieces):
@@ -224,7 +276,8 @@ class ScriptedEngine:
         return full
 
 
-_METRICS = {
+_METRICS: dict[str, object] = {
+    "done_reason": "stop",
     "total_duration": 9,
     "load_duration": 1,
     "prompt_eval_count": 3,
@@ -232,6 +285,12 @@ _METRICS = {
     "eval_count": 2,
     "eval_duration": 5,
 }
+
+
+def said(content: str = "", *, logprobs: list[Logprob] | None = None, tokens: int = 1, **fields: Any) -> ChatChunk:
+    """A chunk for `pieces`: `said(thinking=...)`, `said(tool_calls=[...])`."""
+    message = Message("assistant", content, **fields)
+    return ChatChunk(model="bard", created_at=CREATED_AT, message=message, done=False, logprobs=logprobs, tokens=tokens)
 
 
 def _turn(request: ChatRequest, text: str, **fields: object) -> ChatChunk:

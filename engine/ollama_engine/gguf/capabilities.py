@@ -35,6 +35,12 @@ def gguf_capabilities(header: Header, chat_templates: Iterable[str]) -> tuple[Ca
     return tuple(found)
 
 
+def projector_senses(header: Header) -> list[Capability]:
+    """What the projector with this header gives a model: vision, audio. The first ones did not say: they saw."""
+    senses: tuple[Capability, ...] = ("vision", "audio")
+    return [sense for sense in senses if header.flag(f"clip.has_{sense}_encoder")] or ["vision"]
+
+
 def template_capabilities(template: str) -> tuple[Capability, ...]:
     """`tools` and `thinking`, as far as a Jinja chat template shows them.
 

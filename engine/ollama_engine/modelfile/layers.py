@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ollama_engine.gguf import read_metadata
+from ollama_engine.gguf.capabilities import projector_senses
 from ollama_engine.modelfile.ingredients import Ingredients
 from ollama_engine.modelfile.prepare import Prepared, prepare
 from ollama_engine.modelfile.quantizations import NOTHING_QUANTIZED, Quantized
@@ -169,8 +170,7 @@ def _config(store: Store, prepared: Prepared, preset: Preset | None, quantized: 
     for name in ingredients.projectors:
         header = ingredients.headers[name]
         families.append(header.text("general.architecture"))
-        capabilities += ["audio"] if header.flag("clip.has_audio_encoder") else []
-        capabilities += ["vision"] if header.flag("clip.has_vision_encoder") is not False else []
+        capabilities += projector_senses(header)
     level = old.file_type or metadata.quantization_level
     if quantized.model:
         level = read_metadata(store.blobs.path(quantized.model)).quantization_level

@@ -5,7 +5,7 @@ Spec §8.2 (collation, image markers). `render.py` calls it for every prompt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -41,8 +41,13 @@ def _joined(first: str, second: str) -> str:
     return "\n\n".join(text for text in (first, second) if text)
 
 
-def mark_images(messages: Sequence[Message]) -> list[Message]:
-    """Each image as `[img-N]` in its message's text, N counting from 0 over the whole conversation.
+def image_mark(number: int) -> str:
+    """Ollama's mark of an image's place."""
+    return f"[img-{number}]"
+
+
+def mark_images(messages: Sequence[Message], mark: Callable[[int], str] = image_mark) -> list[Message]:
+    """Each image as `mark(N)` in its message's text, N counting from 0 over the whole conversation.
 
     `[img]` placeholders are filled in order; images without one go in front of the text. The runner replaces the
     markers by the images themselves.
@@ -52,7 +57,7 @@ def mark_images(messages: Sequence[Message]) -> list[Message]:
     for message in messages:
         content, prefix = message.content, ""
         for _ in message.images or ():
-            marker = f"[img-{number}]"
+            marker = mark(number)
             number += 1
             if "[img]" in content:
                 content = content.replace("[img]", marker, 1)

@@ -14,7 +14,7 @@ from ollama_engine.errors import InvalidRequest, TemplateError
 from ollama_engine.gguf.capabilities import template_capabilities as jinja_capabilities
 from ollama_engine.prompt import go_data
 from ollama_engine.prompt.capabilities import template_capabilities as go_capabilities
-from ollama_engine.prompt.collate import collate, mark_images
+from ollama_engine.prompt.collate import collate, image_mark, mark_images
 from ollama_engine.prompt.go_template import GoTemplate
 from ollama_engine.prompt.jinja import JinjaTemplate, TemplateRefusal
 from ollama_engine.types import JSON, Message, Think, ToolCall, ToolCallFunction
@@ -31,8 +31,13 @@ class ChatTemplate(Protocol):
     can_insert: bool
     """Whether it has a form for a suffix."""
 
-    def render(self, messages: list[Message], *, tools: list[JSON] | None, think: Think) -> str:
-        """The prompt of a conversation, up to where the model's answer begins; raises `TemplateError`."""
+    def render(
+        self, messages: list[Message], *, tools: list[JSON] | None, think: Think, mark: Callable[[int], str] = ...
+    ) -> str:
+        """The prompt of a conversation, up to where the model's answer begins; raises `TemplateError`.
+
+        `mark` gives the text that stands for image N of the messages (collate.mark_images).
+        """
         ...
 
     def render_insert(self, prompt: str, suffix: str) -> str:
@@ -49,12 +54,19 @@ class JinjaChat:
         self.source = source
         self._template = JinjaTemplate(source, bos_token, eos_token)
 
-    def render(self, messages: list[Message], *, tools: list[JSON] | None = None, think: Think = None) -> str:
+    def render(
+        self,
+        messages: list[Message],
+        *,
+        tools: list[JSON] | None = None,
+        think: Think = None,
+        mark: Callable[[int], str] = image_mark,
+    ) -> str:
         """As `ChatTemplate.render`; a template that wants roles to alternate gets neighbours merged.
 
         Where the conversation ends with the assistant's words, the answer goes on from them.
         """
-        marked = mark_images(messages)
+        marked = mark_images(messages, mark)
         begun = ""
         if len(marked) > 1 and marked[-1].role == "assistant" and not marked[-1].tool_calls:
             begun = marked.pop().content
@@ -89,8 +101,15 @@ class GoChat:
         if not names & {"messages", "response"}:
             self._template.append_field("Response")
 
-    def render(self, messages: list[Message], *, tools: list[JSON] | None = None, think: Think = None) -> str:
-        system, turns = collate(mark_images(messages))
+    def render(
+        self,
+        messages: list[Message],
+        *,
+        tools: list[JSON] | None = None,
+        think: Think = None,
+        mark: Callable[[int], str] = image_mark,
+    ) -> str:
+        system, turns = collate(mark_images(messages, mark))
         if not self._takes_messages:
             return self._replay(turns, think)
         data = {"System": system, "Messages": go_data.messages(turns), "Tools": go_data.tools(tools), "Response": ""}
@@ -207,6 +226,7 @@ def render_generate(
     images: list[str] | None = None,
     history: Sequence[Message] = (),
     think: Think = None,
+    mark: Callable[[int], str] = image_mark,
 ) -> str:
     """The prompt of `/api/generate` when it is not raw (spec §1.3).
 
@@ -224,7 +244,7 @@ def render_generate(
     if suffix:
         return speaker.render_insert(prompt, suffix)
     return speaker.render(
-        generate_messages(prompt, system=system, images=images, history=history), tools=None, think=think
+        generate_messages(prompt, system=system, images=images, history=history), tools=None, think=think, mark=mark
     )
 
 

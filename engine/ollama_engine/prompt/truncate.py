@@ -33,7 +33,7 @@ async def fit_messages(
     count_tokens: CountTokens,
     *,
     render: Callable[[list[Message]], str],
-    image_tokens: int = IMAGE_TOKENS,
+    media_tokens: Callable[[Message], int] = lambda message: IMAGE_TOKENS * len(message.images or ()),
 ) -> Fitted:
     """As many of the newest turns as `n_ctx` tokens hold.
 
@@ -43,16 +43,17 @@ async def fit_messages(
 
     Args:
         render: the prompt of some of the messages (`ChatTemplate.render` with its tools and think); runs in a thread.
+        media_tokens: how many tokens a message's images and sounds take.
 
     Raises:
         TemplateError: from `render`.
     """
     kept = [_keep_from(messages, start) for start in _starts(messages)]
-    measure = _Measure(kept, count_tokens, render, image_tokens)
+    measure = _Measure(kept, count_tokens, render, media_tokens)
     total = (await measure([0]))[0]
     if total <= n_ctx or len(kept) == 1:
         return Fitted(list(messages), 0)
-    guess = await _estimate(messages, kept, total, n_ctx, count_tokens, image_tokens)
+    guess = await _estimate(messages, kept, total, n_ctx, count_tokens, media_tokens)
     low, high = 0, len(kept) - 1  # `low` is too long; `high` is what remains if nothing fits
     while high - low > 1:
         probes = sorted({min(max(at, low + 1), high - 1) for at in (guess - 1, guess, guess + 1)})
@@ -73,12 +74,12 @@ class _Measure:
         kept: list[list[Message]],
         count_tokens: CountTokens,
         render: Callable[[list[Message]], str],
-        image_tokens: int,
+        media_tokens: Callable[[Message], int],
     ) -> None:
         self._kept = kept
         self._count = count_tokens
         self._render = render
-        self._image_tokens = image_tokens
+        self._media_tokens = media_tokens
 
     async def __call__(self, places: Sequence[int]) -> list[int]:
         texts = await asyncio.to_thread(lambda: [self._render(self._kept[at]) for at in places])
@@ -86,7 +87,7 @@ class _Measure:
         return [tokens + self._images(at) for at, tokens in zip(places, counts, strict=True)]
 
     def _images(self, at: int) -> int:
-        return self._image_tokens * sum(len(message.images or ()) for message in self._kept[at])
+        return sum(map(self._media_tokens, self._kept[at]))
 
 
 def _starts(messages: Sequence[Message]) -> list[int]:
@@ -108,11 +109,11 @@ async def _estimate(
     total: int,
     n_ctx: int,
     count_tokens: CountTokens,
-    image_tokens: int,
+    media_tokens: Callable[[Message], int],
 ) -> int:
     """The first place that should fit: by the bare texts, and what the template adds spread over all messages."""
     counts = await count_tokens([_bare_text(message) for message in messages])
-    bare = [tokens + image_tokens * len(message.images or ()) for message, tokens in zip(messages, counts, strict=True)]
+    bare = [tokens + media_tokens(message) for message, tokens in zip(messages, counts, strict=True)]
     added = max(0, total - sum(bare)) / len(messages)
     sizes = {id(message): tokens + added for message, tokens in zip(messages, bare, strict=True)}
     for at, rest in enumerate(kept):

@@ -11,7 +11,8 @@ import platform
 import socket
 import ssl
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import httpx
 from msgspec import Struct
@@ -57,7 +58,10 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
 
 
 def open_http(config: RegistryConfig) -> httpx.AsyncClient:
-    """The client of all transfers: proxies from the environment, but never for this machine; extra CAs by host."""
+    """The client of all transfers: proxies from the environment, but never for this machine; extra CAs by host.
+
+    InvalidRequest for a CA file that cannot be read, and for a proxy that cannot be used.
+    """
     mounts: dict[str, httpx.AsyncBaseTransport | None] = {
         "all://localhost": None,
         "all://127.0.0.1": None,
@@ -65,14 +69,31 @@ def open_http(config: RegistryConfig) -> httpx.AsyncClient:
     }
     limits = httpx.Limits(max_connections=config.connections + 8, max_keepalive_connections=config.connections)
     for host, settings in config.hosts.items():
+        if not is_web_url(f"https://{host}"):
+            raise InvalidRequest(f"{host[:80]!a} in [registry.hosts] is no host", hint="Correct config.toml.")
         if settings.ca_file:
             verify = _trusting(settings.ca_file)
-            proxy = None if is_loopback(host) or urllib.request.proxy_bypass(host) else _https_proxy()
-            mounts[f"https://{host}"] = httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=limits)
+            own = is_loopback(httpx.URL(f"https://{host}").host)
+            proxy = None if own or urllib.request.proxy_bypass(host) else _https_proxy()
+            with _proxying():
+                mounts[f"https://{host}"] = httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=limits)
     timeout = httpx.Timeout(config.stall, connect=min(CONNECT_TIMEOUT, config.stall), pool=None)
-    return httpx.AsyncClient(
-        headers={"User-Agent": USER_AGENT}, timeout=timeout, limits=limits, mounts=mounts, follow_redirects=False
-    )
+    with _proxying():
+        return httpx.AsyncClient(
+            headers={"User-Agent": USER_AGENT}, timeout=timeout, limits=limits, mounts=mounts, follow_redirects=False
+        )
+
+
+@contextmanager
+def _proxying() -> Iterator[None]:
+    """Say which setting is at fault when httpx cannot use the environment's proxy."""
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise InvalidRequest(
+            f"cannot use the proxy of the environment: {error}",
+            hint="Correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; SOCKS needs the package socksio.",
+        ) from error
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:
@@ -87,7 +108,9 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
 
 
 def _https_proxy() -> str | None:
-    return urllib.request.getproxies().get("https")
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get("https") or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 class RegistryClient:

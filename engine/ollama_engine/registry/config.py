@@ -70,8 +70,9 @@ class RegistryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def host(self, host: str, environ: Mapping[str, str] | None = None) -> HostConfig:
         """What is set for a host; for Hugging Face with the token that its own tools would use."""
-        found = self.hosts.get(host.lower(), HostConfig())
-        if host.lower() in HUGGING_FACE_HOSTS and not found.token:
+        aliases = HUGGING_FACE_HOSTS if host.lower() in HUGGING_FACE_HOSTS else ()
+        found = next((self.hosts[name] for name in (host.lower(), *aliases) if name in self.hosts), HostConfig())
+        if aliases and not found.token:
             token = hugging_face_token(os.environ if environ is None else environ)
             return msgspec.structs.replace(found, token=token)
         return found

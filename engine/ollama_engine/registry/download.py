@@ -24,6 +24,7 @@ from ollama_engine.registry.ranges import RangeSet
 from ollama_engine.registry.source import BlobSource, Opened, RangesIgnored
 from ollama_engine.registry.threads import see_through
 from ollama_engine.registry.verification import Verification
+from ollama_engine.store.digests import Digest
 
 PIECE = 1 << 20
 """Bytes written and journalled at once: what a kill costs each connection at the most."""
@@ -73,9 +74,15 @@ class _Claim:
 
 
 class BlobDownload:
-    """Fetches what `partial` lacks; `run` once. `completed` never goes back."""
+    """Fetches what `partial` lacks; `run` once. `completed` never goes back.
 
-    def __init__(self, source: BlobSource, partial: Partial, config: RegistryConfig, budget: Budget) -> None:
+    Args:
+        known: whether the partial's digest is that of the bytes to come, and not only of what the source promises.
+    """
+
+    def __init__(
+        self, source: BlobSource, partial: Partial, config: RegistryConfig, budget: Budget, *, known: bool = True
+    ) -> None:
         self._source = source
         self._partial = partial
         self._config = config
@@ -87,14 +94,18 @@ class BlobDownload:
         self._workers = 0
         self._verified = False
         self._verification = Verification(
-            partial, host=source.host, group=config.connections * MIN_RANGE, lost=self._changed.set
+            partial,
+            partial.digest if known else None,
+            host=source.host,
+            group=config.connections * MIN_RANGE,
+            lost=self._changed.set,
         )
         self.received = 0
         """Bytes that came over the network, useful or not."""
         self.completed = partial.have.total
 
-    async def run(self) -> None:
-        """Until every byte is there and the digest is right.
+    async def run(self) -> Digest:
+        """Until every byte is there and the digest is right; the digest.
 
         DigestMismatch when it is wrong a second time; ServerUnreachable when no byte comes in `attempts` tries;
         StoreError; whatever the source raises.
@@ -106,12 +117,14 @@ class BlobDownload:
                 watching = group.create_task(self._watch())
                 for _ in range(self._workers):
                     group.create_task(self._work())
-                await self._verification.run()
+                digest = await self._verification.run()
                 self._verified = True
                 self._changed.set()
                 watching.cancel()
         except BaseExceptionGroup as errors:
-            raise first_cause(errors) from errors
+            cause = first_cause(errors)
+            raise cause from cause.__cause__
+        return digest
 
     # --- fetching
 
@@ -132,7 +145,7 @@ class BlobDownload:
                     if self._workers > 1 and self.received - since >= PIECE:
                         self._workers -= 1
                         return  # the others do better with one connection less
-                    raise gave_up(f"pull {self._source.digest.short} from {self._source.host}", error) from error
+                    raise gave_up(f"pull {self._source.what} from {self._source.host}", error) from error
                 self._release(claim)
                 await asyncio.sleep(pause(max(failures, 1), self._config.backoff, error.wait))
             finally:

@@ -2,7 +2,8 @@
 
     EngineError
     ├── RegistryError        502  the registry's answer is not what the protocol allows
-    │   └── UnsafeRedirect   502  it sent us where we will not go
+    │   ├── UnsafeRedirect   502  it sent us where we will not go
+    │   └── SourceChanged    502  a file without a digest became another one meanwhile
     └── AccessDenied         401  it wants credentials that we do not have, or refuses those we have
 
 Where the registry cannot be reached, or keeps failing, that is ServerUnreachable; a digest that does not match is
@@ -19,6 +20,10 @@ class RegistryError(EngineError):
 
 
 class UnsafeRedirect(RegistryError):
+    pass
+
+
+class SourceChanged(RegistryError):
     pass
 
 

@@ -24,6 +24,10 @@ class Track:
     def __init__(self, digest: Digest, size: int) -> None:
         self.digest = digest
         self.size = size
+        self.label = digest.short
+        """What its status lines call it."""
+        self.blob: Digest | None = digest
+        """The blob that it is: `digest`, unless that only tells apart versions of a file whose digest nobody knows."""
         self.fresh = False
         """Whether it was transferred now rather than there before."""
         self._completed = 0
@@ -67,4 +71,4 @@ class Board:
         eta = self.left / rate if rate > 0 else 0.0
         news = [track for track in self.tracks if self._told.get(track.digest) != track.completed]
         self._told.update((track.digest, track.completed) for track in news)
-        return [(f"{self._verb} {track.digest.short}", track, round(rate, 1), round(eta, 1)) for track in news]
+        return [(f"{self._verb} {track.label}", track, round(rate, 1), round(eta, 1)) for track in news]

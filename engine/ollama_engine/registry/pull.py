@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 from ollama_engine.errors import ModelNotFound, StoreError
 from ollama_engine.registry.client import RegistryClient
 from ollama_engine.registry.endpoint import Endpoint, locate
 from ollama_engine.registry.errors import RegistryError
 from ollama_engine.registry.progress import INTERVAL, Board, PullProgress, Track
+from ollama_engine.registry.source import BlobSource
 from ollama_engine.registry.threads import in_thread
-from ollama_engine.registry.transfers import Transfers
+from ollama_engine.registry.transfers import OpenSource, Transfers
 from ollama_engine.store import digests
 from ollama_engine.store.lock import Creation
 from ollama_engine.store.manifest import MANIFEST_TYPE, Manifest, decode_manifest
@@ -34,22 +35,13 @@ async def pull(
     yield PullProgress(status="pulling manifest")
     fetched = await client.manifest(endpoint)
     manifest = read_manifest(fetched.data, endpoint)
-    creation = await _creating(store)
+    creation = await creating(store)
     try:
         board = Board("pulling", _tracks(manifest, endpoint))
-        fetching = asyncio.create_task(transfers.fetch_all(endpoint, board))
-        try:
-            while not fetching.done():
-                await asyncio.wait([fetching], timeout=INTERVAL)
-                for step in _steps(board):
-                    yield step
-            fetching.result()
-        finally:
-            fetching.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([fetching])
-        for step in _steps(board):
-            yield step
+        fetching = fetch(transfers, lambda track: BlobSource(client, endpoint, track.digest, track.size), board)
+        async with aclosing(fetching):
+            async for step in fetching:
+                yield step
         if any(track.fresh for track in board.tracks):
             yield PullProgress(status="verifying sha256 digest")
         yield PullProgress(status="writing manifest")
@@ -60,6 +52,23 @@ async def pull(
         yield PullProgress(status="success")
     finally:
         creation.close()
+
+
+async def fetch(transfers: Transfers, source: OpenSource, board: Board) -> AsyncGenerator[PullProgress, None]:
+    """Bring every blob of the board into the store, and say how far each is. Raises what `fetch_all` does."""
+    fetching = asyncio.create_task(transfers.fetch_all(source, board))
+    try:
+        while not fetching.done():
+            await asyncio.wait([fetching], timeout=INTERVAL)
+            for step in _steps(board):
+                yield step
+        fetching.result()
+    finally:
+        fetching.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([fetching])
+    for step in _steps(board):
+        yield step
 
 
 def read_manifest(data: bytes, endpoint: Endpoint) -> Manifest:
@@ -112,7 +121,7 @@ def _unused(store: Store, name: ModelName, manifest: Manifest) -> bool:
         return False
 
 
-async def _creating(store: Store) -> Creation:
+async def creating(store: Store) -> Creation:
     """store.creating in a thread; closed again if we are cancelled meanwhile."""
     beginning = asyncio.ensure_future(asyncio.to_thread(store.creating))
     try:

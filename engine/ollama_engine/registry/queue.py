@@ -10,42 +10,23 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Literal, Self
 
-from msgspec import Struct
-
 from ollama_engine.errors import Busy, EngineError, NotFound, StoreError
 from ollama_engine.registry.partial import Partial, partial_path
-from ollama_engine.registry.progress import PullProgress
-from ollama_engine.registry.queue_file import QueueFiles, StoredPull, pull_id
+from ollama_engine.registry.queue_file import QueueFiles, StoredPull, Subject, subject_of
 from ollama_engine.registry.registry import Registry
 from ollama_engine.registry.threads import in_thread
-from ollama_engine.store import digests
+from ollama_engine.store import digests, names
 from ollama_engine.store.names import ModelName
+from ollama_engine.types import PullRequest, PullView, TransferProgress
 
 _log = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "paused", "failed", "done", "elsewhere"]
-
-
-class PullView(Struct, frozen=True, kw_only=True):
-    """A pull as it is now. Bytes of all its blobs; `rate` in bytes a second, `eta` in seconds.
-
-    A pull that a full disk stopped is `paused`, with the `error`; one that is `elsewhere` is run by another process.
-    """
-
-    id: str
-    name: str
-    state: State
-    status: str = ""
-    total: int = 0
-    completed: int = 0
-    rate: float = 0.0
-    eta: float = 0.0
-    error: str = ""
-    hint: str = ""
+Run = Callable[[PullRequest], AsyncGenerator[TransferProgress, None]]
 
 
 class _Pull:
@@ -55,12 +36,13 @@ class _Pull:
         self.key = key
         self.stored = stored
         self.lock = lock
+        self.subject: Subject = subject_of(stored.name)
         self.state: State = stored.wanted if lock is not None else "elsewhere"
-        self.last = PullProgress()
+        self.last = TransferProgress()
         self.reached: dict[str, int] = {}
         self.task: asyncio.Task[None] | None = None
 
-    def take(self, step: PullProgress) -> None:
+    def take(self, step: TransferProgress) -> None:
         self.last = step
         if step.digest:
             self.stored.blobs[step.digest] = step.total
@@ -71,7 +53,7 @@ class _Pull:
         running = self.state == "running"
         return PullView(
             id=self.key,
-            name=self.stored.model.display,
+            name=self.subject.display,
             state=self.state,
             status=self.last.status if running else "",
             total=sum(self.stored.blobs.values()),
@@ -86,11 +68,15 @@ class _Pull:
 class PullQueue:
     """Runs up to `at_once` pulls of a registry at a time, first in the queue first. An async context manager.
 
+    Args:
+        run: what does one pull; `registry.pull` where nothing else is said.
+
     NotFound where an id is none of the queue's; Busy where another process runs that pull.
     """
 
-    def __init__(self, registry: Registry, *, at_once: int = 2) -> None:
+    def __init__(self, registry: Registry, *, at_once: int = 2, run: Run | None = None) -> None:
         self._registry = registry
+        self._run_pull = run or (lambda request: registry.pull(names.parse(request.model), insecure=request.insecure))
         self._at_once = at_once
         self._files = QueueFiles(registry.store.root)
         self._pulls: dict[str, _Pull] = {}
@@ -131,18 +117,19 @@ class PullQueue:
                 seen = self._version
             yield self.pulls()
 
-    async def add(self, name: ModelName, *, insecure: bool = False) -> PullView:
-        """Queue a pull. One of the same name that is there already is resumed instead, if it had stopped."""
-        key = pull_id(name)
+    async def add(self, name: ModelName | str, *, insecure: bool = False) -> PullView:
+        """Queue a pull of a name or a link. One that is there already is resumed instead, if it had stopped."""
+        subject = subject_of(name)
+        key = subject.id
         known = self._pulls.get(key)
         if known is not None and known.state not in ("done", "elsewhere"):
             return known.view() if known.state in ("queued", "running") else await self.resume(key)
         last = max((pull.stored.order for pull in self._pulls.values()), default=0.0)
         order = max(time.time(), last + 1)
-        stored = StoredPull(name=f"{name.scheme}://{name.full}", insecure=insecure, order=order)
+        stored = StoredPull(name=subject.text, insecure=insecure, order=order)
         pull = _Pull(key, stored, await in_thread(self._files.lock, key))
         if pull.lock is None:
-            raise _elsewhere(name.display)
+            raise _elsewhere(subject.display)
         await in_thread(self._files.save, key, stored)
         self._pulls[key] = pull
         await self._schedule()
@@ -210,7 +197,7 @@ class PullQueue:
         stored = pull.stored
         known = set(stored.blobs)
         try:
-            async with aclosing(self._registry.pull(stored.model, insecure=stored.insecure)) as steps:
+            async with aclosing(self._run_pull(PullRequest(stored.name, insecure=stored.insecure))) as steps:
                 async for step in steps:
                     pull.take(step)
                     if set(stored.blobs) != known:
@@ -261,7 +248,7 @@ class PullQueue:
         if pull.state == "elsewhere":
             pull.lock = self._files.lock(key)
             if pull.lock is None:
-                raise _elsewhere(pull.stored.model.display)
+                raise _elsewhere(pull.subject.display)
             pull.state = "paused"  # the other process is gone: from here on it is ours
         return pull
 

@@ -16,7 +16,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from ollama_engine.errors import InvalidName
+from ollama_engine.errors import InvalidRequest
+from ollama_engine.registry.links import parse_link
 from ollama_engine.store import names
 from ollama_engine.store.files import FILE_MODE, FOLDER_MODE, read_bounded, replace_durably, storing
 from ollama_engine.store.names import ModelName
@@ -40,14 +41,25 @@ class StoredPull(Struct, kw_only=True):
     blobs: dict[str, int] = field(default_factory=dict)
     completed: int = 0
 
-    @property
-    def model(self) -> ModelName:
-        return names.parse(self.name)
+
+class Subject(Struct, frozen=True):
+    """What a pull is of: `text` as it is stored and pulled, `id` the same for all ways to write it."""
+
+    text: str
+    display: str
+    id: str
 
 
-def pull_id(name: ModelName) -> str:
-    """The same for all ways to write one name."""
-    return hashlib.sha256(name.key.encode()).hexdigest()[:16]
+def subject_of(what: ModelName | str) -> Subject:
+    """The subject that a name, or the link to a file, is. InvalidName, InvalidRequest."""
+    if isinstance(what, str) and (link := parse_link(what)):
+        return _subject(link.urls[0], link.name.display, link.urls[0])
+    name = names.parse(what) if isinstance(what, str) else what
+    return _subject(f"{name.scheme}://{name.full}", name.display, name.key)
+
+
+def _subject(text: str, display: str, key: str) -> Subject:
+    return Subject(text, display, hashlib.sha256(key.encode()).hexdigest()[:16])
 
 
 class QueueFiles:
@@ -64,8 +76,8 @@ class QueueFiles:
         for path in paths:
             try:
                 stored = msgspec.json.decode(read_bounded(path, MAX_FILE)[0], type=StoredPull)
-                found[pull_id(stored.model)] = stored
-            except (OSError, msgspec.MsgspecError, InvalidName) as error:
+                found[subject_of(stored.name).id] = stored
+            except (OSError, msgspec.MsgspecError, InvalidRequest) as error:
                 _log.warning("the stored pull %s is passed over: %s", path, error)
         return found
 

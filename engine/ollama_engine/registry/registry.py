@@ -9,6 +9,7 @@ from typing import Self
 
 import httpx
 
+from ollama_engine.registry import hugging_face, web_pull
 from ollama_engine.registry import pull as pulling
 from ollama_engine.registry import push as pushing
 from ollama_engine.registry import updates as checking
@@ -17,9 +18,10 @@ from ollama_engine.registry.config import RegistryConfig
 from ollama_engine.registry.pace import Throttle
 from ollama_engine.registry.progress import PullProgress, PushProgress
 from ollama_engine.registry.transfers import Transfers
-from ollama_engine.registry.updates import Update
+from ollama_engine.registry.web_pull import Fetched
 from ollama_engine.store.names import ModelName
 from ollama_engine.store.store import Store
+from ollama_engine.types import Update
 
 
 class Registry:
@@ -60,6 +62,16 @@ class Registry:
     def pull(self, name: ModelName, *, insecure: bool = False) -> AsyncGenerator[PullProgress, None]:
         """Bring a model into the store: see `pull.pull`."""
         return pulling.pull(self.store, self._client, self._transfers, name, insecure=insecure)
+
+    def pull_files(
+        self, urls: Sequence[str], *, insecure: bool = False
+    ) -> AsyncGenerator[PullProgress | Fetched, None]:
+        """Bring the GGUF files of links into the store as blobs: see `web_pull.pull_files`."""
+        return web_pull.pull_files(self._client, self._transfers, urls, insecure=insecure)
+
+    async def shard_urls(self, name: ModelName, *, insecure: bool = False) -> list[str]:
+        """The files of a model in several files at Hugging Face: see `hugging_face.shard_urls`."""
+        return await hugging_face.shard_urls(self._client, name, insecure=insecure)
 
     def push(self, name: ModelName, *, insecure: bool = False) -> AsyncGenerator[PushProgress, None]:
         """Send a model to the registry of its name: see `push.push`."""

@@ -38,13 +38,19 @@ class BlobSource:
     """Opens ranges of one blob. Remembers the direct URL behind the registry's redirect, and asks again for a
     new one when the direct URL is refused (signed URLs expire)."""
 
-    def __init__(self, client: RegistryClient, endpoint: Endpoint, digest: Digest, size: int) -> None:
+    def __init__(
+        self, client: RegistryClient, endpoint: Endpoint, digest: Digest, size: int, url: httpx.URL | None = None
+    ) -> None:
         self._client = client
         self._endpoint = endpoint
-        self._url = endpoint.blob(digest)
+        self._url = url or endpoint.blob(digest)
         self._direct: httpx.URL | None = None
         self.digest = digest
         self.size = size
+        self.what = f"blob {digest.short}"
+        """What it is called in errors."""
+        self.lasting = True
+        """Whether what came of it before today can be told from a part of something else."""
 
     @property
     def host(self) -> str:
@@ -56,15 +62,15 @@ class BlobSource:
 
         RangesIgnored where only the whole can be had; Transient; NotFound, AccessDenied, RegistryError.
         """
-        headers = {"Accept-Encoding": "identity"}
         partly = start > 0 or end < self.size
-        if partly:
-            headers["Range"] = f"bytes={start}-{end - 1}"
-        response = await self._get(headers)
+        response = await self._get(self._headers(start, end) if partly else {"Accept-Encoding": "identity"})
         try:
             yield await self._examine(response, start, end, partly)
         finally:
             await response.aclose()
+
+    def _headers(self, start: int, end: int) -> dict[str, str]:
+        return {"Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
 
     async def _get(self, headers: dict[str, str]) -> httpx.Response:
         direct = self._direct
@@ -101,7 +107,7 @@ class BlobSource:
             )
         if response.status_code == 206:
             raise Transient(f"{response.url.host} sent a part of the file where the whole was asked for")
-        raise await self._client.refusal(self._endpoint, response, f"pull blob {self.digest.short}")
+        raise await self._client.refusal(self._endpoint, response, f"pull {self.what}")
 
     def _content_range(self, response: httpx.Response, start: int, end: int) -> int:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())

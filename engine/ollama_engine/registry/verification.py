@@ -25,12 +25,16 @@ class Verification:
     """Call `grew` after each piece; `run` ends when the partial is whole and right.
 
     Args:
+        expected: what the digest must be; None where nobody has said.
         lost: called after pieces were discarded, for somebody to fetch them again.
         group: bytes to fetch again at a time while looking for the wrong ones.
     """
 
-    def __init__(self, partial: Partial, *, host: str, group: int, lost: Callable[[], None]) -> None:
+    def __init__(
+        self, partial: Partial, expected: Digest | None, *, host: str, group: int, lost: Callable[[], None]
+    ) -> None:
         self._partial = partial
+        self._expected = expected
         self._host = host
         self._group = group
         self._lost = lost
@@ -39,16 +43,17 @@ class Verification:
     def grew(self) -> None:
         self._grown.set()
 
-    async def run(self) -> None:
-        """DigestMismatch when all was fetched twice and is still wrong."""
-        if await self._hash() == self._partial.digest:
-            return
+    async def run(self) -> Digest:
+        """The digest of the whole. DigestMismatch when all was fetched twice and is still wrong."""
+        found = await self._hash()
+        if self._expected is None or found == self._expected:
+            return found
         for suspects in (await self._damaged(), self._of_older_versions()):
             if suspects:
                 await self._discard(suspects)
-                if await self._hash() == self._partial.digest:
-                    return
-        await self._search()
+                if await self._hash() == self._expected:
+                    return self._expected
+        return await self._search(self._expected)
 
     async def _hash(self) -> Digest:
         """The digest of the whole file, once it is whole; pieces that the disk lost are fetched again on the way."""
@@ -63,7 +68,7 @@ class Verification:
                 await self._grown.wait()
         return hashing.digest()
 
-    async def _search(self) -> None:
+    async def _search(self, expected: Digest) -> Digest:
         """Fetch group after group again until the digest is right."""
         groups = self._groups()
         differed = 0
@@ -78,13 +83,13 @@ class Verification:
             if await in_thread(self._crc, start, end) == before:
                 continue
             found = await self._hash()
-            if found == self._partial.digest:
-                return
+            if found == expected:
+                return found
             differed += 1
             if differed == MAX_GUESSES and groups:
                 groups = [[piece for group in groups for piece in group]]
         raise DigestMismatch(
-            f"digest mismatch, file must be downloaded again: want {self._partial.digest}, got {await self._hash()}",
+            f"digest mismatch, file must be downloaded again: want {expected}, got {await self._hash()}",
             hint=f"{self._host} sent wrong bytes more than once: try another network, or later.",
         )
 

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 
 
 def main() -> None:
@@ -23,6 +22,8 @@ def main() -> None:
 
         code = Session(Channel(sock)).run()
     except BaseException:
+        import traceback
+
         traceback.print_exc()
         raise
     finally:

@@ -6,6 +6,9 @@ is left, a chunk of the prompts still to be read; then each sequence whose logit
 A request waits until a slot is free. What it shares with any slot it takes over (prefix_cache.py); how much of the
 rest a step reads depends on who waits for it (pace.py). Whatever goes wrong in a batch of several is tried again with
 each of them alone, so that it ends the request it belongs to and no other.
+
+Images and sounds are read and encoded by other threads (media.py); a sequence that has come to one waits for it, and
+the others go on. Their embeddings cannot share a batch with tokens: they get steps of their own, every second one.
 """
 
 from __future__ import annotations
@@ -13,22 +16,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-from ollama_engine.runner.candidates import Candidates, Logits
+from ollama_engine.runner.candidates import Candidates
+from ollama_engine.runner.draws import Draws
 from ollama_engine.runner.llama import (
     DECODE_ABORTED,
     DECODE_NO_SLOT,
+    EmbeddingBatch,
     LlamaBatch,
     LlamaContext,
     LlamaError,
-    usable_cores,
 )
+from ollama_engine.runner.media import MediaPrompt, MediaReader, MediaRun
+from ollama_engine.runner.media_files import MediaError
 from ollama_engine.runner.pace import Pace
 from ollama_engine.runner.prefix_cache import PrefixCache, cells_of, common_prefix
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_sampler
 from ollama_engine.runner.sequence import Sequence
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 NO_CELLS = "the KV cache is full and nothing in it can be given up"
 NOT_FINITE = "the model computed numbers that are none (NaN or infinity): its weights are broken, or overflow"
@@ -46,15 +55,23 @@ class Batcher:
     One thread calls `step`; `add`, `cancel`, `wait_for_work` and the figures may be called from another.
     """
 
-    def __init__(self, context: LlamaContext) -> None:
+    def __init__(self, context: LlamaContext, media: MediaReader | None = None) -> None:
+        """`media`: what reads images and sound, where the model has a projector."""
         self._context = context
+        self._media = media
         self._model = context.model
         self._batch = LlamaBatch(context.n_batch)
-        self._cache = PrefixCache(context)
+        self._cache = PrefixCache(context, jumps=media is not None and media.uses_mrope)
         self._pace = Pace(context.n_batch)
         self._candidates = Candidates(context.model.n_vocab)
-        self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="sampler")
+        self._draws = Draws(context)
         self._waiting: deque[Generate] = deque()
+        self._reading: dict[int, tuple[Generate, Future[MediaPrompt]]] = {}
+        """Requests whose images and sounds are being read, by id."""
+        self._runs: dict[int, dict[int, MediaRun]] = {}
+        """Runs of media cells of waiting requests, as Sequence's, by id."""
+        self._media_was_last = False
+        """Whether the last step decoded an image: then it is the text's turn."""
         self._running: list[Sequence] = []
         self._suspects: list[Sequence] = []
         """One of these has spoiled a batch. Each is decoded alone, the first one next, until its logits are good."""
@@ -63,38 +80,82 @@ class Batcher:
         self._in_batch: frozenset[int] = frozenset()
         self._canceled: set[int] = set()
         self._lock = threading.Condition()
-        """Guards what another thread touches: `_waiting`, `_canceled`, `_rates`, `_in_batch` and its abort flag."""
+        """Guards what another thread touches: `_waiting`, `_reading`, `_canceled`, `_rates`, `_in_batch` and its abort
+        flag. No call into `_media` is made under it."""
         self._rates: deque[tuple[float, int]] = deque()
         self._sampled = 0
         """Tokens chosen in the current step."""
         self._failures: list[Failed] = []
 
+        if media is not None:
+            media.wake = self._wake
+
     def wait_for_work(self) -> None:
-        """Block until there is a request to work on."""
+        """Block until there is something to do."""
         with self._lock:
-            self._lock.wait_for(lambda: self._waiting or self._running)
+            self._lock.wait_for(self._has_work)
+
+    def _has_work(self) -> bool:
+        return (
+            any(future.done() for _, future in self._reading.values())
+            or (bool(self._waiting) and self._cache.has_free_slot)
+            or any(map(self._can_go_on, self._running))
+            or bool(self._canceled)
+        )
+
+    def _can_go_on(self, sequence: Sequence) -> bool:
+        """Whether it waits neither for an image to be encoded nor for another that reads the same."""
+        if sequence.follows is not None:
+            forerunner, n = sequence.follows
+            if forerunner in self._running and len(forerunner.slot.cells) < n:
+                return False
+        run = sequence.run
+        return run is None or run.is_encoded
+
+    def _wake(self) -> None:
+        with self._lock:
+            self._lock.notify()
 
     @property
     def has_prompts(self) -> bool:
         """Whether the next step reads a prompt, which may take long."""
-        return bool(self._waiting) or any(sequence.in_prefill for sequence in self._running)
+        return bool(self._waiting) or any(
+            sequence.in_prefill and ((run := sequence.run) is None or run.is_encoded) for sequence in self._running
+        )
 
     def add(self, request: Generate) -> Failed | None:
         """Queue a request; it gets its first step as soon as a slot is free. Answers what is wrong with it, if so."""
         if not request.tokens:
             return Failed(request.id, "the prompt has no tokens", "invalid")
-        if min(request.tokens) < 0 or max(request.tokens) >= self._model.n_vocab:
+        if min(request.tokens) < -len(request.media) or max(request.tokens) >= self._model.n_vocab:
             # llama.cpp would refuse the whole batch, everybody else's tokens with it.
             return Failed(request.id, "the prompt has tokens that are not in the vocabulary", "invalid")
         unknown = next((t for t in request.sampling.logit_bias if not 0 <= t < self._model.n_vocab), None)
         if unknown is not None:
             return Failed(request.id, f"logit_bias: token {unknown} is not in the vocabulary", "invalid")
         request.n_ctx = min(request.n_ctx or self._context.n_ctx, self._context.n_ctx)
-        if len(request.tokens) >= request.n_ctx:
-            problem = f"the prompt has {len(request.tokens)} tokens, the context {request.n_ctx}"
-            return Failed(request.id, problem, "invalid")
+        if request.media:
+            return self._read_media(request)
+        if failed := self._too_long(request):
+            return failed
         with self._lock:
             self._waiting.append(request)
+            self._lock.notify()
+        return None
+
+    def _too_long(self, request: Generate) -> Failed | None:
+        if len(request.tokens) < request.n_ctx:
+            return None
+        return Failed(
+            request.id, f"the prompt has {len(request.tokens)} tokens, the context {request.n_ctx}", "invalid"
+        )
+
+    def _read_media(self, request: Generate) -> Failed | None:
+        if self._media is None:
+            return Failed(request.id, "the model reads text alone: it has no projector", "invalid")
+        future = self._media.read(request.tokens, request.media)
+        with self._lock:
+            self._reading[request.id] = (request, future)
             self._lock.notify()
         return None
 
@@ -102,6 +163,7 @@ class Batcher:
         """End a request at the next step, or break off the step that runs if nobody else is in it."""
         with self._lock:
             self._canceled.add(request_id)
+            self._lock.notify()
             if self._in_batch and self._in_batch <= self._canceled:
                 self._context.abort(True)
 
@@ -110,9 +172,15 @@ class Batcher:
         step = Step([], [])
         self._sampled = 0
         self._drop_canceled(step)
+        self._take_read()
         self._admit()
-        if batch := self._schedule():
-            self._decode_and_sample(batch, step)
+        media = self._next_media()
+        if sequences := self._schedule() if media is None or self._media_was_last else []:
+            self._decode_and_sample(sequences, self._batch, step)
+            self._media_was_last = False
+        elif media is not None:
+            self._decode_media(media, step)
+            self._media_was_last = True
         self._measure(self._sampled)
         failures, self._failures = self._failures, []
         return step, failures
@@ -168,10 +236,45 @@ class Batcher:
             never_began = [request for request in self._waiting if request.id in canceled]
             for request in never_began:
                 self._waiting.remove(request)
+                self._runs.pop(request.id, None)
+            unread = [self._reading.pop(id) for id in canceled & self._reading.keys()]
+        for request, future in unread:
+            future.cancel()
+            never_began.append(request)
         step.done += [Done(r.id, "canceled", len(r.tokens), 0, 0, 0, 0) for r in never_began]
         for sequence in [s for s in self._running if s.id in canceled]:
             self._release(sequence)
             step.done.append(sequence.finish("canceled"))
+
+    def _take_read(self) -> None:
+        """Queue the requests whose images and sounds are read."""
+        with self._lock:
+            ready = [id for id, (_, future) in self._reading.items() if future.done()]
+            read = [self._reading.pop(id) for id in ready]
+        for request, future in read:
+            if failed := self._place(request, future):
+                self._failures.append(failed)
+            else:
+                with self._lock:
+                    self._waiting.append(request)
+
+    def _place(self, request: Generate, future: Future[MediaPrompt]) -> Failed | None:
+        """Put the cells of images and sounds into the prompt."""
+        if error := future.exception():
+            return Failed(request.id, str(error), "invalid" if isinstance(error, MediaError) else "error")
+        prompt = future.result()
+        request.tokens, request.media = prompt.cells, []
+        for run in prompt.runs.values():
+            if not run.chunk.is_causal and len(run.cells) > self._batch.capacity:
+                problem = (
+                    f"an image takes {len(run.cells)} tokens, which this model can only read in one batch, and its "
+                    f"batch holds {self._batch.capacity}: set num_batch higher"
+                )
+                return Failed(request.id, problem, "invalid")
+        if failed := self._too_long(request):
+            return failed
+        self._runs[request.id] = {run.cells[0]: run for run in prompt.runs.values()}
+        return None
 
     def _admit(self) -> None:
         while self._cache.has_free_slot:
@@ -183,10 +286,16 @@ class Batcher:
                 sampler = build_sampler(request.sampling, self._context, self._candidates)
             except LlamaError as error:
                 self._failures.append(Failed(request.id, str(error), "invalid"))
+                self._runs.pop(request.id, None)
                 continue
             slot, cached = self._cache.take(cells_of(request.tokens))
-            sampler.prime(request.tokens)
-            sequence = Sequence(request, slot, sampler, cached, self._control_pieces(request.preserved))
+            preserved = self._control_pieces(request.preserved)
+            runs = self._runs.pop(request.id, {})
+            sequence = Sequence(request, slot, sampler, cached, preserved, runs)
+            sampler.prime(sequence.prompt_text)
+            for cell in sequence.pending if runs else ():
+                if cell in runs:
+                    self._want(sequence, runs[cell])
             sequence.follows = self._forerunner(sequence, self._running)
             self._running.append(sequence)
 
@@ -225,7 +334,20 @@ class Batcher:
         if sequence in self._suspects:
             self._suspects.remove(sequence)
         sequence.sampler.close()
+        for run in sequence.wanted[:]:
+            self._unwant(sequence, run)
         self._cache.release(sequence.slot)
+
+    def _want(self, sequence: Sequence, run: MediaRun) -> None:
+        """Have the run encoded; an image that is in the prompt twice is asked for once."""
+        if self._media is not None and run not in sequence.wanted:
+            self._media.want(run)
+            sequence.wanted.append(run)
+
+    def _unwant(self, sequence: Sequence, run: MediaRun) -> None:
+        if self._media is not None and run in sequence.wanted:
+            sequence.wanted.remove(run)
+            self._media.release(run)
 
     # -- schedule ----------------------------------------------------------------------------------------------
 
@@ -236,7 +358,9 @@ class Batcher:
         self._taken = {}
         for sequence in self._running:
             sequence.row = -1
-        sequences = self._suspects[:1] or self._running
+        ready = [s for s in self._running if s.run is None]
+        suspects = [s for s in self._suspects if s.run is None]
+        sequences = suspects[:1] or [s for s in ready if s not in self._suspects]
         streams = [s for s in sequences if not s.in_prefill]
         for sequence in streams:
             self._put(sequence, 1)
@@ -250,7 +374,7 @@ class Batcher:
 
     def _put(self, sequence: Sequence, share: int) -> int:
         """Put up to `share` of what the sequence has to decode into the batch; how much it was."""
-        chunk = sequence.pending[:share]
+        chunk = sequence.pending[: sequence.text_ahead(share)]
         if chunk:
             last = len(chunk) == len(sequence.pending)
             row = self._batch.add(chunk, sequence.slot.next_position, sequence.slot.id, want_logits=last)
@@ -258,14 +382,55 @@ class Batcher:
             self._taken[sequence.id] = len(chunk)
         return len(chunk)
 
+    def _next_media(self) -> Sequence | None:
+        """A sequence that has come to an image which is encoded. One whose image could not be encoded ends."""
+        for sequence in list(self._running):
+            if sequence.run is None or self._waits(sequence):
+                continue
+            run = sequence.run  # what it waited for may have held the image, too
+            if run is None:
+                continue
+            self._want(sequence, run)
+            if not run.is_encoded:
+                continue
+            if error := run.problem:
+                self._release(sequence)
+                self._failures.append(Failed(sequence.id, error))
+                continue
+            return sequence
+        return None
+
     # -- decode and postprocess --------------------------------------------------------------------------------
 
-    def _decode_and_sample(self, sequences: list[Sequence], step: Step) -> None:
+    def _decode_media(self, sequence: Sequence, step: Step) -> None:
+        """Decode the image, or as much of it as a step may take."""
+        run, start = sequence.run, sequence.run_done
+        if run is None:
+            return
+        n = len(run.cells) - start
+        if run.chunk.is_causal:
+            n = min(n, self._pace.chunk(sum(not s.in_prefill for s in self._running)))
+        first = sequence.slot.position(len(sequence.slot.cells) - start)
+        batch = EmbeddingBatch(
+            run.rows[start : start + n],
+            run.chunk.positions(first)[..., start : start + n],
+            sequence.slot.id,
+            want_logits=n == len(sequence.pending),
+        )
+        for other in self._running:
+            other.row = -1
+        sequence.row = batch.last if n == len(sequence.pending) else -1
+        self._taken = {sequence.id: n}
+        self._decode_and_sample([sequence], batch, step, causal=run.chunk.is_causal)
+
+    def _decode_and_sample(
+        self, sequences: list[Sequence], batch: LlamaBatch | EmbeddingBatch, step: Step, *, causal: bool = True
+    ) -> None:
         began = time.perf_counter()
         streams = sum(not s.in_prefill for s in sequences)
-        code = self._decode()
+        code = self._decode(batch, causal)
         while code == DECODE_NO_SLOT and self._cache.reclaim():
-            code = self._decode()
+            code = self._decode(batch, causal)
         if code == DECODE_ABORTED:
             # Everybody in it was cancelled; what it did to their cells is undone here, they leave in the next step.
             self._rewind(sequences)
@@ -280,42 +445,37 @@ class Batcher:
             self._start_over()
             return
         for sequence in sequences:
-            n = self._taken[sequence.id]
-            sequence.slot.cells.extend(sequence.pending[:n])
-            del sequence.pending[:n]
-        for sequence, token in zip(sampled, self._choose(sampled), strict=True):
+            self._advance(sequence, self._taken[sequence.id])
+        for sequence, token in zip(sampled, self._draws.choose(sampled), strict=True):
             if not sequence.output:
                 self._cache.keep_state(sequence.slot)
             self._postprocess(sequence, token, step)
         if sampled:  # else the device may not even have begun
             self._suspects = [s for s in self._suspects if s not in sampled]
-            self._pace.measured(time.perf_counter() - began, streams, self._batch.n_tokens - streams)
+            self._pace.measured(time.perf_counter() - began, streams, batch.n_tokens - streams)
 
-    def _decode(self) -> int:
+    def _advance(self, sequence: Sequence, n: int) -> None:
+        """`n` of its cells are in the slot now."""
+        run = sequence.run
+        sequence.slot.cells.extend(sequence.pending[:n])
+        del sequence.pending[:n]
+        if run is not None:
+            sequence.run_done += n
+            if sequence.run_done == len(run.cells):
+                sequence.run_done = 0
+                if run.cells[0] not in sequence.pending:  # else the same image comes once more
+                    self._unwant(sequence, run)
+
+    def _decode(self, batch: LlamaBatch | EmbeddingBatch, causal: bool) -> int:
         with self._lock:
             self._in_batch = frozenset(self._taken)
             if self._in_batch <= self._canceled:
                 self._context.abort(True)
-        code = self._context.decode(self._batch)
+        code = self._context.decode(batch, causal=causal)
         with self._lock:
             self._in_batch = frozenset()
             self._context.abort(False)
         return code
-
-    def _choose(self, sequences: list[Sequence]) -> list[int | LlamaError | None]:
-        """The next token of each, None where no more is wanted. Those that work on whole vocabularies, at once."""
-        rows = [self._context.logits(sequence.row) for sequence in sequences]
-        if sum(sequence.sampler.is_heavy for sequence in sequences) > 1:
-            return list(self._threads.map(self._choose_one, sequences, rows))
-        return list(map(self._choose_one, sequences, rows))
-
-    def _choose_one(self, sequence: Sequence, logits: Logits) -> int | LlamaError | None:
-        if sequence.is_out_of_tokens:  # none were asked for
-            return None
-        try:
-            return sequence.choose(logits, self._model)
-        except LlamaError as error:
-            return error
 
     def _postprocess(self, sequence: Sequence, token: int | LlamaError | None, step: Step) -> None:
         if token is None:
@@ -359,7 +519,7 @@ class Batcher:
     def _rewind(self, sequences: list[Sequence]) -> None:
         """Forget what a decode that did not succeed may have left in their slots."""
         for sequence in sequences:
-            cells = sequence.slot.cells[:]
+            cells = sequence.slot.cells[: len(sequence.slot.cells) - sequence.step_back()]
             if not self._cache.cut(sequence.slot, len(cells)):
                 sequence.restart(cells)
 

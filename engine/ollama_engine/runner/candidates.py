@@ -44,7 +44,6 @@ class Candidates(threading.local):
 
     def __init__(self, n_vocab: int) -> None:
         self._entries = np.zeros(n_vocab, ENTRY)
-        self._all = np.arange(n_vocab, dtype=np.int32)
         self._arrays = (C.llama_token_data_array * 1)()
         self._array: Any = self._arrays[0]
         self._first = ctypes.cast(self._entries.ctypes.data, C.llama_token_data_p)
@@ -52,8 +51,8 @@ class Candidates(threading.local):
     def fill(self, logits: Logits, tokens: NDArray[np.intp] | None = None) -> None:
         """Lay out `tokens`, or the whole vocabulary."""
         if tokens is None:
-            self._entries["id"], self._entries["logit"] = self._all, logits
-            size = len(self._all)
+            size = len(logits)
+            self._entries["id"], self._entries["logit"] = np.arange(size), logits
         else:
             size = len(tokens)
             self._entries["id"][:size], self._entries["logit"][:size] = tokens, logits[tokens]

@@ -33,6 +33,8 @@ from ollama_engine.runner.protocol import (
     Loaded,
     LoadProgress,
     LoadSpec,
+    MeasureMedia,
+    MediaSizes,
     Piece,
     Report,
     Stats,
@@ -49,7 +51,7 @@ from ollama_engine.runner.protocol import (
 log = logging.getLogger(__name__)
 
 LAST_STDERR_BYTES = 16 * 1024
-Answer = TypeVar("Answer", Tokens, Text, Stats)
+Answer = TypeVar("Answer", Tokens, MediaSizes, Text, Stats)
 Inbox = asyncio.Queue[Report | Piece | RunnerError]
 STOP_GRACE = 5.0
 """Seconds a runner has to end by itself before it is killed."""
@@ -219,6 +221,10 @@ class Runner:
         """Token ids of `text`; special tokens written in it count as such with `parse_special`."""
         return (await self._ask(lambda id: Tokenize(id, text, add_special, parse_special), Tokens)).tokens
 
+    async def measure(self, media: list[bytes]) -> list[int]:
+        """Cells that each image or sound will take in a prompt; InvalidRequest says which one is broken, and how."""
+        return (await self._ask(lambda id: MeasureMedia(id, media), MediaSizes)).sizes
+
     async def detokenize(self, tokens: list[int]) -> str:
         """The text of `tokens`, control tokens written out; InvalidRequest where one is not in the vocabulary."""
         return (await self._ask(lambda id: Detokenize(id, tokens), Text)).text
@@ -312,7 +318,7 @@ class Runner:
             case Step(pieces=pieces, done=done):
                 for part in (*pieces, *done):
                     self._put(part.id, part)
-            case Vectors() | Tokens() | Text() | Stats() | Failed():
+            case Vectors() | Tokens() | MediaSizes() | Text() | Stats() | Failed():
                 self._put(report.id, report)
             case _:
                 log.warning("runner %d sent an unexpected %s", self.pid, type(report).__name__)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from ollama_engine.runner import amx
 from ollama_engine.runner.protocol import LoadSpec, SpecialTokens
@@ -40,6 +41,7 @@ __all__ = [
     "DECODE_NO_SLOT",
     "AbortFlag",
     "C",
+    "EmbeddingBatch",
     "LlamaBatch",
     "LlamaContext",
     "LlamaError",
@@ -47,6 +49,7 @@ __all__ = [
     "LlamaModel",
     "LlamaSampler",
     "context_params",
+    "ggml_library",
     "quantize_file",
     "set_log",
     "usable_cores",
@@ -79,6 +82,13 @@ than they gain, and take the core on which the answer is passed on (docs/perform
 
 class LlamaError(Exception):
     """llama.cpp refused; the log has the reason."""
+
+
+def ggml_library() -> ctypes.CDLL:
+    """ggml itself, under llama.cpp: its device API, which the binding leaves out."""
+    import llama_cpp._ggml
+
+    return llama_cpp._ggml.libggml
 
 
 def set_log(callback: Callable[[int, str], None]) -> object:
@@ -293,6 +303,31 @@ class LlamaBatch:
         return end - 1
 
 
+class EmbeddingBatch:
+    """One decode step's input for one sequence, given as embeddings instead of tokens."""
+
+    def __init__(self, rows: NDArray[np.float32], positions: NDArray[np.int32], seq: int, *, want_logits: bool) -> None:
+        """`positions` are one for each row, or (M-RoPE) four sections of them; logits of the last row if wanted."""
+        n = self.n_tokens = len(rows)
+        self.last = n - 1
+        self._rows = np.ascontiguousarray(rows)
+        self._positions = np.ascontiguousarray(positions)
+        self._seq = np.full(1, seq, np.int32)
+        self._seq_rows = np.full(n, self._seq.ctypes.data, np.uintp)
+        self._one = np.ones(n, np.int32)
+        self._logits = np.zeros(n, np.int8)
+        self._logits[-1] = want_logits
+        self.struct = C.llama_batch(
+            n_tokens=n,
+            token=None,
+            embd=self._rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(C.llama_pos)),
+            n_seq_id=self._one.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._seq_rows.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(C.llama_seq_id))),
+            logits=self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+
 def context_params(spec: LoadSpec) -> Any:
     """Parameters of a context that do not depend on what it is for: threads, cache type, flash attention."""
     params = C.llama_context_default_params()
@@ -335,7 +370,8 @@ class LlamaContext:
         n_ctx = min(spec.n_ctx, model.n_ctx_train) if model.n_ctx_train > 0 else spec.n_ctx
         params.n_ctx = n_ctx * spec.n_seq
         params.n_batch = max(spec.n_batch, spec.n_seq)
-        params.n_ubatch = min(params.n_batch, UBATCH)
+        # An image whose cells look at each other is computed at once; it would end the process where it cannot be.
+        params.n_ubatch = params.n_batch if spec.projector_paths else min(params.n_batch, UBATCH)
         params.n_seq_max = spec.n_seq
         # Rows with logits in one batch: at most the last token of each sequence. llama.cpp reserves for n_batch else.
         params.n_outputs_max = spec.n_seq
@@ -358,10 +394,19 @@ class LlamaContext:
         self._window = cast(int, C.llama_model_n_swa(model.handle))
         """Tokens that some of the layers look back; 0 where all look at everything."""
 
-    def decode(self, batch: LlamaBatch) -> int:
-        """llama_decode's code: 0 done, 1 no room in the KV cache, 2 aborted, negative failed."""
+    def decode(self, batch: LlamaBatch | EmbeddingBatch, *, causal: bool = True) -> int:
+        """llama_decode's code: 0 done, 1 no room in the KV cache, 2 aborted, negative failed.
+
+        Not `causal`: what is in the batch looks at all of it, not only at what came before.
+        """
         batch.struct.n_tokens = batch.n_tokens
-        return C.llama_decode(self.handle, batch.struct)
+        if causal:
+            return C.llama_decode(self.handle, batch.struct)
+        C.llama_set_causal_attn(self.handle, False)
+        try:
+            return C.llama_decode(self.handle, batch.struct)
+        finally:
+            C.llama_set_causal_attn(self.handle, True)
 
     def abort(self, on: bool) -> None:
         """Stop the decode that runs now (from another thread), or allow decodes again."""

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from ollama_engine.runner.llama import LlamaContext
+from ollama_engine.runner.media_cells import positions, whole, whole_after
 
 Cells = array
 """What KV cells hold, in order: 64-bit ints (type code `q`), so that a comparison runs over bare memory. Each is the
-token at that place; cells are compared by value and nothing else is known of them here."""
+token at that place, or a piece of an image or a sound (media_cells.py); cells are compared by value."""
 
 LITTLE = 16
 """Cells that nobody misses: a prompt goes on in the slot that it continues, rather than in another, if it overwrites no
@@ -51,6 +52,8 @@ class Slot:
 
     id: int
     cells: Cells[int] = field(default_factory=lambda: array("q"))
+    jumps: bool = False
+    """Whether images move the position by other than their cells (M-RoPE)."""
     busy: bool = False
     used_at: float = 0.0
     unbroken: int | None = None
@@ -61,7 +64,7 @@ class Slot:
 
     def position(self, cell: int) -> int:
         """The position, as llama.cpp counts, of the cell with that number (0 is the first), be it there or not yet."""
-        return cell
+        return positions(self.cells, cell) if self.jumps else cell
 
     @property
     def next_position(self) -> int:
@@ -72,9 +75,10 @@ class Slot:
 class PrefixCache:
     """All slots of a context. Nobody else removes, shares or moves cells; who decodes into a slot extends `cells`."""
 
-    def __init__(self, context: LlamaContext) -> None:
+    def __init__(self, context: LlamaContext, *, jumps: bool = False) -> None:
+        """`jumps`: as Slot's."""
         self._context = context
-        self.slots = [Slot(i) for i in range(context.n_seq)]
+        self.slots = [Slot(i, jumps=jumps) for i in range(context.n_seq)]
         self._shared = np.zeros((context.n_seq, context.n_seq), np.int64)
         """How many leading cells each two slots have in common, physically; 0 on the diagonal."""
 
@@ -147,10 +151,10 @@ class PrefixCache:
         return kept
 
     def shift(self, slot: Slot, keep: int) -> bool:
-        """Make room in a full context: after the first `keep` cells drop the older half of the rest. False where that
-        cannot be done."""
-        keep = min(max(keep, 0), len(slot.cells) - 2)
-        n = (len(slot.cells) - keep) // 2
+        """Make room in a full context: after the first `keep` cells drop the older half of the rest, images as a
+        whole. False where that cannot be done."""
+        keep = whole(slot.cells, min(max(keep, 0), len(slot.cells) - 2))
+        n = whole_after(slot.cells, keep + (len(slot.cells) - keep) // 2) - keep
         if not self._unshare(slot, keep + n):
             return False
         start = slot.position(keep)
@@ -179,8 +183,9 @@ class PrefixCache:
             slot.unbroken = slot.checkpoint = None
 
     def _usable(self, slot: Slot, prompt: Cells[int]) -> int:
-        """How many leading cells of the slot `prompt` could go on from."""
-        n = min(common_prefix(slot.cells, prompt), len(prompt) - 1)
+        """How many leading cells of the slot `prompt` could go on from. No image is continued in its middle: its
+        cells may look at each other, or share positions."""
+        n = whole(prompt, min(common_prefix(slot.cells, prompt), len(prompt) - 1))
         if slot.unbroken is not None:
             n = min(n, slot.unbroken)
         return n if n and self._context.can_keep(slot.id, slot.position(n)) else 0

@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-MAX_FRAME = 64 * 1024 * 1024
-"""Bytes. A prompt of a million tokens is 5 MB; anything near this is a broken peer."""
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes. A prompt of a million tokens is 5 MB, an image up to 100; anything near this is a broken peer."""
 
 _LENGTH = struct.Struct("<I")
 HEADER_BYTES = _LENGTH.size
@@ -51,6 +51,9 @@ class LoadSpec(Struct, tag="load", frozen=True):
     adapters: list[Adapter] = []
     projector_paths: list[str] = []
     """GGUF files that turn images or sound into embeddings (mtmd); empty for a model that reads text alone."""
+    image_min_tokens: int = 0
+    """Smaller images are enlarged until they take so many, by models whose images are as long as they are large; 0
+    leaves it to the projector."""
     use_amx: bool = False
 
 
@@ -120,7 +123,8 @@ class Generate(Struct, tag="generate"):
     logprobs: int | None = None
     """None: not asked for; else how many of the likeliest tokens come with each token's own (0 to 20)."""
     media: list[bytes] = []
-    """Images or sounds as files (PNG, JPEG, WebP, GIF; WAV, MP3), in the order of their places in `tokens`."""
+    """Images or sounds as files (PNG, JPEG, WebP, GIF; WAV, MP3, FLAC). A token -1 in `tokens` is the place of the
+    first of them, -2 of the second, and so on."""
 
 
 class Embed(Struct, tag="embed"):
@@ -148,6 +152,13 @@ class Tokenize(Struct, tag="tokenize"):
     parse_special: bool = True
 
 
+class MeasureMedia(Struct, tag="measure_media"):
+    """How many cells of the context will images or sounds take? Failed says which is broken, and how."""
+
+    id: int
+    media: list[bytes]
+
+
 class Detokenize(Struct, tag="detokenize"):
     id: int
     tokens: list[int]
@@ -157,7 +168,7 @@ class GetStats(Struct, tag="stats"):
     id: int
 
 
-Command = LoadSpec | Generate | Embed | Cancel | Tokenize | Detokenize | GetStats
+Command = LoadSpec | Generate | Embed | Cancel | Tokenize | MeasureMedia | Detokenize | GetStats
 
 
 class LoadProgress(Struct, tag="load_progress"):
@@ -197,6 +208,9 @@ class Loaded(Struct, tag="loaded"):
     buffers: list[Buffer]
     can_shift: bool
     special: SpecialTokens = SpecialTokens()
+    vision: bool = False
+    audio: bool = False
+    """Whether its projectors take images, and sound."""
 
 
 class TokenLogprob(Struct, array_like=True):
@@ -230,7 +244,7 @@ class Done(Struct, tag="done"):
     and again, without end) or `canceled`.
 
     `prompt_tokens` counts the whole prompt; `cached_tokens` of them were in the KV cache already.
-    `tokens` are prompt and answer together, where asked for.
+    `tokens` are prompt and answer together, where asked for. `stop` is the stop string that ended it, if one did.
     """
 
     id: int
@@ -241,6 +255,7 @@ class Done(Struct, tag="done"):
     output_tokens: int
     output_duration: int
     tokens: list[int] | None = None
+    stop: str = ""
 
 
 class Step(Struct, tag="step"):
@@ -264,6 +279,13 @@ class Vectors(Struct, tag="vectors"):
 class Tokens(Struct, tag="tokens"):
     id: int
     tokens: list[int]
+
+
+class MediaSizes(Struct, tag="media_sizes"):
+    """Cells of each file of a MeasureMedia, with what the model puts around it."""
+
+    id: int
+    sizes: list[int]
 
 
 class Text(Struct, tag="text"):
@@ -291,7 +313,21 @@ class Failed(Struct, tag="failed"):
     kind: Literal["invalid", "error"] = "error"
 
 
-Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | Text | Stats | Failed
+class GgmlDevice(Struct, frozen=True):
+    """A device as ggml names it (`CPU`, `CUDA0`, `Vulkan1` …); memory in bytes, 0 where the driver does not tell.
+
+    `id` is its PCI address, as `0000:c1:00.0`, where it has one.
+    """
+
+    name: str
+    description: str
+    kind: str
+    free: int
+    total: int
+    id: str = ""
+
+
+Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | MediaSizes | Text | Stats | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 decode_command = msgspec.msgpack.Decoder(Command).decode

@@ -9,6 +9,7 @@ from ollama_engine.runner.candidates import Logits
 from ollama_engine.runner.free_text import FreeTextSampler
 from ollama_engine.runner.llama import LlamaModel
 from ollama_engine.runner.logprobs import Distribution
+from ollama_engine.runner.media import MediaRun
 from ollama_engine.runner.prefix_cache import Slot
 from ollama_engine.runner.protocol import Done, DoneReason, Generate, Logprob, Piece
 from ollama_engine.runner.text_stream import TextStream
@@ -30,6 +31,7 @@ class Sequence:
         sampler: TokenSampler | FreeTextSampler,
         cached: int,
         preserved: dict[int, bytes],
+        runs: dict[int, MediaRun],
     ) -> None:
         self.request = request
         self.preserved = preserved
@@ -42,6 +44,12 @@ class Sequence:
         self.pending = request.tokens[cached:]
         """Cells still to be decoded: the rest of the prompt, later the one token just sampled; all of it again after
         `restart`."""
+        self.runs = runs
+        """Of the images and sounds in the prompt, by the first cell of each."""
+        self.run_done = 0
+        """How many cells of the run it is in are in the slot."""
+        self.wanted: list[MediaRun] = []
+        """Runs whose embeddings it has asked for and not yet given back."""
         self.follows: tuple[Sequence, int] | None = None
         """A sequence that is reading the same, and up to how many cells: this one waits and shares them."""
         self.row = -1
@@ -63,9 +71,28 @@ class Sequence:
         return not self.output or len(self.pending) > 1
 
     @property
+    def prompt_text(self) -> list[int]:
+        """The prompt's tokens, images and sounds left out."""
+        return [cell for cell in self.request.tokens if cell >= 0] if self.runs else self.request.tokens
+
+    @property
     def is_repeating(self) -> bool:
         """Whether the answer has become one token again and again."""
         return self._repeats >= MAX_REPEATS
+
+    @property
+    def run(self) -> MediaRun | None:
+        """The run of media cells that it has come to; None where text comes next."""
+        if not self.runs or not self.pending or self.pending[0] >= 0:
+            return None
+        cell = self.slot.cells[-self.run_done] if self.run_done else self.pending[0]
+        return self.runs[cell]
+
+    def text_ahead(self, most: int) -> int:
+        """How many cells of text come next, up to the next image."""
+        if not self.runs:
+            return min(most, len(self.pending))
+        return next((n for n, cell in enumerate(self.pending[:most]) if cell < 0), min(most, len(self.pending)))
 
     def skip(self, cached: int) -> None:
         """So many cells of the prompt came from the cache after all."""
@@ -75,6 +102,14 @@ class Sequence:
     def restart(self, cells: Iterable[int]) -> None:
         """Its slot has lost `cells`, all that it held: they are to be decoded again before anything else."""
         self.pending = [*cells, *self.pending]
+        self.run_done = 0
+
+    def step_back(self) -> int:
+        """Leave the run that it is in the middle of, to begin it again; how many cells of the slot are to go."""
+        n, self.run_done = self.run_done, 0
+        if n:
+            self.pending = [*self.slot.cells[-n:], *self.pending]
+        return n
 
     def choose(self, logits: Logits, model: LlamaModel) -> int:
         """The next token, by the logits of its row; `accept` it then. LlamaError where none can be chosen."""
@@ -121,7 +156,7 @@ class Sequence:
         """Counts and durations of the whole request."""
         now = time.perf_counter_ns()
         first = self._first_token or now
-        tokens = self.request.tokens + self.output if self.request.return_tokens else None
+        tokens = [*self.prompt_text, *self.output] if self.request.return_tokens else None
         return Done(
             id=self.id,
             reason=reason,
@@ -131,4 +166,5 @@ class Sequence:
             output_tokens=len(self.output),
             output_duration=now - first,
             tokens=tokens,
+            stop=self.text.matched,
         )

@@ -10,18 +10,20 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ollama_engine.runner import llama
 from ollama_engine.runner.batcher import Batcher
 from ollama_engine.runner.embedder import Embedder
 from ollama_engine.runner.embedding_context import EmbeddingContext
 from ollama_engine.runner.logs import LlamaLog
+from ollama_engine.runner.media import MediaReader
+from ollama_engine.runner.media_files import MediaError
 from ollama_engine.runner.outbox import Outbox
 from ollama_engine.runner.protocol import (
     HEADER_BYTES,
+    Buffer,
     Cancel,
     Command,
     Detokenize,
@@ -32,6 +34,8 @@ from ollama_engine.runner.protocol import (
     Loaded,
     LoadProgress,
     LoadSpec,
+    MeasureMedia,
+    MediaSizes,
     Report,
     Stats,
     Text,
@@ -41,6 +45,11 @@ from ollama_engine.runner.protocol import (
     encode,
     frame_length,
 )
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from ollama_engine.runner.mtmd import Projector
 
 PROGRESS_STEP = 0.01
 
@@ -72,6 +81,7 @@ class Session:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._log = LlamaLog()
+        self._projector_log = LlamaLog()
         self._ready = threading.Event()
         self._keep_log_callback = llama.set_log(self._log.write)
 
@@ -109,12 +119,15 @@ class Session:
     def _load(self, spec: LoadSpec) -> bool:
         try:
             model = llama.LlamaModel(spec, self._report_progress())
-            worker, context = _worker(model, spec)
+            projectors = self._load_projectors(model, spec)
+            media = MediaReader(projectors) if projectors else None
+            worker, context = _worker(model, spec, media)
         except llama.LlamaError as error:
-            reason = self._log.reason
+            reason = self._projector_log.reason or self._log.reason
             self._channel.send(Failed(0, f"{error}: {reason}" if reason else str(error)))
             return False
         self._model = model
+        self._media = media
         self._worker = worker
         self._channel.send(
             Loaded(
@@ -124,12 +137,29 @@ class Session:
                 n_vocab=model.n_vocab,
                 n_layers=model.n_layers,
                 description=model.description,
-                buffers=self._log.buffers,
+                buffers=[*self._log.buffers, *self._projector_buffers(spec)],
                 can_shift=isinstance(context, llama.LlamaContext) and context.can_shift,
                 special=model.special_tokens,
+                vision=media is not None and media.sees,
+                audio=media is not None and media.hears,
             )
         )
         return True
+
+    def _load_projectors(self, model: llama.LlamaModel, spec: LoadSpec) -> list[Projector]:
+        if not spec.projector_paths or spec.pooling:
+            return []
+        from ollama_engine.runner import mtmd  # its library is loaded by those alone who need it
+
+        self._keep_projector_log = mtmd.set_log(self._projector_log.write)
+        return [mtmd.Projector(path, model, spec) for path in spec.projector_paths]
+
+    def _projector_buffers(self, spec: LoadSpec) -> list[Buffer]:
+        """The projectors' weights, which mtmd's log tells without a device, and what it computes with."""
+        found = [Buffer(buffer.device, "projector", buffer.size) for buffer in self._projector_log.buffers]
+        if found:
+            found.append(Buffer(found[0].device, "model", sum(os.path.getsize(path) for path in spec.projector_paths)))
+        return found
 
     def _report_progress(self) -> Callable[[float], bool]:
         last = 0.0
@@ -151,6 +181,8 @@ class Session:
                 self._answer(command)
             code = 0
         except BaseException:
+            import traceback
+
             traceback.print_exc()  # the parent reads it and says it to whoever waits for an answer
             raise
         finally:
@@ -168,12 +200,30 @@ class Session:
                     text, add_special=command.add_special, parse_special=command.parse_special
                 )
                 self._channel.send(Tokens(request_id, tokens))
+            case MeasureMedia():
+                self._measure(command)
             case Detokenize(id=request_id, tokens=tokens):
                 self._channel.send(self._detokenize(request_id, tokens))
             case GetStats(id=request_id):
                 self._channel.send(self._stats(request_id))
             case LoadSpec():
                 self._channel.send(Failed(0, "a runner loads one model", "invalid"))
+
+    def _measure(self, command: MeasureMedia) -> None:
+        """Answered by the thread that reads the files: others who ask something do not wait for it."""
+        if self._media is None:
+            self._channel.send(Failed(command.id, "the model reads text alone: it has no projector", "invalid"))
+            return
+
+        def answer(future: Future[list[int]]) -> None:
+            error = future.exception()
+            if error is None:
+                self._channel.send(MediaSizes(command.id, future.result()))
+            else:
+                kind = "invalid" if isinstance(error, MediaError) else "error"
+                self._channel.send(Failed(command.id, str(error), kind))
+
+        self._media.measure(command.media).add_done_callback(answer)
 
     def _detokenize(self, request_id: int, tokens: list[int]) -> Report:
         unknown = next((token for token in tokens if not 0 <= token < self._model.n_vocab), None)
@@ -204,10 +254,10 @@ class Session:
 
 
 def _worker(
-    model: llama.LlamaModel, spec: LoadSpec
+    model: llama.LlamaModel, spec: LoadSpec, media: MediaReader | None
 ) -> tuple[Batcher, llama.LlamaContext] | tuple[Embedder, EmbeddingContext]:
     if spec.pooling:
         context = EmbeddingContext(model, spec)
         return Embedder(context), context
     context = llama.LlamaContext(model, spec)
-    return Batcher(context), context
+    return Batcher(context, media), context

@@ -21,6 +21,8 @@ class StopMatcher:
         self._stops = tuple(stop for stop in stops if stop)
         self._longest = max(map(len, self._stops), default=0)
         self._held = ""
+        self.matched = ""
+        """The stop string that was found."""
 
     def push(self, text: str) -> tuple[str, bool]:
         """Take more text; return what may be shown and whether a stop string was found (the text ends before it)."""
@@ -43,7 +45,8 @@ class StopMatcher:
 
     def _find(self, text: str) -> int:
         """Where the first stop string begins, or -1."""
-        return min((at for at in (text.find(stop) for stop in self._stops) if at >= 0), default=-1)
+        at, self.matched = min(((at, stop) for stop in self._stops if (at := text.find(stop)) >= 0), default=(-1, ""))
+        return at
 
     def _possible_start(self, text: str) -> int:
         """The first index from which the rest of `text` is the beginning of a stop string; len(text) if none."""
@@ -64,6 +67,11 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._matcher = StopMatcher(stops)
         self.stopped = False
+
+    @property
+    def matched(self) -> str:
+        """The stop string that ended the text; empty while none has."""
+        return self._matcher.matched if self.stopped else ""
 
     def push(self, piece: bytes) -> str:
         """Text that may be shown now. After a stop string was found, `stopped` is true and nothing more comes."""

@@ -31,6 +31,13 @@ CONTEXT_TIERS = ((47 * GIB, 262_144), (23 * GIB, 32_768))
 
 SLOT_CHOICES = (4, 2, 1)
 COMPUTE_RESERVE = 32 * MIB
+PROJECTOR_RESERVE = 256 * MIB
+"""For what an encoder of images or sound computes with."""
+PROJECTOR_CONTEXT = 2048
+"""The least context of a model that sees or hears, whoever asked for less (spec §1.11): one image may take half."""
+QWEN_VISION = ("qwen2vl", "qwen25vl", "qwen3vl", "qwen3vlmoe")
+QWEN_IMAGE_TOKENS = 1024
+"""Tokens of an image at least for these architectures, which do not find things in smaller ones (spec §10)."""
 EMBEDDING_SEQUENCES = 64
 """Inputs that are embedded in one batch at most."""
 EMBEDDING_BATCH = 512
@@ -94,7 +101,10 @@ class Placement:
 
     def served_by(self, loaded: LoadSpec) -> bool:
         """Whether a runner loaded so can answer for this placement; a larger context than asked for can."""
-        if (loaded.model_paths, loaded.adapters) != (self.spec.model_paths, self.spec.adapters):
+        beside = ("projector_paths", "adapters")
+        if loaded.model_paths != self.spec.model_paths or any(
+            getattr(loaded, name) != getattr(self.spec, name) for name in beside
+        ):
             return False
         if "n_ctx" not in self.chosen and loaded.n_ctx < self.spec.n_ctx:
             return False
@@ -110,6 +120,7 @@ def place(
     settings: Settings,
     free: FreeMemory,
     pooling: Pooling = "",
+    projector_paths: Sequence[Path] = (),
     adapters: Sequence[Adapter] = (),
 ) -> Placement:
     """Decide how to load a model.
@@ -117,6 +128,7 @@ def place(
     Args:
         given: names of the options that the model or the request really set; the others are ours to choose.
         pooling: how it embeds; empty where it is to generate text.
+        projector_paths: what gives it eyes or ears.
         adapters: what is added to its weights, loaded beside them.
 
     Raises:
@@ -127,10 +139,12 @@ def place(
         return _place_embedder(model_paths, metadata, options, given, settings, free, pooling, adapters)
 
     def needed(n_ctx: int, n_seq: int) -> int:
-        return _fixed_bytes(model_paths, adapters) + _kv_bytes(metadata, n_ctx * n_seq, settings)
+        fixed = _fixed_bytes(model_paths, adapters) + _projector_bytes(projector_paths)
+        return fixed + _kv_bytes(metadata, n_ctx * n_seq, settings)
 
     asked = options.num_ctx or settings.context_length
-    n_ctx = _context(metadata, asked or _default_context(free))
+    least = PROJECTOR_CONTEXT if projector_paths else 0
+    n_ctx = _context(metadata, max(asked or _default_context(free), least))
     if not asked:
         while n_ctx > FALLBACK_CONTEXT and needed(n_ctx, 1) > free.usable * COMFORT:
             n_ctx = max(n_ctx // 2, FALLBACK_CONTEXT)
@@ -138,7 +152,17 @@ def place(
         (n for n in SLOT_CHOICES if needed(n_ctx, n) <= free.usable * COMFORT), SLOT_CHOICES[-1]
     )
     n_batch = max(1, min(options.num_batch, n_ctx))
-    spec = _spec(model_paths, options, settings, n_ctx=n_ctx, n_seq=n_seq, n_batch=n_batch, adapters=list(adapters))
+    spec = _spec(
+        model_paths,
+        options,
+        settings,
+        n_ctx=n_ctx,
+        n_seq=n_seq,
+        n_batch=n_batch,
+        projector_paths=[str(path) for path in projector_paths],
+        image_min_tokens=QWEN_IMAGE_TOKENS if projector_paths and metadata.architecture in QWEN_VISION else 0,
+        adapters=list(adapters),
+    )
     return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
 
 
@@ -190,6 +214,10 @@ def _place_embedder(
 def _fixed_bytes(model_paths: list[Path], adapters: Sequence[Adapter]) -> int:
     files = [*model_paths, *(Path(adapter.path) for adapter in adapters)]
     return sum(path.stat().st_size for path in files) + COMPUTE_RESERVE
+
+
+def _projector_bytes(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size + PROJECTOR_RESERVE for path in paths)
 
 
 def _kv_bytes(metadata: ModelMetadata, cells: int, settings: Settings) -> int:

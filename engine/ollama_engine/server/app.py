@@ -1,4 +1,5 @@
-"""The ASGI app: Ollama's API in front of an Engine. `serve.py` runs it; tests call it through httpx."""
+"""The ASGI app: Ollama's API, OpenAI's and Anthropic's in front of an Engine. `serve.py` runs it; tests call it
+through httpx."""
 
 from __future__ import annotations
 
@@ -13,18 +14,22 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from ollama_engine.engine import Engine
+from ollama_engine.server.anthropic.routes import anthropic_routes
 from ollama_engine.server.drain import Drain, DrainRequests
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.errors import ErrorAnswers, http_exception
 from ollama_engine.server.native.blobs import Blobs
 from ollama_engine.server.native.embeddings import Embeddings
+from ollama_engine.server.native.health import Health
 from ollama_engine.server.native.inference import Inference
 from ollama_engine.server.native.models import Models
+from ollama_engine.server.native.pulls import Pulls
+from ollama_engine.server.native.tokens import Tokens
 from ollama_engine.server.native.transfers import Transfers
+from ollama_engine.server.openai.routes import openai_routes
+from ollama_engine.server.routing import ExactRoute
 from ollama_engine.server.security import CORS, HostRule, is_loopback
 from ollama_engine.settings import Settings
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None) -> Starlette:
@@ -53,17 +58,10 @@ def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None
     return app
 
 
-class ExactRoute(Route):
-    """A route that has the methods it names and no HEAD that nobody asked for."""
-
-    def __init__(self, path: str, endpoint: Endpoint, *methods: str) -> None:
-        super().__init__(path, endpoint, methods=methods)
-        self.methods = set(methods)
-
-
 def _routes(engine: Engine) -> Sequence[Route]:
-    embeddings = Embeddings(engine)
+    embeddings, tokens, health = Embeddings(engine), Tokens(engine), Health(engine)
     inference, models, blobs, transfers = Inference(engine), Models(engine), Blobs(engine), Transfers(engine)
+    pulls = Pulls(engine)
 
     async def root(request: Request) -> Response:
         return PlainTextResponse("Ollama is running")
@@ -76,6 +74,7 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/version", version, "GET", "HEAD"),
         ExactRoute("/api/tags", models.tags, "GET", "HEAD"),
         ExactRoute("/api/ps", models.ps, "GET"),
+        ExactRoute("/api/devices", models.devices, "GET"),
         ExactRoute("/api/show", models.show, "POST"),
         ExactRoute("/api/generate", inference.generate, "POST"),
         ExactRoute("/api/chat", inference.chat, "POST"),
@@ -88,6 +87,18 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/blobs/{digest}", blobs.blob, "HEAD", "POST"),
         ExactRoute("/api/pull", transfers.pull, "POST"),
         ExactRoute("/api/push", transfers.push, "POST"),
+        ExactRoute("/api/updates", transfers.updates, "POST"),
+        ExactRoute("/api/pulls", pulls.pulls, "GET", "POST"),
+        ExactRoute("/api/pulls/{id}", pulls.cancel, "DELETE"),
+        ExactRoute("/api/pulls/{id}/pause", pulls.pause, "POST"),
+        ExactRoute("/api/pulls/{id}/resume", pulls.resume, "POST"),
+        ExactRoute("/api/pulls/{id}/move", pulls.move, "POST"),
+        ExactRoute("/api/tokenize", tokens.tokenize, "POST"),
+        ExactRoute("/api/detokenize", tokens.detokenize, "POST"),
+        ExactRoute("/healthz", health.alive, "GET", "HEAD"),
+        ExactRoute("/readyz", health.ready, "GET", "HEAD"),
+        *openai_routes(engine),
+        *anthropic_routes(engine),
     ]
 
 

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled
+from ollama_engine.server.compressed import unpack
 from ollama_engine.server.json_text import read_first_value
 
 MAX_BODY = 256 * 1024 * 1024
@@ -43,7 +44,8 @@ async def read_request(request: Request, kind: type[S], *, aliases: Mapping[str,
     Raises:
         InvalidRequest: the body is missing, is not JSON, does not fit `kind`, or is too large.
     """
-    return decode(await _read_body(request), kind, aliases=aliases)
+    body = await _read_body(request)
+    return decode(unpack(body, request.headers.get("content-encoding", "").lower()), kind, aliases=aliases)
 
 
 def decode(body: bytes | bytearray, kind: type[S], *, aliases: Mapping[str, str] | None = None) -> S:
@@ -150,10 +152,11 @@ def _check(name: str, value: Any) -> None:
     if name == "images" and isinstance(value, list):
         for image in value:
             if isinstance(image, str):
-                _check_base64(image)
+                check_base64(image)
 
 
-def _check_base64(text: str) -> None:
+def check_base64(text: str) -> None:
+    """InvalidRequest, in Go's words, where `text` is not standard base64."""
     body = text.rstrip("\r\n=")
     match = _BASE64.match(body)
     good = match.end() if match else 0

@@ -15,6 +15,9 @@ from ollama_engine.server.errors import error_response
 SHUTTING_DOWN = "shutting down"
 """`reason` of the http.disconnect message that an endpoint receives when the server waits for it no longer."""
 
+ANSWERED_TO_THE_END = ("/healthz",)
+"""Paths that are answered while the server drains: a process that is asked whether it lives still does."""
+
 
 class Drain:
     """The state that `serve.py` and the middleware share. Belongs to one event loop."""
@@ -73,8 +76,8 @@ class DrainRequests:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self.drain.draining:
-            response = error_response(Busy("the server is shutting down", retry_after=5.0))
+        if self.drain.draining and scope["path"] not in ANSWERED_TO_THE_END:
+            response = error_response(Busy("the server is shutting down", retry_after=5.0), scope["path"])
             response.headers["Connection"] = "close"
             await response(scope, receive, send)
             return

@@ -1,4 +1,5 @@
-"""What a failure looks like over HTTP: `{"error": ...}` with the error's status, never a traceback (spec §0)."""
+"""What a failure looks like over HTTP: the error's status and words in the dialect of the path, never a traceback
+(spec §0, §2.1, §2.8)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ollama_engine.errors import Busy, EngineError
+from ollama_engine.server.anthropic.errors import anthropic_error
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.openai.errors import openai_error
 
 _LOG = logging.getLogger("ollama_engine.server")
 
@@ -27,9 +30,14 @@ def unexpected(error: Exception) -> EngineError:
     return EngineError("internal server error", hint="The server's log says more.")
 
 
-def error_response(error: EngineError) -> Response:
+def error_response(error: EngineError, path: str) -> Response:
+    """The answer to a request for `path` that failed."""
+    if path.startswith("/v1/messages"):
+        body: object = anthropic_error(error)
+    else:
+        body = openai_error(error) if path.startswith("/v1/") else error_object(error)
     headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))} if isinstance(error, Busy) else None
-    return json_response(error_object(error), error.status, headers)
+    return json_response(body, error.status, headers)
 
 
 def http_exception(request: Request, error: Exception) -> Response:
@@ -68,4 +76,4 @@ class ErrorAnswers:
             return
         if started:
             raise failure
-        await error_response(failure)(scope, receive, send)
+        await error_response(failure, scope["path"])(scope, receive, send)

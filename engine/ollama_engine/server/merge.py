@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ollama_engine.errors import EngineError
-from ollama_engine.types import ChatChunk, GenerateChunk
+from ollama_engine.types import ChatChunk, GenerateChunk, Logprob
 
 _SHUT_SHORT = "the answer broke off before it was complete"
 
@@ -21,6 +21,7 @@ def merge_generate(chunks: Sequence[GenerateChunk]) -> GenerateChunk:
         last,
         response="".join(chunk.response for chunk in chunks),
         thinking="".join(chunk.thinking for chunk in chunks),
+        logprobs=_logprobs(chunks),
     )
 
 
@@ -36,7 +37,11 @@ def merge_chat(chunks: Sequence[ChatChunk]) -> ChatChunk:
         thinking="".join(message.thinking for message in messages),
         tool_calls=[call for message in messages for call in message.tool_calls or ()] or None,
     )
-    return msgspec.structs.replace(last, message=message)
+    return msgspec.structs.replace(last, message=message, logprobs=_logprobs(chunks))
+
+
+def _logprobs(chunks: Sequence[GenerateChunk] | Sequence[ChatChunk]) -> list[Logprob] | None:
+    return [entry for chunk in chunks for entry in chunk.logprobs or ()] or None
 
 
 def is_whole(chunk: GenerateChunk | ChatChunk) -> bool:

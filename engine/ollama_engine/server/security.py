@@ -35,6 +35,8 @@ _STAINLESS = (
 _HEADERS = ",".join(
     (
         *("Authorization", "Content-Type", "User-Agent", "Accept", "X-Requested-With", "OpenAI-Beta"),
+        # What Anthropic's client sends from a browser; the rest of the list is Ollama's.
+        *("x-api-key", "anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access"),
         *(f"x-stainless-{name}" for name in _STAINLESS),
     )
 )

@@ -59,7 +59,7 @@ async def test_a_length_limit_ends_with_length(engine: Engine, loop: str) -> Non
 async def test_a_stop_string_ends_the_text_before_itself(engine: Engine, story: str) -> None:
     chunks = [chunk async for chunk in engine.chat(ChatRequest(story, USER, options={"stop": ["café"]}))]
     assert "".join(chunk.message.content for chunk in chunks) == TEXT.partition("café")[0]
-    assert chunks[-1].done_reason == "stop"
+    assert (chunks[-1].done_reason, chunks[-1].stop_sequence) == ("stop", "café")
 
 
 async def test_closing_a_stream_frees_the_model_at_once(engine: Engine, loop: str) -> None:

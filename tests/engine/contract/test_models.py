@@ -181,3 +181,8 @@ async def test_a_create_that_is_closed_leaves_the_store_as_it_was(engine: Engine
         await anext(steps)
     assert {model.name for model in await engine.models()} <= {"bard:latest", "poet:latest"}
     assert (await engine.show("bard")).tensors
+
+
+async def test_the_devices_of_the_engines_machine_are_told(engine: Engine) -> None:
+    cpu = next(device for device in await engine.devices() if device.kind == "cpu")
+    assert 0 < cpu.free < cpu.total

@@ -239,7 +239,7 @@ async def never_any_byte(exchange: Exchange, number: int) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind", "message"),
     [
-        (always_503, ServerUnreachable, r"cannot pull \w{12} from 127.0.0.1: 127.0.0.1 answered 503 down for"),
+        (always_503, ServerUnreachable, r"cannot pull blob \w{12} from 127.0.0.1: 127.0.0.1 answered 503 down for"),
         (always_403, AccessDenied, r"pull blob \w{12}: 403: not yours"),
         (always_404, NotFound, r"pull blob \w{12}: file does not exist"),
         (always_418, RegistryError, r"pull blob \w{12}: 418: a\?\[31mteapot"),

@@ -333,7 +333,9 @@ async def test_a_disk_that_fills_up_pauses_the_pull(
         await pull_a_part(registry_server, repository, store, config)
         fill_up(ballast)
         monkeypatch.setattr(Store, "free_bytes", lambda self: 1 << 40)  # as if it had filled up after the check
-        with pytest.raises(StoreError, match="No space left on device") as caught:
+        with pytest.raises(
+            StoreError, match=r"No space left on device; \d+ bytes are still to come, \d+ are free"
+        ) as caught:
             await pull(store, config, name)
         assert "Free disk space" in caught.value.hint
         kept = journalled(store, Digest(hashlib.sha256(data).hexdigest())).total

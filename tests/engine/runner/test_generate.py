@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ollama_engine.errors import InvalidRequest
-from ollama_engine.runner.protocol import Generate, Piece, Sampling
+from ollama_engine.runner.protocol import MAX_FRAME, Generate, Piece, Sampling
 from tests.engine.runner.running import BARD, GREEDY, answer, running, until
 from tests.support.gguf_models import EOS_ID, scripted_model
 
@@ -119,7 +119,7 @@ class TestTokenize:
 
     async def test_text_that_cannot_be_sent_is_refused_and_harms_nobody(self, looping: Path) -> None:
         async with running(looping) as runner:
-            for text in ("\ud800", "x" * (65 * 1024 * 1024)):
+            for text in ("\ud800", "x" * MAX_FRAME):
                 with pytest.raises(InvalidRequest, match="cannot be asked"):
                     await runner.tokenize(text)
             assert await runner.tokenize("ok") == list(b"ok")

@@ -22,6 +22,16 @@ def cut_before_stop(text: str, stops: Iterable[str]) -> tuple[str, bool]:
     return (text[: min(starts)], True) if starts else (text, False)
 
 
+def test_the_stop_string_that_was_found_is_told() -> None:
+    text = TextStream(["other", "STOP", "ST!"])
+    assert (text.push(b"so ST"), text.matched) == ("so ", "")
+    assert (text.push(b"OP and other"), text.matched) == ("", "STOP")
+    text = TextStream(["abcd", "bc"])
+    text.push(b"xabc")
+    text.flush()
+    assert text.matched == "bc"
+
+
 def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     bounds = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     return [data[start:end] for start, end in itertools.pairwise(bounds)]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from ollama_engine.store import manifest as media
-from tests.support.command_line import SECONDS, CommandLine
+from tests.support.command_line import SECONDS, CommandLine, silent_port
+from tests.support.foreign_server import foreign_server
 from tests.support.gguf_models import scripted_model
 from tests.support.registry_server import RunningRegistry, running_registry, upload
 from tests.tui.cli.conftest import ANSWER
@@ -142,7 +147,98 @@ def test_prune_lists_first_and_removes_when_told_to(ollama: CommandLine) -> None
     assert ollama.run("list").stdout.count("bard") == 1
 
 
+def test_all_brings_up_to_date_what_has_an_update_and_lists_the_rest(
+    ollama: CommandLine, registry: RunningRegistry
+) -> None:
+    there = f"{registry.host}/updates"
+    for word in ("old", "same"):
+        upload(registry.url, f"updates/{word}", "latest", [(media.MODEL, b"weights" * 1000)])
+    pulled = ollama.run("pull", f"{there}/old", f"{there}/absent", f"{there}/same", "--insecure")
+    assert pulled.returncode == 1
+    assert f"Error: {there}/absent: pull model manifest: file does not exist" in pulled.stderr.splitlines()[-1]
+    ollama.run("cp", "bard", f"{there}/made")
+    with silent_port() as port:
+        dead = f"127.0.0.1:{port}/me/far:latest"
+        ollama.run("cp", "bard", dead)
+        ollama.run("rm", "bard")
+        upload(registry.url, "updates/old", "latest", [(media.MODEL, b"better weights")])
+        configure(ollama.home, f'[registry.hosts."{registry.host}"]\ninsecure = true\n')
+        blobs = set((ollama.home / "models" / "blobs").iterdir())
+        listed = ollama.run("list", "--updates")
+        assert listed.returncode == 0
+        assert {
+            line.split("    ")[0].strip(): line.split("    ")[-1].strip() for line in listed.stdout.splitlines()
+        } == {
+            "NAME": "UPDATE",
+            f"{there}/old:latest": "available",
+            f"{there}/same:latest": "up to date",
+            f"{there}/made:latest": "not in its registry",
+            dead: "could not ask",
+        }
+        assert listed.stderr.startswith(f"{dead}: ")
+        assert set((ollama.home / "models" / "blobs").iterdir()) == blobs
+        result = ollama.run("pull", "--all")
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == [
+        f"{there}/made:latest: not in its registry",
+        f"{there}/old:latest: updated",
+        f"{there}/same:latest: up to date",
+    ]
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {dead}: ")
+    ollama.run("rm", dead)
+    again = ollama.run("pull", "--all")
+    assert again.returncode == 0
+    assert f"{there}/old:latest: up to date" in again.stdout
+
+
+def test_a_server_of_ollamas_own_is_said_to_look_for_no_updates(ollama: CommandLine) -> None:
+    with foreign_server() as server:
+        result = ollama.at(server.host).run("pull", "--all")
+    assert result.returncode == 1
+    assert f"Error: the server at http://{server.host} does not look for updates" in result.stderr
+
+
 def configure(home: Path, text: str) -> None:
     path = home / ".config" / "ollama-tui" / "config.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+# --- links, and what an earlier program left
+
+
+@pytest.fixture
+def file_server(tmp_path: Path) -> Iterator[str]:
+    """A plain web server over `files/`: no ranges, Last-Modified. Its URL."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    scripted_model(folder / "Herald-1B-Q4_0.gguf", ANSWER)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_pull_makes_a_model_of_a_link(ollama: CommandLine, file_server: str) -> None:
+    link = f"{file_server}/Herald-1B-Q4_0.gguf"
+    refused = ollama.run("pull", link)
+    assert (refused.returncode, refused.stderr.splitlines()[0]) == (1, "Error: insecure protocol http")
+    result = ollama.run("pull", link, "--insecure")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.splitlines()[:2] == ["pulling manifest", "pulling Herald-1B-Q4_0.gguf"]
+    assert result.stderr.endswith("\nsuccess\n")
+    assert ollama.run("run", "herald-1b:Q4_0", "What news?").stdout == f"{ANSWER}\n\n"
+
+
+def test_a_server_goes_on_with_the_pulls_that_an_earlier_program_left(
+    ollama: CommandLine, registry: RunningRegistry
+) -> None:
+    name = f"{registry.host}/tests/story"
+    folder = ollama.home / "models" / ".ollama-tui.pulls"
+    folder.mkdir(parents=True)
+    (folder / "left.json").write_text(json.dumps({"name": f"https://{name}:latest", "insecure": True}))
+    with ollama.serving() as served:
+        deadline = time.monotonic() + SECONDS
+        while f"{name}:latest" not in served.run("list").stdout:
+            assert time.monotonic() < deadline, "nobody went on with the pull"

@@ -14,6 +14,7 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.types import EmbedRequest, GenerateChunk, GenerateRequest, KeepAlive, Think
 from ollama_tui.cli.answer import AnswerPrinter, cut_note, timings
+from ollama_tui.cli.attachments import attach_files
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.toy import tell_if_toy
 from ollama_tui.cli.transfer import pull_missing
@@ -116,6 +117,8 @@ def command(
 
     A model that is not here is pulled first.
 
+    Pictures and sounds whose paths stand in the prompt (.jpg, .png, .webp, .wav) are sent along.
+
     An embedding model prints the vector of the text as JSON.
 
     At a terminal without a PROMPT, the workstation opens with a chat on the model.
@@ -126,14 +129,18 @@ def command(
 
         with_engine(invocation, lambda engine: _present(engine, model, insecure))  # said here, not in the chat
         return open_workstation(invocation, model)
+    attached = attach_files(text)
     request = GenerateRequest(
         model=model,
-        prompt=text,
+        prompt=attached.prompt,
+        images=attached.images or None,
         format=format_,
         grammar=grammar,
         think=think,
         keep_alive=UNSET if keepalive is None else keepalive,
     )
+    for name in attached.names:
+        click.echo(f"Added image '{name}'", err=True)
     tell_if_toy(model)
     printer = AnswerPrinter.for_stdout(wrap=not nowordwrap, thinking=not hidethinking)
     embed = EmbedRequest(model, text, truncate, dimensions or 0, request.keep_alive)

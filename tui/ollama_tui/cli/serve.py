@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ollama_engine.errors import StoreError
+from ollama_engine.errors import EngineError, StoreError
 from ollama_engine.settings import HostAddress, Settings
 from ollama_tui.cli.root import Invocation
 
@@ -46,7 +46,18 @@ async def _serve(settings: Settings) -> int:
     async with LocalEngine(settings) as engine:
         if not settings.no_prune:
             await _prune(engine)
-        return await serve(settings, engine, on_ready=_announce)
+        pulls = asyncio.create_task(_take_up_pulls(engine))
+        try:
+            return await serve(settings, engine, on_ready=_announce)
+        finally:
+            pulls.cancel()
+
+
+async def _take_up_pulls(engine: LocalEngine) -> None:
+    try:
+        await engine.take_up_pulls()
+    except EngineError as error:  # their files cannot be read, or the settings of registries are wrong
+        log.warning("the queue of pulls was left: %s", error)
 
 
 async def _prune(engine: LocalEngine) -> None:

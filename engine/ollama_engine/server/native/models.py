@@ -49,6 +49,10 @@ class Models:
             models = [model for model in models if model.state != "loading"]
         return json_response({"models": models})
 
+    async def devices(self, request: Request) -> Response:
+        """What the machine computes on (ours)."""
+        return json_response({"devices": await self.engine.devices()})
+
     async def show(self, request: Request) -> Response:
         body = await read_request(request, ShowRequest, aliases=_NAME)
         if not body.model:

@@ -1,0 +1,65 @@
+"""`/api/pulls`: the queue of pulls. Ours; Ollama has none.
+
+GET    /api/pulls               {"pulls": [...]}, in the order in which they run
+POST   /api/pulls               {"model", "insecure"}: queue one; the pull
+POST   /api/pulls/ID/pause      and resume (also: try again); the pull
+POST   /api/pulls/ID/move       {"position"}: 0 is the first
+DELETE /api/pulls/ID            {"remove_partials"}: take it off
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ollama_engine.engine import Engine
+from ollama_engine.errors import InvalidName
+from ollama_engine.server.decode import read_request
+from ollama_engine.server.encode import json_response
+from ollama_engine.types import PullRequest
+
+
+class MoveRequest(Struct):
+    position: int = 0
+
+
+class CancelRequest(Struct):
+    remove_partials: bool = False
+
+
+class Pulls:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    async def pulls(self, request: Request) -> Response:
+        if request.method == "POST":
+            return await self._enqueue(request)
+        async with aclosing(self.engine.pulls()) as states:
+            async for views in states:
+                return json_response({"pulls": views})
+        return json_response({"pulls": []})
+
+    async def _enqueue(self, request: Request) -> Response:
+        body = await read_request(request, PullRequest, aliases={"name": "model"})
+        if not body.model:
+            raise InvalidName("invalid model name")
+        return json_response(await self.engine.pull_enqueue(body))
+
+    async def pause(self, request: Request) -> Response:
+        return json_response(await self.engine.pull_pause(request.path_params["id"]))
+
+    async def resume(self, request: Request) -> Response:
+        return json_response(await self.engine.pull_resume(request.path_params["id"]))
+
+    async def move(self, request: Request) -> Response:
+        body = await read_request(request, MoveRequest)
+        await self.engine.pull_move(request.path_params["id"], body.position)
+        return Response()
+
+    async def cancel(self, request: Request) -> Response:
+        body = await read_request(request, CancelRequest)
+        await self.engine.pull_cancel(request.path_params["id"], remove_partials=body.remove_partials)
+        return Response()

@@ -1,0 +1,37 @@
+"""The bandwidth limit: bytes are waited for until they were due."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ollama_engine.registry.pace import Throttle
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What was slept for instead of sleeping."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return slept
+
+
+async def test_all_that_takes_bytes_waits_in_one_line(waits: list[float]) -> None:
+    throttle = Throttle(1000)
+    for _ in range(3):
+        await throttle.take(500)
+    assert waits == [pytest.approx(0.5, abs=0.1), pytest.approx(1.0, abs=0.1), pytest.approx(1.5, abs=0.1)]
+
+
+async def test_a_new_limit_holds_from_the_next_bytes_on(waits: list[float]) -> None:
+    throttle = Throttle(0)
+    await throttle.take(1 << 30)
+    assert waits == []
+    throttle.bandwidth = 100
+    await throttle.take(100)
+    assert waits == [pytest.approx(1.0, abs=0.1)]
