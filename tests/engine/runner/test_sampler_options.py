@@ -75,7 +75,7 @@ def test_dynamic_temperature_is_hotter_the_less_sure_the_model_is() -> None:
     shares = np.array(SHARES)
     sure = -(shares * np.log(shares)).sum() / np.log(4)
     hot = shares ** (1 / (0.2 + 1.6 * sure**3))
-    options = {"temperature": 1.0, "dynatemp_range": 0.8, "dynatemp_exponent": 3.0}
+    options: dict[str, Any] = {"temperature": 1.0, "dynatemp_range": 0.8, "dynatemp_exponent": 3.0}
     counts = np.bincount(draws(6000, LOGITS, **options), minlength=4) / 6000
     assert counts == pytest.approx(hot / hot.sum(), abs=0.03)
 
