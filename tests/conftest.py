@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ollama_engine.runner import amx
+
 FOLDERS = ("CONFIG", "DATA", "CACHE", "STATE")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_amx() -> Iterator[None]:
+    """Tests that call llama.cpp in their own process keep it off AMX as the runner does."""
+    kept = amx.forbid() if amx.is_present() else None
+    yield
+    del kept
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,14 @@ import contextlib
 import functools
 from pathlib import Path
 
-from ollama_engine.errors import EngineError, StoreError, TemplateError
+from ollama_engine.errors import EngineError, LoadFailed, StoreError, TemplateError
 from ollama_engine.gguf.capabilities import projector_senses
 from ollama_engine.gguf.header import Header, read_header
 from ollama_engine.gguf.metadata import ModelMetadata, model_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
+from ollama_engine.gguf.projectors import projector_problem
 from ollama_engine.gguf.shards import merge_shards
+from ollama_engine.modelfile.adapters import check_adapter
 from ollama_engine.modelfile.layers import parameters_text, render_modelfile
 from ollama_engine.output.dialects import markers_for
 from ollama_engine.output.syntax import Markers
@@ -48,6 +50,8 @@ class Catalog:
         self._store = store
         self._go_template = go_template
         self._metadata: dict[tuple[tuple[str, int, int], ...], ModelMetadata] = {}
+        self._fitting: set[tuple[tuple[str, int, int], ...]] = set()
+        """Weights and adapters that were found to belong together."""
         self._select_template = functools.lru_cache(KEPT_TEMPLATES)(select_template)
         self._senses = functools.lru_cache(KEPT_PROJECTORS)(_senses)
         self._markers_for = functools.lru_cache(KEPT_TEMPLATES)(self._find_markers)
@@ -101,6 +105,17 @@ class Catalog:
             self._metadata[key] = model_metadata(_header(model))
         return self._metadata[key]
 
+    def check_adapters(self, model: Model) -> None:
+        """InvalidRequest where an adapter is not for the weights that it comes with: `create` refuses those, but what
+        is pulled was made elsewhere. Headers are read once."""
+        key = tuple(_fingerprint(path) for path in (*model.model_paths, *model.adapter_paths))
+        if not model.adapter_paths or key in self._fitting:
+            return
+        header = _header(model)
+        for path in model.adapter_paths:
+            check_adapter(path.name, read_header(path), header)
+        self._fitting.add(key)
+
     def template(self, model: Model) -> ChatTemplate:
         """The template that speaks for the model, compiled once; TemplateError where it does not parse."""
         metadata = self.metadata(model)
@@ -111,6 +126,14 @@ class Catalog:
             metadata.eos_token,
             prefer_go=self._prefer(model),
         )
+
+    def inserter(self, model: Model) -> ChatTemplate | None:
+        """The TEMPLATE layer where it has a form for a suffix, though the GGUF's template, which has none, may be the
+        one that speaks otherwise."""
+        with contextlib.suppress(TemplateError):  # told of when the template is to speak
+            chat = self._select_template(model.template, None)
+            return chat if chat.can_insert else None
+        return None
 
     def _prefer(self, model: Model) -> bool | None:
         """A TEMPLATE that somebody wrote for the model speaks; one that was pulled has to be the abler (spec §8.1).
@@ -145,6 +168,15 @@ class Catalog:
         for path in model.projector_paths:
             found.update(self._senses(*_fingerprint(path)))
         return tuple(word for word in CAPABILITIES if word in found)
+
+    def check_projectors(self, model: Model) -> None:
+        """LoadFailed where llama.cpp could load one, and would end the process when it is used."""
+        for path in model.projector_paths:
+            if problem := projector_problem(read_header(path)):
+                raise LoadFailed(
+                    f"the projector of '{model.name.display}' cannot be run: {problem}",
+                    hint="Create the model without this projector, or with one that was converted otherwise.",
+                )
 
     def _summary(self, entry: Entry) -> ModelSummary:
         known, capabilities = ModelDetails(), ()

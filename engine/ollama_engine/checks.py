@@ -48,6 +48,8 @@ def check_generate(request: GenerateRequest, capabilities: Collection[str], full
     )
     _require("completion" in capabilities, f'"{request.model}" does not support generate')
     _require(not request.suffix or "insert" in capabilities, f"{full_name} does not support insert")
+    # An answer that ignored what it was asked to look at would be false.
+    _require(request.raw or not (request.suffix and request.images), "images cannot stand around a suffix's hole")
 
 
 def _require(holds: bool, otherwise: str) -> None:

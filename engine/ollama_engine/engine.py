@@ -8,7 +8,7 @@ Streams are async generators: closing one cancels what it does. Every failure is
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Protocol, Self
 
 from ollama_engine.types import (
@@ -35,6 +35,7 @@ from ollama_engine.types import (
     TokenizeRequest,
     TokenizeResponse,
     TransferProgress,
+    Update,
 )
 
 
@@ -95,6 +96,13 @@ class Engine(Protocol):
 
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         """Send a model to the registry of its name; the last step is `success`. InvalidName, ModelNotFound, as pull."""
+        ...
+
+    def updates(self, names: Sequence[str] | None = None, *, insecure: bool = False) -> AsyncGenerator[Update, None]:
+        """Whether registries have other manifests of the models, all of them or `names`; nothing is downloaded.
+
+        ModelNotFound; NotSupported where the server at the other end does not look (Ollama's own).
+        """
         ...
 
     async def copy(self, source: str, destination: str) -> None: ...

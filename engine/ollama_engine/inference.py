@@ -14,17 +14,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from ollama_engine.checks import check_chat, check_generate, check_logprobs, keep_alive_seconds, think_of
 from ollama_engine.constraint import answer_grammar, free_text, is_constrained, reading_markers, tool_choice_of
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
-from ollama_engine.gguf.header import read_header
-from ollama_engine.infill import infill_prompt
+from ollama_engine.gguf.infill import Infill
+from ollama_engine.infill import infill_prompt, infill_text, insert_prompt, prompt_room
 from ollama_engine.logprobs import on_the_wire
 from ollama_engine.opening import Opened, Opener
 from ollama_engine.options import Options, effective_num_predict
 from ollama_engine.output.history import strip_thinking
 from ollama_engine.output.parser import Call, Content, Event, OutputParser, Thinking
 from ollama_engine.output.syntax import Markers
+from ollama_engine.prompt.collate import image_mark
 from ollama_engine.prompt.render import render_generate
 from ollama_engine.prompt.truncate import fit_messages
 from ollama_engine.request_media import RequestMedia
@@ -166,38 +169,48 @@ class Inference:
                 **last,
             )
 
-        if not request.prompt and keep_alive == 0:
+        is_empty = not request.prompt and not request.suffix
+        if is_empty and keep_alive == 0:
             await self._opener.unload(opened)
             yield chunk(done_reason="unload")
             return
         think = think_of(request, opened.capabilities)
         check_generate(request, opened.capabilities, opened.model.name.full)
-        shown = [Message("user", images=request.images)]
+        # What fills a hole is text of whatever stands around it, not an answer with thinking to be told from it.
+        plain = request.raw or bool(request.suffix)
+        markers = Markers() if plain else await asyncio.to_thread(self._catalog.markers, opened.model)
+        history = [] if request.raw or request.context else opened.model.messages
+        shown = [*history, Message("user", images=request.images)]
         media = RequestMedia(shown)
         media.check(opened.capabilities, opened.model.name.full)
-        markers = Markers() if request.raw else await asyncio.to_thread(self._catalog.markers, opened.model)
         think = _heard(think, request, markers)
         grammar = await asyncio.to_thread(answer_grammar, request, markers, think)
         if request.debug_render_only:
             rendered = media.shown(await self._generate_text(opened, request, think, media))
-            info = DebugInfo(rendered, len(request.images or ()))
+            info = DebugInfo(rendered, sum(len(message.images or ()) for message in shown))
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
         async with self._opener.lease(opened, keep_alive) as lease:
-            if not request.prompt:
+            if is_empty:
                 yield chunk(done_reason="load")
                 return
             await media.measure(lease.runner)
             text = await self._generate_text(opened, request, think, media)
-            if request.context:
-                text = await lease.runner.detokenize(request.context) + text
-            fitted, cut = await self._fit_prompt(opened, lease.runner, request, text, media, shown)
+            before = await lease.runner.detokenize(request.context) if request.context else ""
+            if request.suffix and not request.raw:
+                fitted, cut = await self._fit_hole(opened, lease.runner, request, before, text)
+            else:
+                text = before + text
+                tokens = await media.tokenize(lease.runner, text)
+                fitted, cut = _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown)), 0
             tokens = fitted.tokens
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
             )
             frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, text, think))
             frame.preserved = list(markers.preserved)
+            if request.suffix and not request.raw:
+                _end_with_the_hole(frame, opened.metadata.infill)
             cut += len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
             async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
@@ -222,9 +235,14 @@ class Inference:
         markers = reading_markers(request, await asyncio.to_thread(self._catalog.markers, opened.model))
         think = _heard(think, request, markers)
         messages = _history(request.messages, opened, markers)
-        prompt = await asyncio.to_thread(opened.template.render, messages, tools=choice.shown, think=think)
+        media = RequestMedia(messages)
+        media.check(opened.capabilities, opened.model.name.full)
+        prompt = await asyncio.to_thread(
+            opened.template.render, messages, tools=choice.shown, think=think, mark=media.mark
+        )
         async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
-            return len(await lease.runner.tokenize(prompt))
+            await media.measure(lease.runner)
+            return media.length(await media.tokenize(lease.runner, prompt), messages)
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -257,42 +275,31 @@ class Inference:
         tokens = known[prompt]
         return _Fitted(prompt, tokens, media.length(tokens, messages), messages, media.placed(tokens, messages))
 
-    async def _fit_prompt(
-        self,
-        opened: Opened,
-        runner: Runner,
-        request: GenerateRequest,
-        text: str,
-        media: RequestMedia,
-        shown: list[Message],
+    async def _fit_hole(
+        self, opened: Opened, runner: Runner, request: GenerateRequest, before: str, text: str
     ) -> tuple[_Fitted, int]:
-        """The prompt `text`, and how many tokens were cut off it to fit: only a hole to fill in is cut here."""
-        if (around := _infill(opened, request)) is None:
-            tokens = await media.tokenize(runner, text)
-            return _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown)), 0
-        tokens, cut = await infill_prompt(runner, around, request.prompt, request.suffix, opened.context(runner))
-        return _Fitted(text, tokens, len(tokens), shown, []), cut
+        """The prompt of a hole to fill in, behind the text `before` of an earlier answer where a template writes it,
+        and how many tokens were left out far from the hole so that it fits."""
+        n_ctx = opened.context(runner)
+        room = n_ctx - 1 if request.truncate is False else prompt_room(n_ctx, opened.options.num_predict)
+        if (around := _own_tokens(opened, request)) is not None:
+            tokens, cut = await infill_prompt(runner, around, request.prompt, request.suffix, room)
+        else:
+
+            def render(prompt: str, suffix: str) -> str:
+                return before + _render(opened, msgspec.structs.replace(request, prompt=prompt, suffix=suffix))
+
+            tokens, cut = await insert_prompt(runner, render, request.prompt, request.suffix, room)
+        if cut and request.truncate is False:
+            raise PromptTooLong(TOO_LONG)
+        return _Fitted(text, tokens, len(tokens), [], []), cut
 
     async def _generate_text(self, opened: Opened, request: GenerateRequest, think: Think, media: RequestMedia) -> str:
         if request.raw:
             return media.mark_raw(request.prompt, request.images)
-        if (around := _infill(opened, request)) is not None:
-            header = await asyncio.to_thread(read_header, opened.model.model_paths[0])
-            before, behind, hole = (header.token(token) or "" for token in around)
-            return f"{before}{request.prompt}{behind}{request.suffix}{hole}"
-        history = [] if request.context else opened.model.messages
-        return await asyncio.to_thread(
-            render_generate,
-            opened.template,
-            request.prompt,
-            system=request.system or opened.model.system or "",
-            suffix=request.suffix,
-            template=request.template,
-            images=request.images,
-            history=history,
-            think=think,
-            mark=media.mark,
-        )
+        if (around := _own_tokens(opened, request)) is not None:
+            return infill_text(around, request.prompt, request.suffix)
+        return await asyncio.to_thread(_render, opened, request, think, media.mark)
 
     def _generate_frame(
         self,
@@ -326,11 +333,36 @@ class Inference:
         )
 
 
-def _infill(opened: Opened, request: GenerateRequest) -> tuple[int, int, int] | None:
-    """The model's own tokens for a suffix, where the template that speaks has no form for one."""
-    if not request.suffix or request.raw or request.template or opened.template.can_insert:
+def _render(
+    opened: Opened, request: GenerateRequest, think: Think = None, mark: Callable[[int], str] = image_mark
+) -> str:
+    return render_generate(
+        (opened.inserter if request.suffix else None) or opened.template,
+        request.prompt,
+        system=request.system or opened.model.system or "",
+        suffix=request.suffix,
+        template=request.template,
+        images=request.images,
+        history=[] if request.context else opened.model.messages,
+        think=think,
+        mark=mark,
+    )
+
+
+def _own_tokens(opened: Opened, request: GenerateRequest) -> Infill | None:
+    """The model's own tokens for a suffix, where its template has no form for one."""
+    if not request.suffix or request.raw or request.template or opened.inserter is not None:
         return None
     return opened.metadata.infill
+
+
+def _end_with_the_hole(frame: Generate, around: Infill | None) -> None:
+    """Where the context is full, or the model begins another hole, this one is filled. (Its tokens for the end of an
+    answer, of a file or of a repository end any answer.)"""
+    frame.shift = False
+    if around is not None:
+        frame.stop += around.texts
+        frame.preserved += around.texts
 
 
 async def _events(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +63,7 @@ from ollama_engine.types import (
     TokenizeRequest,
     TokenizeResponse,
     TransferProgress,
+    Update,
 )
 
 if TYPE_CHECKING:
@@ -208,6 +209,14 @@ class LocalEngine:
         async with aclosing(registry.push(name, insecure=request.insecure)) as steps:
             async for step in steps:
                 yield step
+
+    async def updates(
+        self, names: Sequence[str] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        registry = await self._registry_client()
+        async with aclosing(registry.updates(names, insecure=insecure)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def _registry_client(self) -> Registry:
         """Made when first wanted: most engines never speak to a registry, and its libraries take long to import."""

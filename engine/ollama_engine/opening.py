@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ollama_engine.catalog import Catalog, details
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.gguf.metadata import ModelMetadata
+from ollama_engine.modelfile.adapters import check_scales
 from ollama_engine.options import Options, merge_options
 from ollama_engine.prompt.render import ChatTemplate
 from ollama_engine.runner.client import Runner
@@ -37,6 +38,8 @@ class Opened:
     options: Options
     given: frozenset[str]
     template: ChatTemplate
+    inserter: ChatTemplate | None
+    """The template that has a form for a suffix, if the model has one."""
 
     def subject(self, pooling: Pooling = "") -> Subject:
         """What is in memory for it. A runner that embeds is another one than the runner that generates: both may
@@ -104,6 +107,7 @@ class Opener:
             options=options,
             given=frozenset(given),
             template=self.catalog.template(model),
+            inserter=self.catalog.inserter(model),
         )
 
     @contextlib.asynccontextmanager
@@ -114,6 +118,10 @@ class Opener:
             yield lease
 
     def _place(self, opened: Opened, pooling: Pooling) -> Placement:
+        check_scales(opened.options.adapter_scale, len(opened.model.adapter_paths))
+        self.catalog.check_adapters(opened.model)
+        if not pooling:
+            self.catalog.check_projectors(opened.model)
         return place(
             opened.model.model_paths,
             opened.metadata,

@@ -7,7 +7,7 @@ they were.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from typing import Any, Self, TypeVar
 
@@ -40,6 +40,8 @@ from ollama_engine.types import (
     TokenizeRequest,
     TokenizeResponse,
     TransferProgress,
+    Update,
+    UpdatesRequest,
 )
 
 __all__ = ["RemoteEngine", "answers"]
@@ -127,6 +129,23 @@ class RemoteEngine:
 
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         return self._steps("/api/push", request, TransferProgress)
+
+    async def updates(
+        self, names: Sequence[str] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        request = UpdatesRequest(None if names is None else list(names), insecure)
+        try:
+            answer = await self._server.ask("POST", "/api/updates", request, quick=False)
+        except EngineError as error:
+            # A server that looks names the model that it has not; others do not know the path.
+            if error.status in (404, 405) and error.message.startswith("the server at "):
+                raise NotSupported(
+                    f"the server at {self.host.url} does not look for updates",
+                    hint="A server of ollama-tui's does; with another one, pull a model again to bring it up to date.",
+                ) from error
+            raise
+        for update in self._listed(answer.get("updates"), Update):
+            yield update
 
     async def copy(self, source: str, destination: str) -> None:
         await self._server.ask("POST", "/api/copy", {"source": source, "destination": destination}, model=source)

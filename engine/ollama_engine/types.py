@@ -439,6 +439,27 @@ class TransferProgress(Progress, omit_defaults=True):
     """Seconds left at that rate; 0 while unknown."""
 
 
+class Update(Struct, frozen=True, omit_defaults=True):
+    """What its registry has for a model. `local` and `remote` are manifest digests, bare hex.
+
+    `absent`: the registry has no such model (it was made here, or is gone); `unknown`: it could not be asked,
+    `reason` says why.
+    """
+
+    name: str
+    state: Literal["current", "newer", "absent", "unknown"]
+    local: str
+    remote: str = ""
+    reason: str = ""
+
+
+class UpdatesRequest(Struct, omit_defaults=True):
+    """Which models to ask registries about; all of the store where `models` is None. `insecure`: over plain http."""
+
+    models: list[str] | None = None
+    insecure: bool = False
+
+
 class PullView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A pull of the queue as it is now. Bytes of all its blobs; `rate` in bytes a second, `eta` in seconds.
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import ollama
 import pytest
 
 from ollama_engine.settings import HostAddress
+from tests.support import gguf_models
 from tests.support.embedding_models import bert_model
 from tests.support.gguf_models import scripted_model
+from tests.support.media_models import audio_projector, picture, sound, text_model, vision_projector
 
 TEXT = "Once upon a time, a café served 🦙s."
 ASK = [{"role": "user", "content": "Tell me."}]
@@ -152,3 +155,106 @@ async def test_it_embeds(client: ollama.AsyncClient, tmp_path: Path) -> None:
     with pytest.raises(ollama.ResponseError, match='"bert" does not support chat') as error:
         await client.chat(model="bert", messages=ASK)
     assert error.value.status_code == 400
+
+
+async def test_it_fills_a_hole_and_is_told_of_a_model_that_cannot(
+    client: ollama.AsyncClient, story: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fim = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"]
+    monkeypatch.setattr(gguf_models, "SPECIALS", [*gguf_models.SPECIALS, *fim])
+    digest = await client.create_blob(scripted_model(tmp_path / "filler.gguf", "return a + b"))
+    await client.create(model="filler", files={"filler.gguf": digest})
+    hole = {"prompt": "def add(a, b):\n\t", "suffix": "\n\nprint(add(1, 2))"}
+    answer = await client.generate(model="filler", **hole)
+    assert (answer.response, answer.done_reason) == ("return a + b", "stop")
+    assert "insert" in ((await client.show("filler")).capabilities or ())
+    with pytest.raises(ollama.ResponseError, match="does not support insert") as refused:
+        await client.generate(model=story, **hole)
+    assert refused.value.status_code == 400
+
+
+SHORT = {"temperature": 0, "num_predict": 12}
+
+
+async def make(client: ollama.AsyncClient, name: str, *paths: Path) -> str:
+    files = {path.name: await client.create_blob(path) for path in paths}
+    assert (await client.create(model=name, files=files)).status == "success"
+    return name
+
+
+@pytest.fixture
+async def eyes(client: ollama.AsyncClient, tmp_path: Path) -> str:
+    """A model that sees: a picture is 16 cells to it."""
+    return await make(client, "eyes", text_model(tmp_path / "t.gguf"), vision_projector(tmp_path / "v.gguf"))
+
+
+class TestImages:
+    async def test_it_shows_images_in_a_chat(self, client: ollama.AsyncClient, eyes: str, tmp_path: Path) -> None:
+        file = tmp_path / "cat.png"
+        file.write_bytes(picture(1))
+
+        async def ask(*images: Any) -> ollama.ChatResponse:
+            message = {"role": "user", "content": "What is it?", "images": list(images)}
+            return await client.chat(model=eyes, messages=[message], options=SHORT)
+
+        assert "vision" in ((await client.show(eyes)).capabilities or [])
+        by_path, by_bytes, other, blind = await ask(file), await ask(picture(1)), await ask(picture(2)), await ask()
+        assert by_path.message.content == by_bytes.message.content
+        assert len({by_path.message.content, other.message.content, blind.message.content}) == 3
+        assert by_path.prompt_eval_count == (blind.prompt_eval_count or 0) + 16
+
+    async def test_it_streams_an_answer_about_several(self, client: ollama.AsyncClient, eyes: str) -> None:
+        messages = [
+            {"role": "user", "content": "What is it?", "images": [picture(1)]},
+            {"role": "assistant", "content": "A cat."},
+            {"role": "user", "content": "And these: [img] before [img]?", "images": [picture(2), picture(3)]},
+        ]
+        whole = await client.chat(model=eyes, messages=messages, options=SHORT)
+        parts = [part async for part in await client.chat(model=eyes, messages=messages, options=SHORT, stream=True)]
+        assert "".join(part.message.content or "" for part in parts) == whole.message.content
+        assert len(parts) > 2
+        messages[2]["images"] = [picture(3), picture(2)]
+        swapped = await client.chat(model=eyes, messages=messages, options=SHORT)
+        assert swapped.message.content != whole.message.content
+        assert swapped.prompt_eval_count == whole.prompt_eval_count
+
+    async def test_it_generates_with_images(self, client: ollama.AsyncClient, eyes: str) -> None:
+        async def ask(**fields: Any) -> ollama.GenerateResponse:
+            return await client.generate(model=eyes, prompt="What is it?", options=SHORT, **fields)
+
+        seen, blind = await ask(images=[picture(1)]), await ask()
+        assert seen.response != blind.response
+        assert seen.prompt_eval_count == (blind.prompt_eval_count or 0) + 16
+        stream = await client.generate(
+            model=eyes, prompt="What is it?", images=[picture(1)], options=SHORT, stream=True
+        )
+        assert "".join([part.response async for part in stream]) == seen.response
+
+    async def test_text_streams_on_beside_an_image(self, client: ollama.AsyncClient, eyes: str) -> None:
+        async def text() -> str:
+            answer = await client.generate(model=eyes, prompt="Go on", options={"temperature": 0, "num_predict": 60})
+            return answer.response
+
+        alone = await text()
+        image = client.generate(model=eyes, prompt="What?", images=[picture(4, (700, 500))], options=SHORT)
+        beside, seen = await asyncio.gather(text(), image)
+        assert beside == alone
+        assert seen.done
+
+    async def test_sound_goes_the_same_way(self, client: ollama.AsyncClient, tmp_path: Path) -> None:
+        model = await make(client, "ears", text_model(tmp_path / "t.gguf"), audio_projector(tmp_path / "a.gguf"))
+        blind = await client.generate(model=model, prompt="Who?", options=SHORT)
+        heard = await client.generate(model=model, prompt="Who?", images=[sound(300)], options=SHORT)
+        assert heard.response != blind.response
+        with pytest.raises(ollama.ResponseError, match="/ears:latest does not support vision"):
+            await client.generate(model=model, prompt="Who?", images=[picture()])
+
+    async def test_a_broken_image_is_told_and_nobody_else_minds(self, client: ollama.AsyncClient, eyes: str) -> None:
+        cut = picture(1, (300, 300))[:200]
+        for data, problem in ((cut, "image 1: it does not decode"), (b"GIF89a", "image 1: it ")):
+            with pytest.raises(ollama.ResponseError, match=problem) as caught:
+                await client.generate(model=eyes, prompt="What?", images=[data])
+            assert caught.value.status_code == 400
+        assert (
+            await client.generate(model=eyes, prompt="What?", images=[picture(5, (90, 60), "WEBP")], options=SHORT)
+        ).done

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from ollama_engine.errors import InvalidRequest, TemplateError
+from ollama_engine.errors import InvalidRequest, LoadFailed, TemplateError
 from ollama_engine.local import LocalEngine
 from ollama_engine.request_media import RequestMedia, decode_base64
 from ollama_engine.settings import Settings
 from ollama_engine.types import ChatChunk, ChatRequest, CreateRequest, GenerateChunk, GenerateRequest, Message
 from tests.engine.contract.conftest import import_gguf
+from tests.support import gguf_models
 from tests.support.media_models import audio_projector, picture, sound, text_model, vision_projector
 
 OPTIONS = {"temperature": 0, "num_predict": 12}
@@ -84,6 +85,23 @@ class TestModels:
             with pytest.raises(InvalidRequest, match=f"/{model}:latest does not support {sense}$"):
                 await generate(engine, model, "What?", images=[b64(data)])
 
+    @pytest.mark.parametrize("stack", [8, 7])
+    async def test_a_projector_that_would_end_the_runner_is_refused(
+        self, engine: LocalEngine, tmp_path: Path, stack: int
+    ) -> None:
+        """clip.cpp counts the cells of a stack otherwise than it computes them, and aborts over the difference."""
+        ears = audio_projector(tmp_path / "ears.gguf", stack=stack)
+        await create(engine, "odd", text_model(tmp_path / "text.gguf"), ears)
+        with pytest.raises(LoadFailed, match=f"'odd:latest' cannot be run: its stack_factor of {stack} makes"):
+            await chat(engine, "odd", Message("user", "Who?", images=[b64(sound())]))
+
+    @pytest.mark.parametrize("stack", [1, 2, 5, 6, 15])
+    async def test_any_other_stack_is_heard(self, engine: LocalEngine, tmp_path: Path, stack: int) -> None:
+        ears = audio_projector(tmp_path / "ears.gguf", stack=stack)
+        await create(engine, "odd", text_model(tmp_path / "text.gguf"), ears)
+        _, last = await chat(engine, "odd", Message("user", "Who?", images=[b64(sound())]))
+        assert last.prompt_eval_count > 1500 // stack
+
 
 class TestAnswers:
     async def test_chat_counts_the_image_and_finds_it_again(self, engine: LocalEngine) -> None:
@@ -135,6 +153,38 @@ class TestAnswers:
         assert 0 < last.dropped_messages < 75
         assert 1500 < last.prompt_eval_count < 2048
 
+    async def test_tokens_are_counted_with_their_images(self, engine: LocalEngine) -> None:
+        said = Message("user", "What is it?", images=[b64(picture(1)), b64(picture(2))])
+        _, last = await chat(engine, "sees", said)
+        assert await engine.count_tokens(ChatRequest("sees", [said])) == last.prompt_eval_count
+        with pytest.raises(InvalidRequest, match="does not support vision"):
+            await engine.count_tokens(ChatRequest("reads", [said]))
+
+    async def test_the_model_s_own_messages_may_have_images(self, engine: LocalEngine) -> None:
+        """Each place gets its own image, also where the model's come before the request's."""
+        own = [Message("user", "This is a cat.", images=[b64(picture(1))]), Message("assistant", "Yes.")]
+        async for _ in engine.create(CreateRequest("knows", from_="sees", messages=own)):
+            pass
+        by_generate, last = await generate(engine, "knows", "And this?", images=[b64(picture(2))])
+        by_chat, counted = await chat(engine, "sees", *own, Message("user", "And this?", images=[b64(picture(2))]))
+        assert by_generate == by_chat
+        assert last.prompt_eval_count == counted.prompt_eval_count
+
+    async def test_an_image_beside_a_suffix_is_refused(
+        self, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither a template's form for a hole nor the model's own tokens have a place for it."""
+        async for _ in engine.create(CreateRequest("by-template", from_="sees", template="{{ .Prompt }}{{ .Suffix }}")):
+            pass
+        fim = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"]
+        monkeypatch.setattr(gguf_models, "SPECIALS", [*gguf_models.SPECIALS, *fim])
+        text = text_model(tmp_path / "fim.gguf")
+        await create(engine, "by-tokens", text, vision_projector(tmp_path / "fim-sees.gguf"))
+        for model in ("by-template", "by-tokens"):
+            assert (await generate(engine, model, "a", suffix="b"))[1].done
+            with pytest.raises(TemplateError, match="leaves image 1 out"):
+                await generate(engine, model, "a", suffix="b", images=[b64(picture(1))])
+
 
 class TestDebug:
     async def test_places_are_shown_as_ollama_shows_them(self, engine: LocalEngine) -> None:
@@ -163,3 +213,21 @@ class TestBadInput:
         message = Message("user", images=[b64(b"x")])
         with pytest.raises(TemplateError, match="leaves image 1 out"):
             RequestMedia([message]).placed([1, 2, 3], [message])
+
+
+class TestPlacement:
+    async def test_a_small_context_is_made_large_enough_for_an_image(self, engine: LocalEngine) -> None:
+        _, last = await chat(engine, "sees", Message("user", "What is it? " * 60), options={"num_ctx": 64})
+        assert last.prompt_eval_count > 200
+        (running,) = await engine.running()
+        assert running.context_length == 2048
+
+    async def test_models_that_differ_in_the_projector_alone_have_runners_of_their_own(
+        self, engine: LocalEngine, tmp_path: Path
+    ) -> None:
+        await create(engine, "sees-otherwise", tmp_path / "text.gguf", vision_projector(tmp_path / "2.gguf", seed=2))
+        shown = Message("user", "What is it?", images=[b64(picture(1))])
+        answers = [(await chat(engine, model, shown))[0] for model in ("sees", "sees-otherwise")]
+        assert answers[0] != answers[1]
+        assert len({model.pid for model in await engine.running()}) == 2
+        assert (await chat(engine, "sees", shown))[0] == answers[0]

@@ -7,7 +7,7 @@ tests.support.demo_engine` opens the workstation on it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Self
@@ -39,6 +39,7 @@ from ollama_engine.types import (
     TokenizeRequest,
     TokenizeResponse,
     TransferProgress,
+    Update,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -221,6 +222,14 @@ class DemoEngine:
         self._check("push")
         self._find(request.model)
         yield TransferProgress("success")
+
+    async def updates(
+        self, names: Sequence[str] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        self._check("updates")
+        for model in self.stored:
+            if names is None or model.name in names:
+                yield Update(model.name, "current", model.digest, model.digest)
 
     async def copy(self, source: str, destination: str) -> None:
         self._check("copy")

@@ -42,6 +42,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append((self.path, body))
+        if self.path == "/api/updates":  # nothing that Ollama has
+            self.send_error(404, "page not found")
+            return
         self._send(b"".join(json.dumps(line).encode() + b"\n" for line in self.server.answer), "application/x-ndjson")
 
     def _send(self, body: bytes, content_type: str) -> None:

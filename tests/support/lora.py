@@ -25,10 +25,11 @@ def random_adapter(path: Path, model: Path, *, seed: int, tensors: tuple[str, ..
             a = random.standard_normal((RANK, columns)).astype(np.float32) * np.float32(0.3)
             b = random.standard_normal((rows, RANK)).astype(np.float32) * np.float32(0.3)
             pairs[tensor.name] = a, b
-    return write_adapter(path, pairs)
+    return write_adapter(path, pairs, GGUFReader(model).fields["general.architecture"].contents())
 
 
 def write_adapter(path: Path, pairs: Mapping[str, Pair], architecture: str = "llama") -> Path:
+    """`pairs`: name of a weight -> its lora_a and lora_b, as numpy has them (rank x columns, rows x rank)."""
     writer = GGUFWriter(path, architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")

@@ -49,15 +49,18 @@ def vision_projector(path: Path, kind: VisionKind = "mlp", *, seed: int = 0, ima
     return _write(writer, dict(_vision_tensors(kind, patches)), seed)
 
 
-def audio_projector(path: Path, *, seed: int = 0) -> Path:
-    """Ultravox's: 30 seconds of sound, or what there is of them with silence after it, are 375 cells."""
+def audio_projector(path: Path, *, seed: int = 0, stack: int = 4) -> Path:
+    """Ultravox's: 30 seconds of sound, or what there is of them with silence after it, are 375 cells.
+
+    `stack`: how many frames of sound become one cell, times two.
+    """
     writer = GGUFWriter(path, "clip")
     writer.add_bool("clip.has_audio_encoder", True)
     writer.add_string("clip.projector_type", "ultravox")
     _add_encoder(writer, "audio")
     writer.add_uint32("clip.audio.num_mel_bins", MEL_BINS)
-    writer.add_uint32("clip.audio.projector.stack_factor", 4)
-    return _write(writer, dict(_audio_tensors()), seed)
+    writer.add_uint32("clip.audio.projector.stack_factor", stack)
+    return _write(writer, dict(_audio_tensors(stack)), seed)
 
 
 def text_model(
@@ -109,6 +112,16 @@ def sound(hertz: float = 440.0, seconds: float = 1.0, rate: int = 16_000) -> byt
         file.setframerate(rate)
         file.writeframes(samples.astype("<i2").tobytes())
     return buffer.getvalue()
+
+
+MP3_FRAME = b"\xff\xfb\x90\xc0".ljust(417, b"\0")
+"""26 ms of silence: MPEG-1 layer III, 128 kbit/s, 44.1 kHz, mono."""
+
+
+def xing_frame(frames: int) -> bytes:
+    """The frame in front of an MP3 that claims how many there are."""
+    tag = b"Xing" + struct.pack(">II", 1, frames)
+    return (MP3_FRAME[:4] + bytes(17) + tag).ljust(417, b"\0")
 
 
 def png_that_claims(width: int, height: int) -> bytes:
@@ -175,7 +188,7 @@ def _vision_tensors(kind: VisionKind, patches: int) -> Iterator[tuple[str, tuple
     yield "mm.2.bias", (WIDTH,)
 
 
-def _audio_tensors() -> Iterator[tuple[str, tuple[int, ...]]]:
+def _audio_tensors(stack: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from _layers("a", key_bias=False)
     yield "a.conv1d.1.weight", (_EMBD, MEL_BINS, 3)
     yield "a.conv1d.1.bias", (_EMBD, 1)
@@ -184,9 +197,9 @@ def _audio_tensors() -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "a.position_embd.weight", (1500, _EMBD)
     yield "a.post_ln.weight", (_EMBD,)
     yield "a.post_ln.bias", (_EMBD,)
-    yield "mm.a.norm_pre.weight", (4 * _EMBD,)
+    yield "mm.a.norm_pre.weight", (stack * _EMBD,)
     yield "mm.a.norm_mid.weight", (WIDTH,)
-    yield "mm.a.mlp.1.weight", (2 * WIDTH, 4 * _EMBD)
+    yield "mm.a.mlp.1.weight", (2 * WIDTH, stack * _EMBD)
     yield "mm.a.mlp.2.weight", (WIDTH, WIDTH)
 
 

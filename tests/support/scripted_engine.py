@@ -38,6 +38,7 @@ from ollama_engine.types import (
     TokenizeRequest,
     TokenizeResponse,
     TransferProgress,
+    Update,
 )
 
 CREATED_AT = "2026-01-02T03:04:05.000000006Z"
@@ -134,6 +135,12 @@ class ScriptedEngine:
 
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         return self._transfer(request)
+
+    async def updates(
+        self, names: Sequence[str] | None = None, *, insecure: bool = False
+    ) -> AsyncGenerator[Update, None]:
+        for name in self.names if names is None else names:
+            yield Update(name, "current", "0" * 64, "0" * 64)
 
     async def _transfer(self, request: PullRequest | PushRequest) -> AsyncGenerator[TransferProgress, None]:
         self.requests.append(request)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ollama_tui import suggestions
-from ollama_tui.suggestions import GB
+
+GB = 1_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,11 @@ def test_the_suggestion_grows_with_the_memory(memory: int, name: str) -> None:
 
 
 def test_no_suggestion_takes_more_than_two_thirds_of_the_memory_it_is_for() -> None:
-    assert all(one.download <= max(one.memory, 4 * GB) * 2 / 3 for one in suggestions.SUGGESTIONS)
+    assert all(suggestions.suggest(memory * GB).memory <= memory * GB * 2 / 3 for memory in range(4, 200))
+
+
+def test_the_command_gets_the_model() -> None:
+    assert suggestions.get_command(suggestions.suggest(4 * GB)) == "ollama-tui pull llama3.2:1b"
 
 
 def test_only_the_bundled_model_is_the_toy() -> None:

@@ -56,12 +56,13 @@ Scalar = bool | int | float | str
 class ArrayRef:
     """Where an array lies: `count` values of `type` (`u32`, `string` …) from byte `offset` of the first shard on.
 
-    `marks` are the offsets of every `MARK_EVERY`-th string (empty for numbers).
+    `marks` are the offsets of every `MARK_EVERY`-th string (empty for numbers); `nbytes` is what all of it takes.
     """
 
     type: str
     count: int
     offset: int
+    nbytes: int
     marks: tuple[int, ...] = ()
 
 
@@ -109,6 +110,14 @@ class Header:
             raise self.fault(f"{key} has {ref.count} values, too many to read")
         with _opened(self.path) as (file, size):
             return _read_values(Cursor(file, self.path, size, ref.offset), ref.type, count, key)
+
+    def array_bytes(self, key: str) -> bytes:
+        """An array as it lies in the file, read from there now; empty where there is none. Errors as `array`."""
+        ref = self._array_ref(key)
+        if ref is None:
+            return b""
+        with _opened(self.path) as (file, size):
+            return Cursor(file, self.path, size, ref.offset).take(ref.nbytes, key)
 
     def token(self, index: int) -> str | None:
         """One entry of the vocabulary (`tokenizer.ggml.tokens`) as text; None where it has no such entry."""
@@ -237,14 +246,15 @@ def _read_array_ref(cursor: Cursor, key: str) -> ArrayRef:
     count = cursor.u64(f"the length of {key}")
     offset = cursor.position
     if kind == _STRING:
-        return ArrayRef("string", count, offset, cursor.skip_strings(count, key))
+        marks = cursor.skip_strings(count, key)
+        return ArrayRef("string", count, offset, cursor.position - offset, marks)
     if kind == _ARRAY:
         raise cursor.fault(f"{key} is an array of arrays, which llama.cpp cannot load")
     if kind not in _SCALARS:
         raise cursor.fault(f"{key} has the unknown element type {kind}")
     name, layout = _SCALARS[kind]
     cursor.skip(count * layout.size, key)
-    return ArrayRef(name, count, offset)
+    return ArrayRef(name, count, offset, count * layout.size)
 
 
 def _read_values(cursor: Cursor, kind: str, count: int, key: str) -> list[Scalar]:

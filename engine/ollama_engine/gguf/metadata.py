@@ -11,7 +11,7 @@ from types import MappingProxyType
 from ollama_engine.gguf.capabilities import gguf_capabilities
 from ollama_engine.gguf.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES
 from ollama_engine.gguf.header import ArrayRef, Header
-from ollama_engine.gguf.infill import infill_tokens
+from ollama_engine.gguf.infill import Infill, infill_tokens
 from ollama_engine.gguf.shards import read_model
 from ollama_engine.types import Capability, ModelDetails
 
@@ -55,8 +55,8 @@ class ModelMetadata:
     pooling: str
     is_causal: bool
     normalizes: bool
-    infill: tuple[int, int, int] | None = None
-    """Tokens for fill-in-the-middle, see `gguf.infill`."""
+    infill: Infill | None = None
+    """Tokens for fill-in-the-middle, None where the vocabulary has none."""
 
     @property
     def parameter_size(self) -> str:

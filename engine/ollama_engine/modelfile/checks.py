@@ -21,6 +21,10 @@ def check_request(request: CreateRequest) -> None:
     for path, digest in [*files.items(), *adapters.items(), *(request.draft_files or {}).items()]:
         check_file_path(path)
         digests.parse(digest)
+    if len({str(digests.parse(digest)) for digest in adapters.values()}) < len(adapters):
+        raise InvalidRequest(
+            "an adapter is named twice", hint="To make it count more, give it a larger PARAMETER adapter_scale."
+        )
     if not request.from_ and request.files is None:
         raise InvalidRequest(
             "neither 'from' or 'files' was specified", hint="Give the model to build on, or GGUF files."

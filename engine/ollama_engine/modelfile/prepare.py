@@ -12,7 +12,7 @@ from typing import Any
 
 from ollama_engine.errors import InvalidRequest, TemplateError
 from ollama_engine.gguf import Header, ModelMetadata, model_metadata
-from ollama_engine.modelfile.adapters import check_adapter
+from ollama_engine.modelfile.adapters import check_adapter, check_scales
 from ollama_engine.modelfile.checks import check_request, checked_parameters
 from ollama_engine.modelfile.ingredients import Ingredients, read_ingredients
 from ollama_engine.prompt.go_template import GoTemplate
@@ -122,13 +122,8 @@ def _check_draft(draft: Ingredients) -> None:
 
 
 def _check_scales(parameters: Mapping[str, Any], ingredients: Ingredients, base: Model | None) -> None:
-    scales = parameters.get("adapter_scale")
     adapters = len(ingredients.adapters) or (len(base.adapter_paths) if base else 0)
-    if scales and len(scales) > adapters:
-        raise InvalidRequest(
-            f"{len(scales)} adapter_scale for {adapters} adapters",
-            hint="Give one PARAMETER adapter_scale for each ADAPTER, in the same order.",
-        )
+    check_scales(parameters.get("adapter_scale") or (), adapters)
 
 
 def _role(ingredients: Ingredients, name: str) -> str:

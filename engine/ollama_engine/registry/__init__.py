@@ -12,9 +12,8 @@ from ollama_engine.registry.links import Link, parse_link
 from ollama_engine.registry.progress import PullProgress, PushProgress
 from ollama_engine.registry.queue import PullQueue
 from ollama_engine.registry.registry import Registry
-from ollama_engine.registry.updates import Update
 from ollama_engine.registry.web_pull import Fetched
-from ollama_engine.types import PullView
+from ollama_engine.types import PullView, Update
 
 __all__ = [
     "AccessDenied",

@@ -18,10 +18,10 @@ from ollama_engine.registry.config import RegistryConfig
 from ollama_engine.registry.pace import Throttle
 from ollama_engine.registry.progress import PullProgress, PushProgress
 from ollama_engine.registry.transfers import Transfers
-from ollama_engine.registry.updates import Update
 from ollama_engine.registry.web_pull import Fetched
 from ollama_engine.store.names import ModelName
 from ollama_engine.store.store import Store
+from ollama_engine.types import Update
 
 
 class Registry:

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Literal
-
-from msgspec import Struct
 
 from ollama_engine.errors import EngineError
 from ollama_engine.registry.client import RegistryClient
 from ollama_engine.registry.endpoint import locate
 from ollama_engine.store.store import Entry
+from ollama_engine.types import Update
 
 AT_ONCE = 8
-
-
-class Update(Struct, frozen=True):
-    """What the registry has for a model. `local` and `remote` are manifest digests, bare hex.
-
-    `absent`: the registry has no such model (it was made here, or is gone); `unknown`: it could not be asked,
-    `reason` says why.
-    """
-
-    name: str
-    state: Literal["current", "newer", "absent", "unknown"]
-    local: str
-    remote: str = ""
-    reason: str = ""
 
 
 async def check(

@@ -342,7 +342,8 @@ class LlamaContext:
         n_ctx = min(spec.n_ctx, model.n_ctx_train) if model.n_ctx_train > 0 else spec.n_ctx
         params.n_ctx = n_ctx * spec.n_seq
         params.n_batch = max(spec.n_batch, spec.n_seq)
-        params.n_ubatch = min(params.n_batch, UBATCH)
+        # An image whose cells look at each other is computed at once; it would end the process where it cannot be.
+        params.n_ubatch = params.n_batch if spec.projector_paths else min(params.n_batch, UBATCH)
         params.n_seq_max = spec.n_seq
         # Rows with logits in one batch: at most the last token of each sequence. llama.cpp reserves for n_batch else.
         params.n_outputs_max = spec.n_seq

@@ -20,6 +20,8 @@ MAX_RATIO = 200
 MAX_SECONDS = 30 * 60
 MIN_SECONDS = 0.1
 """Less holds no sound, and some preprocessors no window."""
+MAX_TRIES = 1_000_000
+"""Places in a file that are looked at for the next MP3 frame, where it is not behind the last one."""
 
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _WAV_CODECS = {1: "PCM", 3: "float", 6: "A-law", 7: "µ-law", 0xFFFE: "extensible"}
@@ -180,23 +182,50 @@ _MP3_KBITS[0] = _MP3_KBITS[2]
 
 
 def _check_mp3(data: bytes) -> bytes:
-    """Adds up the frames (ISO 11172-3, 13818-3: layer III); junk between them is passed over, as decoders do."""
-    at, seconds, frames = _after_id3(data), 0.0, 0
+    """The frames of one stream (ISO 11172-3, 13818-3: layer III) end to end, and nothing else that is in the file.
+
+    What decodes them looks for frames wherever it loses the thread, believes the number of samples that a Xing frame
+    claims, and makes room for as many; so it is given a stream that it cannot lose, and no Xing frame.
+    """
+    at, seconds, tries = _after_id3(data), 0.0, 0
+    frames: list[bytes] = []
+    kind = b""
     while at + 4 <= len(data):
         frame = _mp3_frame(data, at)
-        if frame is None:
-            at = data.find(b"\xff", at + 1)
-            if at < 0:
+        if frame is None or not _goes_on(data, at, frame[0], kind):
+            at, tries = data.find(b"\xff", at + 1), tries + 1
+            if at < 0 or tries > MAX_TRIES:
                 break
             continue
         size, length = frame
-        at, seconds, frames = at + size, seconds + length, frames + 1
+        if frames or not any(tag in data[at : at + 64] for tag in (b"Xing", b"Info")):
+            kind = kind or _mp3_kind(data, at)
+            frames.append(data[at : at + size])
+            seconds += length
+        at += size
         if seconds > MAX_SECONDS:
             break
     if not frames:
         raise MediaError("it is no WAV, MP3 or FLAC sound")
     _check_seconds(seconds)
-    return data
+    return b"".join(frames)
+
+
+def _mp3_kind(data: bytes, at: int) -> bytes:
+    """What all frames of a stream have in common: version, layer, sample rate."""
+    return bytes([data[at + 1] & 0xFE, data[at + 2] & 0x0C])
+
+
+def _goes_on(data: bytes, at: int, size: int, kind: bytes) -> bool:
+    """Whether the frame is of the stream; the first one is if the next of its kind, or the end, comes after it."""
+    if at + size > len(data):
+        return False
+    if kind:
+        return _mp3_kind(data, at) == kind
+    after = at + size
+    return after + 4 > len(data) or (
+        _mp3_frame(data, after) is not None and _mp3_kind(data, after) == _mp3_kind(data, at)
+    )
 
 
 def _after_id3(data: bytes) -> int:

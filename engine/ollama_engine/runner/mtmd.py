@@ -88,6 +88,8 @@ class Projector:
         params.use_gpu = spec.n_gpu_layers != 0
         params.print_timings = False
         params.n_threads = context_params(spec).n_threads
+        if spec.image_min_tokens:
+            params.image_min_tokens = spec.image_min_tokens
         params.warmup = True  # finds out here, and not at the first image, whether the buffers can be had
         handle = M.mtmd_init_from_file(path.encode(), model.handle, params)
         if not handle:

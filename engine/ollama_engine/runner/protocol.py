@@ -51,6 +51,9 @@ class LoadSpec(Struct, tag="load", frozen=True):
     adapters: list[Adapter] = []
     projector_paths: list[str] = []
     """GGUF files that turn images or sound into embeddings (mtmd); empty for a model that reads text alone."""
+    image_min_tokens: int = 0
+    """Smaller images are enlarged until they take so many, by models whose images are as long as they are large; 0
+    leaves it to the projector."""
     use_amx: bool = False
 
 

@@ -35,6 +35,9 @@ PROJECTOR_RESERVE = 256 * MIB
 """For what an encoder of images or sound computes with."""
 PROJECTOR_CONTEXT = 2048
 """The least context of a model that sees or hears, whoever asked for less (spec §1.11): one image may take half."""
+QWEN_VISION = ("qwen2vl", "qwen25vl", "qwen3vl", "qwen3vlmoe")
+QWEN_IMAGE_TOKENS = 1024
+"""Tokens of an image at least for these architectures, which do not find things in smaller ones (spec §10)."""
 EMBEDDING_SEQUENCES = 64
 """Inputs that are embedded in one batch at most."""
 EMBEDDING_BATCH = 512
@@ -157,6 +160,7 @@ def place(
         n_seq=n_seq,
         n_batch=n_batch,
         projector_paths=[str(path) for path in projector_paths],
+        image_min_tokens=QWEN_IMAGE_TOKENS if projector_paths and metadata.architecture in QWEN_VISION else 0,
         adapters=list(adapters),
     )
     return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))

@@ -87,6 +87,7 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/blobs/{digest}", blobs.blob, "HEAD", "POST"),
         ExactRoute("/api/pull", transfers.pull, "POST"),
         ExactRoute("/api/push", transfers.push, "POST"),
+        ExactRoute("/api/updates", transfers.updates, "POST"),
         ExactRoute("/api/pulls", pulls.pulls, "GET", "POST"),
         ExactRoute("/api/pulls/{id}", pulls.cancel, "DELETE"),
         ExactRoute("/api/pulls/{id}/pause", pulls.pause, "POST"),

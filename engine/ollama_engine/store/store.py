@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -183,6 +184,21 @@ class Store:
             candidates, since = self._candidates(found)
             self._tree.remove(found)
             return collect(self.blobs, self._tree, self._lock, candidates, since)
+
+    def discard(self, candidates: set[Digest]) -> PruneReport:
+        """Remove blobs that their writer gives up, but those that a model uses or that somebody may be about to use."""
+        with self._lock.exclusive():
+            return collect(self.blobs, self._tree, self._lock, candidates, time.time_ns())
+
+    def manifest_bytes(self, entry: Entry) -> bytes:
+        """The manifest as it lies in the store, byte for byte. StoreError where it is not `entry`'s any more."""
+        try:
+            data, _ = self._tree.read(entry.name)
+        except FileNotFoundError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() != entry.digest:
+            raise StoreError(f"model '{entry.name.display}' was changed meanwhile", hint="Try again.")
+        return data
 
     def prune(self, older_than: float = 3600, dry_run: bool = False, partials: bool = False) -> PruneReport:
         """Remove what no model uses and a crash left: see collect.prune."""

@@ -128,3 +128,34 @@ async def test_plain_http_must_be_allowed(engine: Engine, registry: RunningRegis
     with pytest.raises(EngineError, match="insecure protocol http"):
         async for _ in engine.pull(PullRequest(f"http://{registry.host}/tests/story")):
             pass
+
+
+async def test_updates_are_told_without_a_download(engine: Engine, registry: RunningRegistry) -> None:
+    for repository in ("updates/old", "updates/same"):
+        upload(registry.url, repository, "latest", [(media.MODEL, b"weights" * MIB)])
+        async for _ in engine.pull(PullRequest(f"{registry.host}/{repository}", insecure=True)):
+            pass
+    upload(registry.url, "updates/old", "latest", [(media.MODEL, b"better weights")])
+    made = f"{registry.host}/updates/made"
+    await engine.copy("bard", made)
+    names = [f"{registry.host}/updates/{word}" for word in ("old", "same", "made")]
+    before = await engine.models()
+    found = {update.name: update async for update in engine.updates(names, insecure=True)}
+    assert {name.rpartition("/")[2]: update.state for name, update in found.items()} == {
+        "old:latest": "newer",
+        "same:latest": "current",
+        "made:latest": "absent",
+    }
+    assert found[f"{names[0]}:latest"].local != found[f"{names[0]}:latest"].remote
+    assert await engine.models() == before
+
+
+async def test_updates_of_a_model_that_is_not_here_is_an_error(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="absent") as error:
+        await anext(engine.updates(["absent"]))
+    assert error.value.status == 404
+
+
+async def test_a_store_without_models_has_no_updates(engine: Engine) -> None:
+    await engine.delete("bard")
+    assert [update async for update in engine.updates()] == []

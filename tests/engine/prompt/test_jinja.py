@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ollama_engine.errors import TemplateError
 from ollama_engine.prompt.jinja import JinjaTemplate, TemplateRefusal
 from ollama_engine.prompt.jinja_budget import JinjaLimits
+from ollama_engine.prompt.render import JinjaChat
 from ollama_engine.types import Message, ToolCall, ToolCallFunction
 
 _PUBLISHED = Path(__file__).resolve().parents[4] / "shared" / "vectors" / "chat_templates"
@@ -327,3 +329,34 @@ def test_published_templates_take_text_parts_and_a_tool_round_trip(path: Path) -
             template.render(messages[1:], tools=[_TOOL])
     else:
         assert "How is it?" in template.render(messages, tools=[_TOOL])
+
+
+_PARTS_ONLY = """{% for message in messages %}{{ message['role'] | capitalize }}:{% for part in message['content'] -%}
+{% if part['type'] == 'text' %}{{ part['text'] }}{% elif part['type'] == 'image' %}<image>{% endif -%}
+{% endfor %}<end>
+{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"""
+
+
+def _knows_images(path: Path) -> bool:
+    return "'image'" in path.read_text() or '"image"' in path.read_text()
+
+
+_SEEING = {path.stem: path.read_text() for path in _TEMPLATES if _knows_images(path)} | {"parts only": _PARTS_ONLY}
+
+
+@pytest.mark.parametrize("name", _SEEING)
+def test_the_place_of_an_image_goes_through_as_text(name: str) -> None:
+    """What stands around an image (`<|vision_start|>`, `<start_of_image>`) comes from llama.cpp with the image; a
+    template that was given an image part would write it once more. llama.cpp's own server does the same."""
+    chat = JinjaChat(_SEEING[name], "<s>", "</s>")
+    turns = [
+        Message("user", "What is it?", images=["a"]),
+        Message("assistant", "A cat."),
+        Message("user", "Is [img] like that one?", images=["b"]),
+    ]
+    marked = chat.render(turns, mark=lambda number: f"(place {number})")
+    assert marked.count("(place 0)What is it?") == 1
+    assert marked.count("Is (place 1) like that one?") == 1
+    assert marked.count("(place ") == 2
+    bare = chat.render([replace(turn, content=turn.content.replace("[img]", ""), images=None) for turn in turns])
+    assert marked.replace("(place 0)", "").replace("(place 1)", "") == bare

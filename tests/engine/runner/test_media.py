@@ -13,10 +13,12 @@ from PIL import Image
 
 from ollama_engine.errors import InvalidRequest, LoadFailed
 from ollama_engine.runner.client import Runner
+from ollama_engine.runner.media_files import MediaError, check_sound
 from ollama_engine.runner.protocol import Done, Generate, Piece
 from tests.engine.runner.running import GREEDY, Answer, answer, running, until
 from tests.support.gguf_models import TINY, random_model
 from tests.support.media_models import (
+    MP3_FRAME,
     audio_projector,
     picture,
     png_that_claims,
@@ -24,6 +26,7 @@ from tests.support.media_models import (
     sound,
     text_model,
     vision_projector,
+    xing_frame,
 )
 
 KINDS = ("mlp", "gemma3", "qwen2vl", "audio")
@@ -108,6 +111,26 @@ class TestOneFile:
             with pytest.raises(InvalidRequest, match="the context 10"):
                 await look(runner, file(kind), n_ctx=10)
             assert (await look(runner, file(kind))).done.prompt_tokens
+
+
+async def test_an_image_larger_than_a_batch_is_refused_and_read_in_a_larger_one(models, tmp_path: Path) -> None:
+    """Its cells look at each other: 576 of them cannot be read in a batch of 512, nor in two."""
+    large = vision_projector(tmp_path / "large.gguf", "gemma3", image_size=672)
+    several = {"large": (models["gemma3"][0], large)}
+    async with seeing(several, "large", n_batch=512) as runner:
+        with pytest.raises(InvalidRequest, match=r"takes 576 tokens.*batch holds 512: set num_batch higher"):
+            await look(runner, picture())
+        assert (await answer(runner, BEFORE, max_tokens=3)).done.prompt_tokens == len(BEFORE)
+    async with seeing(several, "large", n_batch=1024) as runner:
+        assert (await look(runner, picture())).done.prompt_tokens > 576
+
+
+async def test_a_small_picture_is_enlarged_where_the_model_needs_that(models) -> None:
+    async with seeing(models, "qwen2vl") as runner:
+        assert (await runner.measure([picture(1, (56, 56))]))[0] < 100
+    async with seeing(models, "qwen2vl", image_min_tokens=256) as runner:
+        assert 256 <= (await runner.measure([picture(1, (56, 56))]))[0] < 400
+        assert (await look(runner, picture(1, (56, 56)))).done.prompt_tokens > 256
 
 
 class TestSeveral:
@@ -227,6 +250,27 @@ class TestBrokenFiles:
             with pytest.raises(InvalidRequest, match=f"1: .*({problem})"):
                 await look(runner, data)
             assert (await look(runner, sound())).done.prompt_tokens
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            MP3_FRAME * 38,
+            b"ID3\x04\0\0\0\0\x01\0" + bytes(128) + xing_frame(38) + MP3_FRAME * 38 + b"TAG".ljust(128, b"\0"),
+            xing_frame(3_700_000) + MP3_FRAME * 38,
+            MP3_FRAME * 20 + b"\xff\xfd\x10\xc0" * 5000 + MP3_FRAME * 18,
+        ],
+        ids=["plain", "with tags", "claims 27 hours", "frames of layer II in it"],
+    )
+    async def test_an_mp3_is_as_long_as_its_frames(self, models, data: bytes) -> None:
+        assert check_sound(data) == MP3_FRAME * 38
+        async with seeing(models, "audio") as runner:
+            assert await runner.measure([data]) == [375]
+            assert (await look(runner, data)).done.prompt_tokens == 375 + len(BEFORE) + len(AFTER)
+
+    def test_an_mp3_of_an_hour_is_refused(self) -> None:
+        frame = b"\xff\xf3\x14\xc0".ljust(24, b"\0")  # 8 kbit/s, 24 kHz: the most seconds a byte
+        with pytest.raises(MediaError, match="more than 30 minutes"):
+            check_sound(frame * 150_000)
 
     async def test_a_wav_that_does_not_know_its_length_is_heard(self, models) -> None:
         whole = sound()

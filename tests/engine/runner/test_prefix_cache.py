@@ -280,9 +280,9 @@ class TestAnyMemory:
         """As when everybody in it was cancelled, here without the cancelling: what went before still counts."""
         codes: list[int] = []
 
-        def broken_off(batch: llama.LlamaBatch) -> int:
+        def broken_off(batch: llama.LlamaBatch, *, causal: bool) -> int:
             stepper.context.abort(True)
-            codes.append(llama.LlamaContext.decode(stepper.context, batch))
+            codes.append(llama.LlamaContext.decode(stepper.context, batch, causal=causal))
             return codes[-1]
 
         shared = list(range(100, 170))

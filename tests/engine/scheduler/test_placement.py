@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -12,10 +12,13 @@ from ollama_engine.errors import InvalidRequest, LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
 from ollama_engine.options import Options
+from ollama_engine.runner.protocol import Adapter
 from ollama_engine.scheduler.placement import (
     COMPUTE_RESERVE,
     GIB,
     MIB,
+    PROJECTOR_CONTEXT,
+    PROJECTOR_RESERVE,
     FreeMemory,
     Placement,
     check_fits,
@@ -24,6 +27,7 @@ from ollama_engine.scheduler.placement import (
 )
 from ollama_engine.settings import Settings
 from tests.support.gguf_models import TINY, random_model
+from tests.support.media_models import vision_projector
 
 PLENTY = FreeMemory(ram=64 * GIB)
 
@@ -125,3 +129,89 @@ def test_the_memory_of_this_machine_is_measured() -> None:
     assert free.ram > 10 * MIB
     assert (free.device > 0) == (free.devices > 0)
     assert free.usable == free.ram + free.device
+
+
+@pytest.mark.parametrize("pooling", ["", "last"])
+def test_adapters_are_loaded_and_counted_and_make_another_runner(
+    pooling: Literal["", "last"], model: Path, metadata: ModelMetadata, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("a", "b")]
+    for size, file in enumerate(files, 1):
+        file.write_bytes(bytes(size * MIB))
+
+    def with_adapters(*adapters: Adapter) -> Placement:
+        return place([model], metadata, Options(), frozenset(), Settings(), PLENTY, pooling, adapters=adapters)
+
+    plain = with_adapters()
+    first, second = (Adapter(str(file)) for file in files)
+    both = with_adapters(first, second)
+    assert both.spec.adapters == [first, second]
+    assert both.needed == plain.needed + 3 * MIB
+    assert both.served_by(both.spec)
+    others = [(), (first,), (second, first), (first, Adapter(second.path, 0.5))]
+    assert not any(both.served_by(with_adapters(*adapters).spec) for adapters in others)
+
+
+class TestProjectors:
+    """`place` with files that give the model eyes or ears."""
+
+    @pytest.fixture
+    def eyes(self, tmp_path: Path) -> Path:
+        return vision_projector(tmp_path / "eyes.gguf")
+
+    def placed(self, model: Path, metadata: ModelMetadata, *projectors: Path, **options: Any) -> Placement:
+        return place(
+            [model],
+            metadata,
+            Options(**options),
+            frozenset(options),
+            Settings(),
+            PLENTY,
+            projector_paths=projectors,
+        )
+
+    def test_its_bytes_and_room_to_encode_are_counted(self, model: Path, metadata: ModelMetadata, eyes: Path) -> None:
+        seeing = self.placed(model, metadata, eyes)
+        assert seeing.spec.projector_paths == [str(eyes)]
+        more = eyes.stat().st_size + PROJECTOR_RESERVE
+        assert seeing.needed == self.placed(model, metadata).needed + more
+        assert self.placed(model, metadata, eyes, eyes).needed == seeing.needed + more
+
+    def test_what_does_not_fit_with_it_is_told_before_the_load(
+        self, model: Path, metadata: ModelMetadata, eyes: Path
+    ) -> None:
+        without, seeing = self.placed(model, metadata), self.placed(model, metadata, eyes)
+        room = replace(PLENTY, ram=(without.needed + seeing.needed) // 2)
+        check_fits(without, room)
+        with pytest.raises(LoadFailed, match="more memory"):
+            check_fits(seeing, room)
+
+    @pytest.mark.parametrize(("asked", "got"), [(256, PROJECTOR_CONTEXT), (2048, 2048), (5000, 5000)])
+    def test_the_context_has_room_for_an_image(
+        self, model: Path, metadata: ModelMetadata, eyes: Path, asked: int, got: int
+    ) -> None:
+        assert self.placed(model, metadata, eyes, num_ctx=asked).spec.n_ctx == got
+        settings = Settings(context_length=asked)
+        by_setting = place([model], metadata, Options(), frozenset(), settings, PLENTY, projector_paths=[eyes])
+        assert by_setting.spec.n_ctx == got
+
+    def test_no_context_goes_beyond_what_the_model_was_trained_for(
+        self, model: Path, metadata: ModelMetadata, eyes: Path
+    ) -> None:
+        assert self.placed(model, replace(metadata, context_length=512), eyes, num_ctx=100).spec.n_ctx == 512
+
+    def test_another_projector_is_another_runner(self, model: Path, metadata: ModelMetadata, eyes: Path) -> None:
+        other = vision_projector(eyes.with_name("other.gguf"), seed=1)
+        seeing, blind = self.placed(model, metadata, eyes), self.placed(model, metadata)
+        assert seeing.served_by(seeing.spec)
+        assert not self.placed(model, metadata, other).served_by(seeing.spec)
+        assert not seeing.served_by(blind.spec)
+        assert not blind.served_by(seeing.spec)
+
+    @pytest.mark.parametrize(("architecture", "least"), [("llama", 0), ("qwen2vl", 1024), ("qwen3vlmoe", 1024)])
+    def test_models_that_need_large_images_get_them(
+        self, model: Path, metadata: ModelMetadata, eyes: Path, architecture: str, least: int
+    ) -> None:
+        seeing = replace(metadata, architecture=architecture)
+        assert self.placed(model, seeing, eyes).spec.image_min_tokens == least
+        assert self.placed(model, seeing).spec.image_min_tokens == 0

@@ -50,14 +50,15 @@ def test_in_a_pipe_each_status_is_one_line_and_nothing_is_erased() -> None:
 def test_at_a_terminal_each_layer_has_a_line_that_counts_in_place() -> None:
     assert screen(printed(STEPS, terminal=True)) == [
         "pulling manifest",
-        "pulling aaa  25% (1 GB/4 GB)  500 MB/s  6s",
-        "pulling bbb 100% (1 KB/1 KB)",
+        "pulling aaa [====            ]  25% (1 GB/4 GB)  500 MB/s  6s",
+        "pulling bbb [================] 100% (1 KB/1 KB)",
         "writing manifest",
         "success",
     ]
 
 
-def test_a_narrow_terminal_loses_the_speed_before_the_count() -> None:
+def test_a_narrow_terminal_loses_the_bar_then_the_speed_before_the_count() -> None:
+    assert screen(printed(STEPS[:4], terminal=True, columns=60), 60)[1] == "pulling aaa  25% (1 GB/4 GB)  500 MB/s  6s"
     assert screen(printed(STEPS[:4], terminal=True, columns=34), 34)[1] == "pulling aaa  25% (1 GB/4 GB)"
     assert screen(printed(STEPS[:4], terminal=True, columns=24), 24)[1] == "pullin  25% (1 GB/4 GB)"
 
@@ -65,9 +66,12 @@ def test_a_narrow_terminal_loses_the_speed_before_the_count() -> None:
 def test_a_line_that_has_scrolled_away_is_not_painted_over_another() -> None:
     many = [Progress(f"pulling {number}", f"{number}", 10, 1) for number in range(9)]
     text = printed(
-        [*many, Progress("pulling 0", "0", 10, 10), Progress("pulling 8", "8", 10, 10)], terminal=True, lines=4
+        [*many, Progress("pulling 0", "0", 10, 10), Progress("pulling 8", "8", 10, 10)],
+        terminal=True,
+        columns=40,
+        lines=4,
     )
-    assert screen(text, lines=4) == [
+    assert screen(text, 40, lines=4) == [
         "pulling 6  10% (1 B/10 B)",
         "pulling 7  10% (1 B/10 B)",
         "pulling 8 100% (10 B/10 B)",

@@ -6,13 +6,15 @@ import os
 import pty
 import re
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.support.command_line import SECONDS, CommandLine
+from tests.support.command_line import SECONDS, CommandLine, silent_port
 from tests.support.foreign_server import foreign_server
+from tests.support.media_models import picture, text_model, vision_projector
 from tests.tui.cli.conftest import ANSWER
 
 
@@ -128,3 +130,50 @@ def test_bard_is_called_a_toy_at_a_terminal_and_only_there(ollama: CommandLine) 
     finally:
         os.close(controller)
         os.close(terminal)
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """`eyes` sees, `blind` is the same without; both answer at temperature 0. In the home: cat.png and a dog.webp."""
+    home = tmp_path_factory.mktemp("eyes")
+    text_model(home / "text.gguf")
+    vision_projector(home / "projector.gguf")
+    (home / "cat.png").write_bytes(picture(1))
+    (home / "the dog.webp").write_bytes(picture(2, format="WEBP"))
+    parameters = "PARAMETER temperature 0\nPARAMETER num_predict 12\n"
+    with silent_port() as port:
+        command_line = CommandLine(home, f"127.0.0.1:{port}")
+        for name, projector in (("eyes", "FROM projector.gguf\n"), ("blind", "")):
+            (home / "Modelfile").write_text(f"FROM text.gguf\n{projector}{parameters}")
+            created = command_line.run("create", name)
+            assert created.returncode == 0, created.stderr
+        yield command_line
+
+
+class TestImages:
+    def test_a_picture_named_in_the_prompt_is_shown_to_the_model(self, eyes: CommandLine) -> None:
+        seen = eyes.run("run", "eyes", "What is in ./cat.png?", "--verbose")
+        assert seen.returncode == 0, seen.stderr
+        assert seen.stderr.startswith("Added image './cat.png'\n")
+        unseen = eyes.run("run", "eyes", "What is in ?", "--verbose")
+        assert seen.stdout != unseen.stdout
+        assert _prompt_tokens(seen.stderr) == _prompt_tokens(unseen.stderr) + 16
+
+    def test_two_pictures_and_one_that_is_not_there(self, eyes: CommandLine) -> None:
+        result = eyes.run("run", "eyes", "Compare cat.png with 'the dog.webp' and none.jpg", "--verbose")
+        assert result.returncode == 0, result.stderr
+        assert result.stderr.startswith("Added image 'cat.png'\nAdded image 'the dog.webp'\n")
+        plain = eyes.run("run", "eyes", "Compare  with  and none.jpg", "--verbose")
+        assert _prompt_tokens(result.stderr) == _prompt_tokens(plain.stderr) + 32
+
+    def test_a_model_that_does_not_see_says_so(self, eyes: CommandLine) -> None:
+        result = eyes.run("run", "blind", "What is in ./cat.png?")
+        assert result.returncode != 0
+        assert "blind:latest does not support vision" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def _prompt_tokens(narration: str) -> int:
+    found = re.search(r"prompt eval count:\s+(\d+)", narration)
+    assert found, narration
+    return int(found[1])

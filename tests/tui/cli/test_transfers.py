@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from ollama_engine.store import manifest as media
-from tests.support.command_line import SECONDS, CommandLine
+from tests.support.command_line import SECONDS, CommandLine, silent_port
+from tests.support.foreign_server import foreign_server
 from tests.support.gguf_models import scripted_model
 from tests.support.registry_server import RunningRegistry, running_registry, upload
 from tests.tui.cli.conftest import ANSWER
@@ -144,6 +145,57 @@ def test_prune_lists_first_and_removes_when_told_to(ollama: CommandLine) -> None
     assert not partial.exists()
     assert ollama.run("prune", "--partials").stderr == "There is nothing to remove.\n"
     assert ollama.run("list").stdout.count("bard") == 1
+
+
+def test_all_brings_up_to_date_what_has_an_update_and_lists_the_rest(
+    ollama: CommandLine, registry: RunningRegistry
+) -> None:
+    there = f"{registry.host}/updates"
+    for word in ("old", "same"):
+        upload(registry.url, f"updates/{word}", "latest", [(media.MODEL, b"weights" * 1000)])
+    pulled = ollama.run("pull", f"{there}/old", f"{there}/absent", f"{there}/same", "--insecure")
+    assert pulled.returncode == 1
+    assert f"Error: {there}/absent: pull model manifest: file does not exist" in pulled.stderr.splitlines()[-1]
+    ollama.run("cp", "bard", f"{there}/made")
+    with silent_port() as port:
+        dead = f"127.0.0.1:{port}/me/far:latest"
+        ollama.run("cp", "bard", dead)
+        ollama.run("rm", "bard")
+        upload(registry.url, "updates/old", "latest", [(media.MODEL, b"better weights")])
+        configure(ollama.home, f'[registry.hosts."{registry.host}"]\ninsecure = true\n')
+        blobs = set((ollama.home / "models" / "blobs").iterdir())
+        listed = ollama.run("list", "--updates")
+        assert listed.returncode == 0
+        assert {
+            line.split("    ")[0].strip(): line.split("    ")[-1].strip() for line in listed.stdout.splitlines()
+        } == {
+            "NAME": "UPDATE",
+            f"{there}/old:latest": "available",
+            f"{there}/same:latest": "up to date",
+            f"{there}/made:latest": "not in its registry",
+            dead: "could not ask",
+        }
+        assert listed.stderr.startswith(f"{dead}: ")
+        assert set((ollama.home / "models" / "blobs").iterdir()) == blobs
+        result = ollama.run("pull", "--all")
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == [
+        f"{there}/made:latest: not in its registry",
+        f"{there}/old:latest: updated",
+        f"{there}/same:latest: up to date",
+    ]
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {dead}: ")
+    ollama.run("rm", dead)
+    again = ollama.run("pull", "--all")
+    assert again.returncode == 0
+    assert f"{there}/old:latest: up to date" in again.stdout
+
+
+def test_a_server_of_ollamas_own_is_said_to_look_for_no_updates(ollama: CommandLine) -> None:
+    with foreign_server() as server:
+        result = ollama.at(server.host).run("pull", "--all")
+    assert result.returncode == 1
+    assert f"Error: the server at http://{server.host} does not look for updates" in result.stderr
 
 
 def configure(home: Path, text: str) -> None:

@@ -6,22 +6,46 @@ from datetime import UTC, datetime
 
 import click
 
-from ollama_engine.types import ModelSummary
+from ollama_engine.engine import Engine
+from ollama_engine.types import ModelSummary, Update
 from ollama_tui import format
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.work import with_engine
 
 HEADER = ("NAME", "ID", "SIZE", "MODIFIED")
+UPDATE_WORDS = {
+    "newer": "available",
+    "current": "up to date",
+    "absent": "not in its registry",
+    "unknown": "could not ask",
+}
 
 
 @click.command("list")
 @click.argument("prefix", default="")
+@click.option("--updates", is_flag=True, help="Say which have an update at their registry; nothing is downloaded.")
 @click.pass_obj
-def command(invocation: Invocation, prefix: str) -> None:
+def command(invocation: Invocation, prefix: str, updates: bool) -> None:
     """List models (also: ls), those whose name begins with PREFIX if one is given."""
-    models = with_engine(invocation, lambda engine: engine.models())
-    rows = [row(model, datetime.now(UTC)) for model in models if model.name.lower().startswith(prefix.lower())]
-    click.echo(format.table([HEADER, *rows]), nl=False)
+    models, found = with_engine(invocation, lambda engine: _ask(engine, prefix.lower(), updates))
+    rows = [row(model, datetime.now(UTC)) for model in models]
+    if not updates:
+        click.echo(format.table([HEADER, *rows]), nl=False)
+        return
+    states = {update.name: update for update in found}
+    words = [UPDATE_WORDS.get(states[model.name].state, "") if model.name in states else "" for model in models]
+    told = [(*row, word) for row, word in zip(rows, words, strict=True)]
+    click.echo(format.table([(*HEADER, "UPDATE"), *told]), nl=False)
+    for update in found:
+        if update.reason:
+            click.echo(format.plain(f"{update.name}: {update.reason}"), err=True)
+
+
+async def _ask(engine: Engine, prefix: str, updates: bool) -> tuple[list[ModelSummary], list[Update]]:
+    models = [model for model in await engine.models() if model.name.lower().startswith(prefix)]
+    if not (updates and models):
+        return models, []
+    return models, [update async for update in engine.updates([model.name for model in models])]
 
 
 def row(model: ModelSummary, now: datetime) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ In a pipe each status is one line, told when it is first heard of, and nothing i
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -16,6 +17,9 @@ from ollama_engine.types import Progress
 from ollama_tui.format import cell_width, plain, size
 
 _ERASE_LINE = "\r\x1b[K"
+BAR_CELLS = 16
+SPEED_CELLS = 18
+"""Cells kept for the speed and the time left, so that the bar does not come and go with them."""
 PACE_SECONDS = 5.0
 """The time over which speed is measured."""
 
@@ -42,7 +46,9 @@ class ProgressLines:
     @classmethod
     def for_stderr(cls) -> Self:
         columns, lines = shutil.get_terminal_size()
-        return cls(sys.stderr, terminal=sys.stderr.isatty(), columns=columns, lines=lines)
+        # A terminal that cannot move its cursor is told of steps as a pipe is.
+        terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        return cls(sys.stderr, terminal=terminal, columns=columns, lines=lines)
 
     def __enter__(self) -> Self:
         return self
@@ -78,13 +84,21 @@ class ProgressLines:
             return status[:room]
         count = f" {min(100, step.completed * 100 // step.total):3}% ({size(step.completed)}/{size(step.total)})"
         speed = pace.words(step.total) if step.completed < step.total else ""
-        if cell_width(status) + len(count) + len(speed) > room:
+        used = cell_width(status) + len(count)
+        if used + len(speed) > room:
             speed = ""
-        return f"{status[: max(0, room - len(count) - len(speed))]}{count}{speed}"
+        bar = f" {_bar(step.completed, step.total)}" if used + BAR_CELLS + 3 + SPEED_CELLS <= room else ""
+        return f"{status[: max(0, room - len(count) - len(speed))]}{bar}{count}{speed}"
 
     def _put(self, text: str) -> None:
         self._out.write(text)
         self._out.flush()
+
+
+def _bar(completed: int, total: int) -> str:
+    """How far it is, in characters that every terminal has: `[========        ]`."""
+    filled = min(BAR_CELLS, completed * BAR_CELLS // total)
+    return f"[{'=' * filled}{' ' * (BAR_CELLS - filled)}]"
 
 
 class Pace:

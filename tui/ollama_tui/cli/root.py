@@ -30,10 +30,13 @@ _COMMANDS = {
     "pull": LazyCommand("Pull a model from a registry", "pull"),
     "push": LazyCommand("Push a model to a registry", "push"),
     "list": LazyCommand("List models", "list"),
+    "search": LazyCommand("List well-known models, and which fit this machine", "search"),
     "ps": LazyCommand("List running models", "ps"),
     "devices": LazyCommand("List what there is to compute on", "devices"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),
+    "save": LazyCommand("Write models to a file, for a machine without a network", "save"),
+    "load": LazyCommand("Read models from such a file", "load"),
     "prune": LazyCommand("Remove files that no model uses", "prune"),
 }
 _ALIASES = {"ls": "list", "start": "serve"}

@@ -20,7 +20,7 @@ def advice(memory: int) -> Content:
     )
     way = (
         Content("Get it: ")
-        + Content.styled(real.get, "$primary")
+        + Content.styled(suggestions.get_command(real), "$primary")
         + Content(", or from a GGUF: ")
         + Content.styled(suggestions.CREATE_COMMAND, "$primary")
     )

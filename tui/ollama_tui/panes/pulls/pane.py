@@ -29,7 +29,7 @@ class PullsPane(Pane):
                     (
                         f"Meanwhile the command line pulls. {real.name} fits this machine "
                         f"({figures.size(memory)}), a download of {figures.size(real.download)}:",
-                        real.get,
+                        suggestions.get_command(real),
                     ),
                     ("Or from a GGUF file that you have:", suggestions.CREATE_COMMAND),
                 ),
