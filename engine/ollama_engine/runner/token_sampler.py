@@ -80,10 +80,10 @@ class TokenSampler:
     def draw(self, logits: Logits, *, held: bool) -> int:
         """A token; with `held` one that the grammar allows."""
         token = self._draw(logits)
+        if token < 0:  # before the grammar is asked: llama.cpp ends the process at a token that is none
+            raise LlamaError("the sampler options leave no token to choose")
         if held and self.grammar is not None and not self.grammar.allows(token):
             return self._draw_held(logits, self.grammar)
-        if token < 0:
-            raise LlamaError("the sampler options leave no token to choose")
         return token
 
     def accept(self, token: int, *, held: bool) -> None:
