@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ollama_engine.errors import InvalidRequest, LoadFailed, TemplateError
@@ -17,6 +18,7 @@ from ollama_engine.settings import Settings
 from ollama_engine.types import ChatChunk, ChatRequest, CreateRequest, GenerateChunk, GenerateRequest, Message
 from tests.engine.contract.conftest import import_gguf
 from tests.support import gguf_models
+from tests.support.live_server import live_server
 from tests.support.media_models import audio_projector, picture, sound, text_model, vision_projector
 
 OPTIONS = {"temperature": 0, "num_predict": 12}
@@ -195,6 +197,27 @@ class TestDebug:
         assert chunk.debug_info is not None
         assert chunk.debug_info.image_count == 2
         assert "[img-1]a [img-0] b" in chunk.debug_info.rendered_template
+
+    async def test_render_only_has_ollamas_shape_on_the_wire(self, engine: LocalEngine) -> None:
+        picture_b64 = b64(picture(1))
+        turn = {"role": "user", "content": "What?", "images": [picture_b64]}
+        only = {"model": "sees", "_debug_render_only": True}
+        async with live_server(engine) as address, httpx.AsyncClient(base_url=address.url) as http:
+            chatted = await http.post("/api/chat", json=only | {"messages": [turn]})
+            generated = await http.post("/api/generate", json=only | {"prompt": "What?", "images": [picture_b64]})
+            raw = await http.post("/api/generate", json=only | {"prompt": "as it is", "raw": True})
+        assert await engine.running() == []
+        info = {"rendered_template": chatted.json()["_debug_info"]["rendered_template"], "image_count": 1}
+        assert "[img-0]What?" in info["rendered_template"]
+        for answer, said in (
+            (chatted, {"message": {"role": "assistant", "content": ""}}),
+            (generated, {"response": ""}),
+        ):
+            assert answer.status_code == 200
+            body = answer.json()
+            assert body.pop("created_at")
+            assert body == {"model": "sees", "done": False, "_debug_info": info} | said
+        assert raw.json()["_debug_info"] == {"rendered_template": "as it is"}
 
 
 class TestBadInput:

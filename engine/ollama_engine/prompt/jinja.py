@@ -88,7 +88,7 @@ class JinjaTemplate:
         A template that refuses system messages gets them once more merged into the first user message; one that
         cannot join tool arguments as an object gets them as JSON text; one that refuses the ids of tool calls gets them
         in nine letters and digits; content is given as text or as text parts,
-        whichever the template reads. `think` becomes `enable_thinking` and
+        whichever the template reads, and as null beside calls where they do not show otherwise. `think` becomes `enable_thinking` and
         `thinking`, a level also `reasoning_effort`; `extra` names win over all.
 
         Raises:
@@ -105,8 +105,15 @@ class JinjaTemplate:
         }
         turns = [as_template_message(message) for message in messages]
         turns = [_in_form(turn, parts=self._wants_parts) for turn in turns]
+        if any(_is_bare_call(turn) for turn in turns) and self._wants_null_beside_calls:
+            turns = [{**turn, "content": None} if _is_bare_call(turn) else turn for turn in turns]
+        return self._first_that_renders(turns, [dict(tool) for tool in tools or ()], variables)
+
+    def _first_that_renders(
+        self, turns: list[dict[str, Any]], tools: list[dict[str, Any]], variables: dict[str, Any]
+    ) -> str:
         first: TemplateError | None = None
-        for candidate, more in _candidates(turns, [dict(tool) for tool in tools or ()]):
+        for candidate, more in _candidates(turns, tools):
             try:
                 return self._run(deepcopy({**more, **variables, "messages": candidate}))
             except TemplateError as error:
@@ -115,6 +122,21 @@ class JinjaTemplate:
                     break
         assert first is not None  # _candidates always gives the messages as they are
         raise first
+
+    @cached_property
+    def _wants_null_beside_calls(self) -> bool:
+        """Whether calls show only where the turn's content is null, as in DeepSeek R1's templates: beside an empty
+        text they would be lost."""
+        shown: list[bool] = []
+        for content in ("", None):
+            call = {"id": "abcdefghi", "type": "function", "function": {"name": _PROBE, "arguments": {}}}
+            turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": content, "tool_calls": [call]}]
+            try:
+                text = self._first_that_renders(turns, [], {**self._special, "add_generation_prompt": False})
+            except TemplateError:
+                text = ""  # the real render says why
+            shown.append(_PROBE in text)
+        return shown == [False, True]
 
     @cached_property
     def _wants_parts(self) -> bool:
@@ -236,6 +258,10 @@ def _in_form(turn: dict[str, Any], *, parts: bool) -> dict[str, Any]:
     if not parts and isinstance(content, list) and all(_is_text(part) for part in content):
         return {**turn, "content": text_of(content)}
     return turn
+
+
+def _is_bare_call(turn: dict[str, Any]) -> bool:
+    return bool(turn.get("tool_calls")) and not turn.get("content")
 
 
 def _is_text(part: Any) -> bool:

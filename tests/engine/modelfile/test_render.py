@@ -64,6 +64,28 @@ def test_a_stored_model_is_shown_as_the_modelfile_that_makes_it_again(tmp_path: 
     )
 
 
+def test_a_draft_and_every_licence_are_shown(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    blobs = {name: store.blobs.add_file(weights(tmp_path / name, fill=fill)) for fill, name in enumerate("md")}
+    request = CreateRequest(
+        "mine",
+        files={"m": str(blobs["m"].digest)},
+        draft_files={"d": str(blobs["d"].digest)},
+        license=["MIT", "two\nlines"],
+        requires="0.14.0",
+    )
+    for _ in create_model(store, request):
+        pass
+    text = render_modelfile(open_model(store, "mine"), "mine")
+    paths = {name: store.blobs.path(blob.digest) for name, blob in blobs.items()}
+    said = f'FROM {paths["m"]}\nDRAFT {paths["d"]}\nLICENSE MIT\nLICENSE "two\nlines"\n'
+    assert text.endswith(said)  # REQUIRES is not printed, as Ollama does not
+    plan = plan_create(parse_modelfile(text), tmp_path)
+    assert (list(plan.files.values()), list(plan.draft.values())) == ([paths["m"]], [paths["d"]])
+    assert plan.request.license == ["MIT", "two\nlines"]
+    assert len(plan.warnings) == 1
+
+
 def test_parameters_are_shown_one_a_line_padded_with_strings_as_go_quotes_them() -> None:
     assert parameters_text({"temperature": 0.7, "stop": ["<|end|>", '"\n'], "num_ctx": 4096.0}) == (
         "temperature                    0.7\n"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ollama_engine.catalog import Catalog
 from ollama_engine.modelfile.layers import create_model
+from ollama_engine.prompt.presets import PRESETS
 from ollama_engine.prompt.render import GoChat, JinjaChat, select_template
 from ollama_engine.store import Store, open_model
 from ollama_engine.store import manifest as media
@@ -71,6 +73,39 @@ def test_a_template_that_was_written_speaks_and_one_that_was_pulled_must_be_the_
     forced = Catalog(store, go_template=True), Catalog(store, go_template=False)
     assert [catalog.show("pulled").template_engine for catalog in forced] == ["go", "jinja"]
     assert forced[1].show("written").template_engine == "jinja"
+
+
+def test_where_a_renderer_is_named_the_template_of_the_weights_speaks(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = str(store.blobs.add_file(scripted_model(tmp_path / "m.gguf", "hello", template=PLAIN_JINJA)).digest)
+    layer = store.add_layer(media.TEMPLATE, TOOLS_GO.encode())
+    for name, renderer in (("named", "gemma4"), ("bare", "")):
+        for _ in create_model(store, CreateRequest(name, files={"m.gguf": digest}, renderer=renderer)):
+            pass
+        made = open_model(store, name).manifest
+        store.put_manifest(name, Manifest(config=made.config, layers=[*made.layers, layer]))
+    for _ in create_model(store, CreateRequest("written", from_="named", template=PLAIN_GO)):
+        pass
+    engines = {name: Catalog(store).show(name).template_engine for name in ("named", "bare", "written")}
+    assert engines == {"named": "jinja", "bare": "go", "written": "go"}
+
+
+def test_a_preset_is_taken_by_name_or_told_and_a_template_wins_over_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = str(store.blobs.add_file(scripted_model(tmp_path / "m.gguf", "hello", template=PLAIN_JINJA)).digest)
+
+    def made(**fields: Any) -> tuple[str | None, object]:
+        for _ in create_model(store, CreateRequest("mine", files={"m.gguf": digest}, **fields)):
+            pass
+        model = open_model(store, "mine")
+        return model.template, model.parameters.get("stop")
+
+    llama2, chatml = PRESETS["llama2"], PRESETS["chatml"]
+    assert made() == (None, None)
+    assert made(preset="llama2") == (llama2.template, list(llama2.stop))
+    assert made(preset="auto") == (chatml.template, list(chatml.stop))
+    assert made(preset="llama2", parameters={"stop": ["x"]}) == (llama2.template, ["x"])
+    assert made(preset="llama2", template=PLAIN_GO) == (PLAIN_GO, None)
 
 
 def test_weights_without_a_template_get_the_one_their_vocabulary_tells(tmp_path: Path) -> None:

@@ -110,6 +110,17 @@ def test_a_template_that_joins_arguments_as_text_gets_them_as_json() -> None:
     )
 
 
+def test_calls_that_show_only_beside_null_content_are_not_lost() -> None:
+    source = (
+        "{% for m in messages %}{% if m.role == 'assistant' and m.content is none %}"
+        "{% for c in m.tool_calls %}({{ c.function.name }}){% endfor %}{% else %}[{{ m.content }}]{% endif %}{% endfor %}"
+    )
+    called = Message("assistant", tool_calls=[ToolCall(ToolCallFunction("f", {}))])
+    assert render(source, [*_ASK, called, Message("assistant"), Message("assistant", "b")]) == "[What is up?](f)[][b]"
+    plain = "{% for m in messages %}[{{ m.content }}]{% for c in m.tool_calls %}({{ c.function.name }}){% endfor %}"
+    assert render(plain + "{% endfor %}", [called]) == "[](f)"
+
+
 def test_text_parts_are_joined_for_a_template_that_reads_strings() -> None:
     parts = {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}
     assert JinjaTemplate("{{ '<' + messages[0].content + '>' }}").render([parts]) == "<ab>"
@@ -322,13 +333,52 @@ def test_published_templates_take_text_parts_and_a_tool_round_trip(path: Path) -
         Message("assistant", tool_calls=[call]),
         Message("tool", "12 degrees", tool_name="get_weather", tool_call_id="abcdefghi"),
     ]
-    if (
-        "must alternate" in template.source and "tool" not in template.source
-    ):  # no tool turns: it says so in its own words
+    if path.stem in _NO_TOOL_TURNS:  # it says so in its own words
         with pytest.raises(TemplateRefusal, match="alternate"):
-            template.render(messages[1:], tools=[_TOOL])
-    else:
-        assert "How is it?" in template.render(messages, tools=[_TOOL])
+            template.render(messages, tools=[_TOOL])
+        return
+    text = template.render(messages, tools=[_TOOL])
+    assert "How is it?" in text
+    assert ("12 degrees" in text) == (path.stem not in _NO_TOOLS_AT_ALL)
+    assert ("get_weather" in text and "Rome" in text) == (path.stem not in _NO_CALLS | _NO_TOOLS_AT_ALL)
+    described = template.render([Message("user", "Hi there")], tools=[_TOOL])
+    assert ("get_weather" in described) == (path.stem not in _NO_DESCRIPTIONS | _NO_TOOLS_AT_ALL)
+
+
+_NO_TOOL_TURNS = {"google-gemma-2-2b-it"}
+_NO_TOOLS_AT_ALL = {"llama-cpp-rwkv-world", "microsoft-Phi-3.5-mini-instruct"}
+_NO_CALLS = {"LFM2-8B-A1B", "LFM2.5-Instruct", "ibm-granite-granite-3.3-2B-Instruct"}
+_NO_DESCRIPTIONS = {
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B",
+    "deepseek-ai-DeepSeek-V3.1",
+}
+"""What the published templates leave out themselves: calls in the history, or the descriptions of the tools."""
+
+_THINKS_OR_NOT = {
+    "CohereForAI-c4ai-command-r7b-12-2024-tool_use",
+    "GLM-4.6",
+    "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
+    "Qwen-QwQ-32B",
+    "Qwen-Qwen3-0.6B",
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B",
+    "deepseek-ai-DeepSeek-V3.1",
+    "google-gemma-4-31B-it",
+    "google-gemma-4-31B-it-interleaved",
+    "ibm-granite-granite-3.3-2B-Instruct",
+    "llama-cpp-rwkv-world",
+    "openbmb-MiniCPM5-1B",
+}
+
+
+@pytest.mark.skipif(not _TEMPLATES, reason="shared/vectors/chat_templates is not beside this checkout")
+@pytest.mark.parametrize("path", _TEMPLATES, ids=[path.stem for path in _TEMPLATES])
+def test_think_changes_what_published_templates_that_know_it_write(path: Path) -> None:
+    template = JinjaTemplate(path.read_text(), "<s>", "</s>")
+    on, off = (template.render(_ASK, think=think) for think in (True, False))
+    assert (on != off) == (path.stem in _THINKS_OR_NOT)
+    low, high = (template.render(_ASK, think=think) for think in ("low", "high"))
+    assert (low != high) == (path.stem == "openai-gpt-oss-120b")
 
 
 _PARTS_ONLY = """{% for message in messages %}{{ message['role'] | capitalize }}:{% for part in message['content'] -%}
@@ -337,11 +387,7 @@ _PARTS_ONLY = """{% for message in messages %}{{ message['role'] | capitalize }}
 {% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"""
 
 
-def _knows_images(path: Path) -> bool:
-    return "'image'" in path.read_text() or '"image"' in path.read_text()
-
-
-_SEEING = {path.stem: path.read_text() for path in _TEMPLATES if _knows_images(path)} | {"parts only": _PARTS_ONLY}
+_SEEING = {path.stem: path.read_text() for path in _TEMPLATES} | {"parts only": _PARTS_ONLY}
 
 
 @pytest.mark.parametrize("name", _SEEING)
