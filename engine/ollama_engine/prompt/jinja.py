@@ -88,8 +88,8 @@ class JinjaTemplate:
         A template that refuses system messages gets them once more merged into the first user message; one that
         cannot join tool arguments as an object gets them as JSON text; one that refuses the ids of tool calls gets them
         in nine letters and digits; content is given as text or as text parts,
-        whichever the template reads, and as null beside calls where they do not show otherwise. `think` becomes `enable_thinking` and
-        `thinking`, a level also `reasoning_effort`; `extra` names win over all.
+        whichever the template reads, and as null beside calls where they do not show otherwise. `think` becomes
+        `enable_thinking` and `thinking`, a level also `reasoning_effort`; `extra` names win over all.
 
         Raises:
             TemplateRefusal: the template itself refuses, in its own words.

@@ -113,7 +113,8 @@ def test_a_template_that_joins_arguments_as_text_gets_them_as_json() -> None:
 def test_calls_that_show_only_beside_null_content_are_not_lost() -> None:
     source = (
         "{% for m in messages %}{% if m.role == 'assistant' and m.content is none %}"
-        "{% for c in m.tool_calls %}({{ c.function.name }}){% endfor %}{% else %}[{{ m.content }}]{% endif %}{% endfor %}"
+        "{% for c in m.tool_calls %}({{ c.function.name }}){% endfor %}"
+        "{% else %}[{{ m.content }}]{% endif %}{% endfor %}"
     )
     called = Message("assistant", tool_calls=[ToolCall(ToolCallFunction("f", {}))])
     assert render(source, [*_ASK, called, Message("assistant"), Message("assistant", "b")]) == "[What is up?](f)[][b]"
