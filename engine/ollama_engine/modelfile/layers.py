@@ -18,7 +18,7 @@ from ollama_engine.modelfile.ingredients import Ingredients
 from ollama_engine.modelfile.prepare import Prepared, prepare
 from ollama_engine.modelfile.quantizations import NOTHING_QUANTIZED, Quantized
 from ollama_engine.modelfile.render import parameters_text, render_modelfile
-from ollama_engine.prompt.presets import AUTODETECT, Preset, detect_preset, find_preset
+from ollama_engine.prompt.presets import AUTODETECT, PRESETS, Preset, detect_preset, find_preset
 from ollama_engine.store import Config, Layer, Manifest, Store, digests
 from ollama_engine.store import manifest as media
 from ollama_engine.types import CreateRequest, Progress
@@ -154,11 +154,15 @@ def _words(store: Store, prepared: Prepared, preset: Preset | None) -> Generator
 
 
 def _parameters(prepared: Prepared, preset: Preset | None) -> dict[str, Any]:
-    """The inherited ones, the preset's stop strings where nobody has said any, and the request's over both."""
+    """The inherited ones, the preset's stop strings where nobody has said any, and the request's over both.
+
+    Stop strings that came with the base's own preset nobody has said: with its template they go.
+    """
     inherited = dict(prepared.base.parameters) if prepared.base else {}
     if prepared.ingredients.adapters:
         inherited.pop("adapter_scale", None)  # it was for the adapters that go
-    stops = {"stop": list(preset.stop)} if preset and preset.stop and "stop" not in inherited else {}
+    unsaid = [None, *(list(known.stop) for known in PRESETS.values())]
+    stops = {"stop": list(preset.stop)} if preset and inherited.get("stop") in unsaid else {}
     return {**inherited, **stops, **prepared.parameters}
 
 

@@ -108,6 +108,21 @@ def test_a_preset_is_taken_by_name_or_told_and_a_template_wins_over_it(tmp_path:
     assert made(preset="llama2", template=PLAIN_GO) == (PLAIN_GO, None)
 
 
+def test_another_preset_brings_its_own_stop_strings_unless_somebody_said_others(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = str(store.blobs.add_file(scripted_model(tmp_path / "m.gguf", "hello", template=None)).digest)
+    for stop, kept in ((None, list(PRESETS["llama3"].stop)), (["mine"], ["mine"])):
+        said = {"stop": stop} if stop else {}
+        for request in (
+            CreateRequest("base", files={"m.gguf": digest}, parameters=said),
+            CreateRequest("child", from_="base", preset="llama3"),
+        ):
+            for _ in create_model(store, request):
+                pass
+        child = open_model(store, "child")
+        assert (child.template, child.parameters["stop"]) == (PRESETS["llama3"].template, kept)
+
+
 def test_weights_without_a_template_get_the_one_their_vocabulary_tells(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     digest = str(store.blobs.add_file(scripted_model(tmp_path / "m.gguf", "hello", template=None)).digest)
