@@ -174,7 +174,7 @@ def _html_escape(match: re.Match[str]) -> str:
 def _js_escape(char: str) -> str:
     if char in _JS:
         return _JS[char]
-    return char if " " <= char < "\x7f" or (char > "\x7f" and char.isprintable()) else f"\\u{ord(char):04X}"
+    return char if " " <= char <= "\x7f" or (char > "\x7f" and char.isprintable()) else f"\\u{ord(char):04X}"
 
 
 def type_script(prop: Any) -> str:

@@ -136,13 +136,15 @@ class Verb:
         if self.verb == "T":
             return self._pad(values.type_name(value))
         if value is None:
+            if self.syntax and depth:
+                return "interface {}(nil)"
             return self._pad("<nil>") if self.verb == "v" or depth else f"%!{self.verb}(<nil>)"
         own = values.own_text(value) if self.verb in "vsxXq" and not self.syntax else None
         if own is not None:
             return self._string(own)
         match kind(value):
             case "bool":
-                return self._pad(values.text(value)) if self.verb in "tv" else self._bad(value)
+                return self._pad_text(values.text(value)) if self.verb in "tv" else self._bad(value)
             case "int":
                 return self._integer(value)
             case "float":
@@ -172,6 +174,10 @@ class Verb:
             return sign + "0" * missing + text[len(sign) :]
         return " " * missing + text
 
+    def _pad_text(self, text: str) -> str:
+        """Text may be filled with zeros as numbers are, but has no sign to keep in front."""
+        return text.rjust(self.width, "0") if self.zero and not self.minus else self._pad(text)
+
     def _integer(self, value: int) -> str:
         if self.verb in "dv":
             return self._digits(value, f"{abs(value)}")
@@ -185,7 +191,7 @@ class Verb:
             return self._pad(_quoted_rune(value, ascii_only=self.plus))
         if self.verb == "U":
             shown = f" '{_rune(value)}'" if self.sharp and 0 <= value <= 0x10FFFF and _rune(value).isprintable() else ""
-            return self._pad(f"U+{value:04X}{shown}")
+            return self._pad(f"U+{value & 0xFFFFFFFFFFFFFFFF:04X}{shown}")
         return self._bad(value)
 
     def _digits(self, value: int, digits: str, prefix: str = "") -> str:
@@ -219,11 +225,11 @@ class Verb:
         if self.syntax:
             return self._pad(quote(value))
         if self.verb in "vs":
-            return self._pad(value if self.precision is None else value[: self.precision], zero=True)
+            return self._pad_text(value if self.precision is None else value[: self.precision])
         if self.verb == "q":
             cut = value if self.precision is None else value[: self.precision]
             raw = self.sharp and "`" not in cut and all(char.isprintable() or char == "\t" for char in cut)
-            return self._pad(f"`{cut}`" if raw else quote(cut, ascii_only=self.plus))
+            return self._pad_text(f"`{cut}`" if raw else quote(cut, ascii_only=self.plus))
         if self.verb in "xX":
             data = bytes_of(value)[: self.precision]
             shown = data.hex(" ") if self.space else data.hex()
