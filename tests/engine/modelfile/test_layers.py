@@ -121,6 +121,11 @@ def test_what_is_said_replaces_licences_add_up_and_parameters_merge(base: Model,
     assert child.messages == [Message("user", "new")]
     assert child.licenses == ["MIT", "Apache"]
     assert (child.config.renderer, child.config.parser) == ("r", "q")
+    create(store, "grandchild", from_="child", renderer="s", requires="v0.15.0", messages=[])
+    grandchild = open_model(store, "grandchild")
+    assert grandchild.messages == child.messages
+    assert (grandchild.config.renderer, grandchild.config.parser) == ("s", "q")
+    assert grandchild.config.requires.removeprefix("v") == "0.15.0"
 
 
 def test_a_model_can_be_made_from_itself(base: Model, store: Store) -> None:

@@ -43,6 +43,26 @@ def test_an_answer_that_was_begun_goes_on(name: str) -> None:
     assert GoChat(PRESETS[name].template).render(TALK[:3]).endswith("B")
 
 
+STOPS = {
+    "chatml": {"<|im_start|>", "<|im_end|>"},
+    "llama3": {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+    "phi3": {"<|end|>", "<|system|>", "<|user|>", "<|assistant|>"},
+    "zephyr": {"<|system|>", "<|user|>", "<|assistant|>", "</s>"},
+    "command-r": {"<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>"},
+    "gemma": {"<start_of_turn>", "<end_of_turn>"},
+    "llama2": {"[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"},
+    "mistral": {"[INST]", "[/INST]"},
+    "vicuna": {"USER:", "ASSISTANT:", "</s>"},
+    "alpaca": {"### Instruction:", "### Response:"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_what_opens_or_closes_a_turn_ends_an_answer(name: str) -> None:
+    assert set(PRESETS[name].stop) == STOPS[name]
+    assert all(stop in WRITTEN[name] for stop in PRESETS[name].stop)
+
+
 def vocabulary(path: Path, tokens: list[str], name: str, finetune: str = "") -> Path:
     writer = GGUFWriter(path, "llama")
     writer.add_name(name)
