@@ -20,14 +20,9 @@ from typing import TYPE_CHECKING
 
 from ollama_engine.runner.candidates import Candidates
 from ollama_engine.runner.draws import Draws
-from ollama_engine.runner.llama import (
-    DECODE_ABORTED,
-    DECODE_NO_SLOT,
-    EmbeddingBatch,
-    LlamaBatch,
-    LlamaContext,
-    LlamaError,
-)
+from ollama_engine.runner.llama import LlamaError
+from ollama_engine.runner.llama_batch import EmbeddingBatch, LlamaBatch
+from ollama_engine.runner.llama_context import DECODE_ABORTED, DECODE_NO_SLOT, LlamaContext
 from ollama_engine.runner.media import MediaPrompt, MediaReader, MediaRun
 from ollama_engine.runner.media_files import MediaError
 from ollama_engine.runner.pace import Pace
