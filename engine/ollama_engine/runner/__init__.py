@@ -14,6 +14,7 @@ draws.py          the next tokens of all sequences of a step
 candidates.py     the tokens that a chain chooses among
 free_text.py      thinking first, the grammar after
 logprobs.py       log probabilities of the raw logits
+throughput.py     tokens a second
 outbox.py         results of quick steps, sent together
 text_stream.py    tokens' bytes -> text that may be sent (UTF-8, stop strings)
 media.py          images and sounds of requests: read and encoded in threads, kept for the next request
