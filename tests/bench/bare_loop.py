@@ -12,7 +12,9 @@ import time
 
 import msgspec
 
-from ollama_engine.runner.llama import C, LlamaContext, LlamaModel, set_log
+from ollama_engine.runner.llama import C, set_log
+from ollama_engine.runner.llama_context import LlamaContext
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.protocol import LoadSpec, Sampling
 from ollama_engine.runner.sampler_chain import build_chain
 

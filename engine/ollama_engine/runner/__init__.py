@@ -14,13 +14,15 @@ draws.py          the next tokens of all sequences of a step
 candidates.py     the tokens that a chain chooses among
 free_text.py      thinking first, the grammar after
 logprobs.py       log probabilities of the raw logits
+throughput.py     tokens a second
 outbox.py         results of quick steps, sent together
 text_stream.py    tokens' bytes -> text that may be sent (UTF-8, stop strings)
 media.py          images and sounds of requests: read and encoded in threads, kept for the next request
 media_files.py    strangers' files made safe to look at
 media_cells.py    cells of the KV cache that hold a piece of an image or a sound
 mtmd.py           the binding to mtmd, loaded where a model has a projector
-llama.py          the binding to llama.cpp; these two alone import llama_cpp
+llama.py          the binding: with mtmd.py the only modules of the project that import llama_cpp
+llama_model.py, llama_context.py, llama_batch.py, llama_sampler.py   what the runner needs of it, as small classes
 quantizer.py      the parent's side of a quantization, which has a process of its own
 quantize.py       that process: `python -m ollama_engine.runner.quantize`
 quantize_protocol.py  what the two say to each other

@@ -20,14 +20,9 @@ from typing import TYPE_CHECKING
 
 from ollama_engine.runner.candidates import Candidates
 from ollama_engine.runner.draws import Draws
-from ollama_engine.runner.llama import (
-    DECODE_ABORTED,
-    DECODE_NO_SLOT,
-    EmbeddingBatch,
-    LlamaBatch,
-    LlamaContext,
-    LlamaError,
-)
+from ollama_engine.runner.llama import LlamaError
+from ollama_engine.runner.llama_batch import EmbeddingBatch, LlamaBatch
+from ollama_engine.runner.llama_context import DECODE_ABORTED, DECODE_NO_SLOT, LlamaContext
 from ollama_engine.runner.media import MediaPrompt, MediaReader, MediaRun
 from ollama_engine.runner.media_files import MediaError
 from ollama_engine.runner.pace import Pace
@@ -35,6 +30,7 @@ from ollama_engine.runner.prefix_cache import PrefixCache, cells_of, common_pref
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_sampler
 from ollama_engine.runner.sequence import Sequence
+from ollama_engine.runner.throughput import Throughput
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -44,9 +40,6 @@ NOT_FINITE = "the model computed numbers that are none (NaN or infinity): its we
 
 WORTH_WAITING = 32
 """Tokens that another prompt must be about to read, that one waits for it to share them."""
-
-RATE_WINDOW = 4.0
-"""Seconds over which the generation speed is averaged."""
 
 
 class Batcher:
@@ -80,9 +73,9 @@ class Batcher:
         self._in_batch: frozenset[int] = frozenset()
         self._canceled: set[int] = set()
         self._lock = threading.Condition()
-        """Guards what another thread touches: `_waiting`, `_reading`, `_canceled`, `_rates`, `_in_batch` and its abort
+        """Guards what another thread touches: `_waiting`, `_reading`, `_canceled`, `_in_batch` and its abort
         flag. No call into `_media` is made under it."""
-        self._rates: deque[tuple[float, int]] = deque()
+        self._throughput = Throughput()
         self._sampled = 0
         """Tokens chosen in the current step."""
         self._failures: list[Failed] = []
@@ -181,7 +174,7 @@ class Batcher:
         elif media is not None:
             self._decode_media(media, step)
             self._media_was_last = True
-        self._measure(self._sampled)
+        self._throughput.add(self._sampled)
         failures, self._failures = self._failures, []
         return step, failures
 
@@ -210,23 +203,7 @@ class Batcher:
 
     @property
     def tokens_per_second(self) -> float:
-        now = time.monotonic()
-        with self._lock:
-            recent = [(at, n) for at, n in self._rates if now - at <= RATE_WINDOW]
-        if not recent:
-            return 0.0
-        return sum(n for _, n in recent) / max(now - recent[0][0], 0.25)
-
-    def _measure(self, n: int) -> None:
-        now = time.monotonic()
-        with self._lock:
-            if n and self._rates and now - self._rates[-1][0] < 0.1:
-                at, before = self._rates[-1]
-                self._rates[-1] = (at, before + n)
-            elif n:
-                self._rates.append((now, n))
-            while self._rates and now - self._rates[0][0] > RATE_WINDOW:
-                self._rates.popleft()
+        return self._throughput.per_second
 
     # -- requests come and go ----------------------------------------------------------------------------------
 

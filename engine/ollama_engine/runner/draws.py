@@ -10,7 +10,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ollama_engine.runner.candidates import Logits
-from ollama_engine.runner.llama import LlamaContext, LlamaError, usable_cores
+from ollama_engine.runner.cores import usable_cores
+from ollama_engine.runner.llama import LlamaError
+from ollama_engine.runner.llama_context import LlamaContext
 from ollama_engine.runner.sequence import Sequence
 
 if TYPE_CHECKING:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ollama_engine.runner.embedding_context import EmbeddingContext
-from ollama_engine.runner.llama import DECODE_ABORTED, LlamaBatch, LlamaError
+from ollama_engine.runner.llama import LlamaError
+from ollama_engine.runner.llama_batch import LlamaBatch
+from ollama_engine.runner.llama_context import DECODE_ABORTED
 from ollama_engine.runner.protocol import Embed, Failed, Vectors
 
 PACKED_TOKENS = 512

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ollama_engine.runner.llama import AbortFlag, C, LlamaBatch, LlamaError, LlamaModel, context_params
+from ollama_engine.runner.llama import C, LlamaError
+from ollama_engine.runner.llama_batch import LlamaBatch
+from ollama_engine.runner.llama_context import AbortFlag, context_params
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.protocol import LoadSpec
 
 POOLING_TYPES = {

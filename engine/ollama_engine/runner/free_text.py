@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ollama_engine.runner.candidates import Logits
-from ollama_engine.runner.llama import LlamaModel
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.protocol import FreeText
 from ollama_engine.runner.token_sampler import TokenSampler
 

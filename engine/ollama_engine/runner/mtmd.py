@@ -15,7 +15,9 @@ import llama_cpp.mtmd_cpp as mtmd_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from ollama_engine.runner.llama import C, LlamaError, LlamaModel, context_params
+from ollama_engine.runner.llama import C, LlamaError
+from ollama_engine.runner.llama_context import context_params
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.media_files import MediaError, Pixels
 from ollama_engine.runner.protocol import LoadSpec
 

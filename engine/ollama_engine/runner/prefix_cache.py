@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ollama_engine.runner.llama import LlamaContext
+from ollama_engine.runner.llama_context import LlamaContext
 from ollama_engine.runner.media_cells import positions, whole, whole_after
 
 Cells = array

@@ -58,7 +58,8 @@ def _end_with_parent(stdin: BinaryIO) -> None:
 
 
 def _quantize(spec: QuantizeSpec, out: BinaryIO) -> QuantizeReport:
-    from ollama_engine.runner.llama import LlamaError, quantize_file, set_log
+    from ollama_engine.runner.llama import LlamaError, set_log
+    from ollama_engine.runner.llama_quantize import quantize_file
 
     log = LlamaLog()
     planning = True

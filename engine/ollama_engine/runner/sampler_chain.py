@@ -12,7 +12,9 @@ import os
 
 from ollama_engine.runner.candidates import Candidates
 from ollama_engine.runner.free_text import FreeTextSampler
-from ollama_engine.runner.llama import C, LlamaContext, LlamaError, LlamaGrammar, LlamaSampler
+from ollama_engine.runner.llama import C, LlamaError
+from ollama_engine.runner.llama_context import LlamaContext
+from ollama_engine.runner.llama_sampler import LlamaGrammar, LlamaSampler
 from ollama_engine.runner.protocol import Sampling
 from ollama_engine.runner.token_sampler import TokenSampler
 

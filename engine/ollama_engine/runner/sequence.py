@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ollama_engine.runner.candidates import Logits
 from ollama_engine.runner.free_text import FreeTextSampler
-from ollama_engine.runner.llama import LlamaModel
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.logprobs import Distribution
 from ollama_engine.runner.media import MediaRun
 from ollama_engine.runner.prefix_cache import Slot

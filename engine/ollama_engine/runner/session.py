@@ -17,6 +17,9 @@ from ollama_engine.runner import llama
 from ollama_engine.runner.batcher import Batcher
 from ollama_engine.runner.embedder import Embedder
 from ollama_engine.runner.embedding_context import EmbeddingContext
+from ollama_engine.runner.llama import LlamaError
+from ollama_engine.runner.llama_context import LlamaContext
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.logs import LlamaLog
 from ollama_engine.runner.media import MediaReader
 from ollama_engine.runner.media_files import MediaError
@@ -118,11 +121,11 @@ class Session:
 
     def _load(self, spec: LoadSpec) -> bool:
         try:
-            model = llama.LlamaModel(spec, self._report_progress())
+            model = LlamaModel(spec, self._report_progress())
             projectors = self._load_projectors(model, spec)
             media = MediaReader(projectors) if projectors else None
             worker, context = _worker(model, spec, media)
-        except llama.LlamaError as error:
+        except LlamaError as error:
             reason = self._projector_log.reason or self._log.reason
             self._channel.send(Failed(0, f"{error}: {reason}" if reason else str(error)))
             return False
@@ -138,7 +141,7 @@ class Session:
                 n_layers=model.n_layers,
                 description=model.description,
                 buffers=[*self._log.buffers, *self._projector_buffers(spec)],
-                can_shift=isinstance(context, llama.LlamaContext) and context.can_shift,
+                can_shift=isinstance(context, LlamaContext) and context.can_shift,
                 special=model.special_tokens,
                 vision=media is not None and media.sees,
                 audio=media is not None and media.hears,
@@ -146,7 +149,7 @@ class Session:
         )
         return True
 
-    def _load_projectors(self, model: llama.LlamaModel, spec: LoadSpec) -> list[Projector]:
+    def _load_projectors(self, model: LlamaModel, spec: LoadSpec) -> list[Projector]:
         if not spec.projector_paths or spec.pooling:
             return []
         from ollama_engine.runner import mtmd  # its library is loaded by those alone who need it
@@ -254,10 +257,10 @@ class Session:
 
 
 def _worker(
-    model: llama.LlamaModel, spec: LoadSpec, media: MediaReader | None
-) -> tuple[Batcher, llama.LlamaContext] | tuple[Embedder, EmbeddingContext]:
+    model: LlamaModel, spec: LoadSpec, media: MediaReader | None
+) -> tuple[Batcher, LlamaContext] | tuple[Embedder, EmbeddingContext]:
     if spec.pooling:
         context = EmbeddingContext(model, spec)
         return Embedder(context), context
-    context = llama.LlamaContext(model, spec)
+    context = LlamaContext(model, spec)
     return Batcher(context, media), context

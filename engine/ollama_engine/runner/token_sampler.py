@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ollama_engine.runner.candidates import Candidates, Logits, likeliest, merged
-from ollama_engine.runner.llama import LlamaError, LlamaGrammar, LlamaSampler
+from ollama_engine.runner.llama import LlamaError
+from ollama_engine.runner.llama_sampler import LlamaGrammar, LlamaSampler
 
 STUCK = "no token of the model's vocabulary can go on as the grammar demands"
 

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from ollama_engine.runner import llama
 from ollama_engine.runner.batcher import Batcher
+from ollama_engine.runner.llama_context import LlamaContext
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.protocol import Done, Failed, Generate, LoadSpec, Sampling
 
 GREEDY = Sampling(temperature=0)
@@ -21,16 +23,16 @@ def _silence() -> object:
     return llama.set_log(lambda level, text: None)
 
 
-def load(path: Path, **spec: Any) -> llama.LlamaModel:
+def load(path: Path, **spec: Any) -> LlamaModel:
     _silence()
-    return llama.LlamaModel(LoadSpec([str(path)], 512, n_threads=1, **spec), lambda fraction: True)
+    return LlamaModel(LoadSpec([str(path)], 512, n_threads=1, **spec), lambda fraction: True)
 
 
 class Stepper:
     """Requests of one batcher and what has come of them, by request id."""
 
-    def __init__(self, model: llama.LlamaModel, *, n_ctx: int = 512, n_seq: int = 4, n_batch: int = 512, **spec: Any):
-        self.context = llama.LlamaContext(model, LoadSpec([], n_ctx, n_seq=n_seq, n_batch=n_batch, n_threads=1, **spec))
+    def __init__(self, model: LlamaModel, *, n_ctx: int = 512, n_seq: int = 4, n_batch: int = 512, **spec: Any):
+        self.context = LlamaContext(model, LoadSpec([], n_ctx, n_seq=n_seq, n_batch=n_batch, n_threads=1, **spec))
         self.batcher = Batcher(self.context)
         self.texts: defaultdict[int, str] = defaultdict(str)
         self.done: dict[int, Done] = {}

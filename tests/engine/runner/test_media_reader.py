@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ollama_engine.runner import llama, media, media_cells
 from ollama_engine.runner.batcher import Batcher
+from ollama_engine.runner.llama_context import LlamaContext
 from ollama_engine.runner.media import MediaReader, MediaRun
 from ollama_engine.runner.protocol import Done, Generate, LoadSpec
 from tests.engine.runner.stepping import GREEDY, load
@@ -110,7 +111,7 @@ def test_what_is_kept_is_bounded_the_oldest_goes(slow: Slow, monkeypatch: pytest
 
 
 def test_text_is_answered_and_a_request_cancelled_while_an_image_is_encoded(slow: Slow, random: Path) -> None:
-    context = llama.LlamaContext(load(random), LoadSpec([], 512, n_seq=2, n_threads=1))
+    context = LlamaContext(load(random), LoadSpec([], 512, n_seq=2, n_threads=1))
     batcher = Batcher(context, MediaReader([slow]))  # pyright: ignore[reportArgumentType]
     done: dict[int, Done] = {}
 

@@ -9,6 +9,8 @@ import llama_cpp.mtmd_cpp as mtmd_cpp
 import pytest
 
 from ollama_engine.runner import llama
+from ollama_engine.runner.llama_batch import LlamaBatch
+from ollama_engine.runner.llama_context import LlamaContext
 from ollama_engine.runner.media_files import read_picture
 from ollama_engine.runner.mtmd import MediaChunk, Projector
 from ollama_engine.runner.protocol import LoadSpec
@@ -25,9 +27,9 @@ def reference(text: Path, projector_path: Path, prompt: list[int]) -> list[int]:
     """LONG greedy tokens, by mtmd's helper that encodes and decodes a chunk; -1, -2 in the prompt are the FILES."""
     model = load(text)
     spec = LoadSpec([], 2048, n_threads=1, projector_paths=[str(projector_path)])
-    context = llama.LlamaContext(model, spec)
+    context = LlamaContext(model, spec)
     projector = Projector(str(projector_path), model, spec)
-    batch = llama.LlamaBatch(context.n_batch)
+    batch = LlamaBatch(context.n_batch)
     place = 0
 
     def decode(tokens: list[int]) -> None:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ollama_engine.runner import llama
+from ollama_engine.runner.llama_batch import LlamaBatch
+from ollama_engine.runner.llama_context import DECODE_ABORTED, LlamaContext
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.prefix_cache import common_prefix
 from tests.engine.runner.stepping import Stepper, load
 from tests.support.state_models import hybrid_model, llama_model, mamba_model, sliding_model
@@ -22,17 +24,17 @@ attention computes a few rows otherwise than many, with differences in the third
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> llama.LlamaModel:
+def model(tmp_path_factory: pytest.TempPathFactory) -> LlamaModel:
     return load(llama_model(tmp_path_factory.mktemp("models") / "llama.gguf"))
 
 
 @pytest.fixture
-def four(model: llama.LlamaModel) -> Iterator[Stepper]:
+def four(model: LlamaModel) -> Iterator[Stepper]:
     with Stepper(model, n_seq=4, **EXACT) as stepper:
         yield stepper
 
 
-def alone(model: llama.LlamaModel, prompt: list[int], *, n_ctx: int = 512, **request: object) -> list[int]:
+def alone(model: LlamaModel, prompt: list[int], *, n_ctx: int = 512, **request: object) -> list[int]:
     """The answer in a context that has never seen anything else."""
     with Stepper(model, n_seq=1, n_ctx=n_ctx, **EXACT) as stepper:
         return stepper.answer(prompt, **request)
@@ -55,7 +57,7 @@ class TestSharing:
         assert four.cached([*shared, *[2] * 30], max_tokens=1) == 100
         assert four.cached([*first, 3], max_tokens=1) == 130
 
-    def test_a_prompt_shares_the_prefix_of_a_running_one(self, model: llama.LlamaModel, four: Stepper) -> None:
+    def test_a_prompt_shares_the_prefix_of_a_running_one(self, model: LlamaModel, four: Stepper) -> None:
         shared = [5] * 60
         first = four.add([*shared, 1], max_tokens=50)
         while not four.texts[first]:
@@ -101,7 +103,7 @@ class TestSharing:
         assert [four.cached(prompts[n], max_tokens=1) for n in (0, 2, 3)] == [49, 49, 49]
         assert four.cached(prompts[1], max_tokens=1) == 0
 
-    def test_a_cancelled_answer_leaves_what_it_shares(self, model: llama.LlamaModel, four: Stepper) -> None:
+    def test_a_cancelled_answer_leaves_what_it_shares(self, model: LlamaModel, four: Stepper) -> None:
         shared = [5] * 60
         staying = four.add([*shared, 1], max_tokens=60)
         while not four.texts[staying]:
@@ -125,7 +127,7 @@ class TestShift:
     """A context shift moves cells, for everybody who holds them."""
 
     @pytest.mark.parametrize("keep", [0, 4, 40])
-    def test_beside_a_live_holder(self, model: llama.LlamaModel, keep: int) -> None:
+    def test_beside_a_live_holder(self, model: LlamaModel, keep: int) -> None:
         shared = list(range(60, 100))
         with Stepper(model, n_ctx=64, n_seq=3, **EXACT) as stepper:
             first = stepper.add([*shared, 1], max_tokens=150, keep=keep)
@@ -138,7 +140,7 @@ class TestShift:
                 expected = alone(model, [*shared, last], n_ctx=64, max_tokens=150, keep=keep)
                 assert stepper.output(number) == expected
 
-    def test_beside_a_finished_holder(self, model: llama.LlamaModel) -> None:
+    def test_beside_a_finished_holder(self, model: LlamaModel) -> None:
         shared = list(range(60, 100))
         first, second = [*shared, *[1] * 20], [*shared, 2]
         with Stepper(model, n_ctx=64, n_seq=3, **EXACT) as stepper:
@@ -153,7 +155,7 @@ class TestShift:
             assert stepper.done[again].cached_tokens == 34
             assert stepper.output(again) == alone(model, [*first, 3], n_ctx=64, max_tokens=15)
 
-    def test_a_prompt_beside_a_shifted_answer_takes_only_what_was_not_moved(self, model: llama.LlamaModel) -> None:
+    def test_a_prompt_beside_a_shifted_answer_takes_only_what_was_not_moved(self, model: LlamaModel) -> None:
         with Stepper(model, n_ctx=64, n_seq=3, **EXACT) as stepper:
             shifting = stepper.add(list(range(60, 100)), max_tokens=150, keep=10)
             for _ in range(40):
@@ -171,7 +173,7 @@ class TestFullCache:
     """Here the context says it has more cells than llama.cpp gave it, as when a sliding window's cells run out."""
 
     @pytest.fixture
-    def small(self, model: llama.LlamaModel) -> Iterator[Stepper]:
+    def small(self, model: LlamaModel) -> Iterator[Stepper]:
         with Stepper(model, n_ctx=64, n_seq=4, **EXACT) as stepper:
             assert stepper.batcher.cells == 256
             stepper.context.n_ctx = 250
@@ -186,7 +188,7 @@ class TestFullCache:
         assert small.cached(prompts[2], max_tokens=1) == 59
         assert small.cached(prompts[0], max_tokens=1) == 0
 
-    def test_a_request_that_finds_no_cells_fails_alone(self, model: llama.LlamaModel, small: Stepper) -> None:
+    def test_a_request_that_finds_no_cells_fails_alone(self, model: LlamaModel, small: Stepper) -> None:
         first = small.add([1] * 120, max_tokens=40)
         second = small.add([2] * 200, max_tokens=40)
         small.run(first, second)
@@ -204,14 +206,14 @@ MODELS = {
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> llama.LlamaModel:
+def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LlamaModel:
     return load(MODELS[request.param](Path(tmp_path_factory.mktemp("models") / f"{request.param}.gguf")))
 
 
 class TestAnyMemory:
     """The same answers with and without cache, whatever the model's memory is like."""
 
-    def test_a_conversation_that_goes_on(self, any_model: llama.LlamaModel) -> None:
+    def test_a_conversation_that_goes_on(self, any_model: LlamaModel) -> None:
         with Stepper(any_model, n_seq=2, **EXACT) as stepper:
             prompt = list(range(60, 120))
             for turn in range(3):
@@ -222,12 +224,12 @@ class TestAnyMemory:
                 assert stepper.done[number].cached_tokens == (len(prompt) - 3 if turn else 0)
                 prompt = [*prompt, *answer, turn, turn]
 
-    def test_the_same_prompt_again(self, any_model: llama.LlamaModel) -> None:
+    def test_the_same_prompt_again(self, any_model: LlamaModel) -> None:
         with Stepper(any_model, n_seq=2, **EXACT) as stepper:
             answers = [stepper.answer([5, *range(100)], max_tokens=20) for _ in range(3)]
         assert answers == [alone(any_model, [5, *range(100)], max_tokens=20)] * 3
 
-    def test_a_prefix_of_an_answer_longer_than_any_window(self, any_model: llama.LlamaModel) -> None:
+    def test_a_prefix_of_an_answer_longer_than_any_window(self, any_model: LlamaModel) -> None:
         """Once the window has moved on, what was behind it is gone: a shorter prompt must not be given the rest."""
         with Stepper(any_model, n_ctx=200, n_seq=2, **EXACT) as stepper:
             for n in range(4):  # cells of the window are used again
@@ -236,7 +238,7 @@ class TestAnyMemory:
                 prompt = [*[3] * 20, *alone(any_model, [3] * 20, n_ctx=200, max_tokens=170)[:cut], 250]
                 assert stepper.answer(prompt, max_tokens=15) == alone(any_model, prompt, n_ctx=200, max_tokens=15)
 
-    def test_the_next_turn_leaves_a_part_of_the_answer_out(self, any_model: llama.LlamaModel) -> None:
+    def test_the_next_turn_leaves_a_part_of_the_answer_out(self, any_model: LlamaModel) -> None:
         """As where thinking is not put back into the conversation: it goes on from the prompt before."""
         with Stepper(any_model, n_seq=2, **EXACT) as stepper:
             prompt = list(range(60, 120))
@@ -247,7 +249,7 @@ class TestAnyMemory:
                 assert stepper.output(number) == alone(any_model, prompt, max_tokens=30)
                 prompt = [*prompt, 250 + turn, 250, *stepper.output(number)[-10:]]
 
-    def test_a_prompt_cancelled_half_read_leaves_no_state_of_another(self, any_model: llama.LlamaModel) -> None:
+    def test_a_prompt_cancelled_half_read_leaves_no_state_of_another(self, any_model: LlamaModel) -> None:
         other = [n % 256 for n in range(3, 603, 3)]
         with Stepper(any_model, n_seq=1, n_batch=64, **EXACT) as stepper:
             stepper.answer(list(range(60, 120)), max_tokens=5)
@@ -259,14 +261,14 @@ class TestAnyMemory:
             prompt = [*other[:100], 250]
             assert stepper.answer(prompt, max_tokens=20) == alone(any_model, prompt, max_tokens=20)
 
-    def test_a_full_context(self, any_model: llama.LlamaModel) -> None:
+    def test_a_full_context(self, any_model: LlamaModel) -> None:
         with Stepper(any_model, n_ctx=64, n_seq=3, **EXACT) as stepper:
             numbers = [stepper.add([n] * 30, max_tokens=150) for n in (1, 2)]
             stepper.run(*numbers)
             for number, n in zip(numbers, (1, 2), strict=True):
                 assert stepper.output(number) == alone(any_model, [n] * 30, n_ctx=64, max_tokens=150)
 
-    def test_shared_by_two_that_run_at_once(self, any_model: llama.LlamaModel) -> None:
+    def test_shared_by_two_that_run_at_once(self, any_model: LlamaModel) -> None:
         shared = list(range(100, 150))
         with Stepper(any_model, n_seq=4, **EXACT) as stepper:
             stepper.answer(shared, max_tokens=1)  # its state is exactly the prefix
@@ -276,13 +278,13 @@ class TestAnyMemory:
             for number, n in zip(numbers, (1, 2), strict=True):
                 assert stepper.output(number) == alone(any_model, [*shared, n, n], max_tokens=30)
 
-    def test_a_step_broken_off_is_undone(self, any_model: llama.LlamaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_step_broken_off_is_undone(self, any_model: LlamaModel, monkeypatch: pytest.MonkeyPatch) -> None:
         """As when everybody in it was cancelled, here without the cancelling: what went before still counts."""
         codes: list[int] = []
 
-        def broken_off(batch: llama.LlamaBatch, *, causal: bool) -> int:
+        def broken_off(batch: LlamaBatch, *, causal: bool) -> int:
             stepper.context.abort(True)
-            codes.append(llama.LlamaContext.decode(stepper.context, batch, causal=causal))
+            codes.append(LlamaContext.decode(stepper.context, batch, causal=causal))
             return codes[-1]
 
         shared = list(range(100, 170))
@@ -297,14 +299,14 @@ class TestAnyMemory:
                     patch.setattr(stepper.context, "decode", broken_off)
                     stepper.step()
             stepper.run(*numbers)
-            assert codes == [llama.DECODE_ABORTED] * 3
+            assert codes == [DECODE_ABORTED] * 3
             for number, prompt in zip(numbers, [*prompts, [*prompts[0], *[3] * 60]], strict=True):
                 assert stepper.output(number) == alone(any_model, prompt, max_tokens=20)
 
     @settings(max_examples=25, deadline=None)
     @given(seed=st.integers(0, 2**32), n_seq=st.integers(1, 4), n_batch=st.sampled_from([8, 64, 512]))
     def test_any_interleaving_gives_each_prompt_its_own_answer(
-        self, any_model: llama.LlamaModel, seed: int, n_seq: int, n_batch: int
+        self, any_model: LlamaModel, seed: int, n_seq: int, n_batch: int
     ) -> None:
         """Prompts with shared prefixes come, run, are cancelled and end in any order over any number of slots."""
         source = chance.Random(seed)

@@ -10,6 +10,7 @@ import pytest
 
 from ollama_engine.errors import RunnerError
 from ollama_engine.runner import llama
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.sequence import MAX_REPEATS
 from tests.engine.runner.running import answer, running
 from tests.engine.runner.stepping import Stepper, load
@@ -26,17 +27,17 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(path: Path) -> llama.LlamaModel:
+def model(path: Path) -> LlamaModel:
     return load(path)
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "flash"])
-def four(model: llama.LlamaModel, request: pytest.FixtureRequest) -> Iterator[Stepper]:
+def four(model: LlamaModel, request: pytest.FixtureRequest) -> Iterator[Stepper]:
     with Stepper(model, n_seq=4, n_batch=64, kv_cache_type="f32", flash_attention=request.param) as stepper:
         yield stepper
 
 
-def alone(model: llama.LlamaModel, prompt: list[int], n: int) -> list[int]:
+def alone(model: LlamaModel, prompt: list[int], n: int) -> list[int]:
     with Stepper(model, n_seq=1, **EXACT) as stepper:
         return stepper.answer(prompt, max_tokens=n)
 
@@ -49,14 +50,14 @@ class TestNaN:
         assert four.failed[number].kind == "error"
         assert four.batcher.slots_busy == 0
 
-    def test_nothing_of_it_stays_in_the_cells(self, model: llama.LlamaModel, four: Stepper) -> None:
+    def test_nothing_of_it_stays_in_the_cells(self, model: LlamaModel, four: Stepper) -> None:
         """Attention reads freed cells too, with weight 0; 0 times NaN would be NaN."""
         four.run(four.add([1, BROKEN, *range(20, 50)]))
         four.answer([5] * 10, max_tokens=3)
         assert len(four.answer([9, 8, 9] * 10, max_tokens=30)) == 30
 
     @pytest.mark.parametrize("length", [3, 200])
-    def test_running_answers_go_on(self, model: llama.LlamaModel, length: int) -> None:
+    def test_running_answers_go_on(self, model: LlamaModel, length: int) -> None:
         with Stepper(model, n_seq=4, n_batch=64, **EXACT) as stepper:
             prompts = [[n, 50, n] for n in (1, 2)]
             numbers = [stepper.add(prompt, max_tokens=60) for prompt in prompts]
@@ -70,7 +71,7 @@ class TestNaN:
             for number, prompt in zip([*numbers, late], [*prompts, [4, 4, 4]], strict=True):
                 assert stepper.output(number) == alone(model, prompt, 60)
 
-    def test_two_of_them_at_once(self, model: llama.LlamaModel) -> None:
+    def test_two_of_them_at_once(self, model: LlamaModel) -> None:
         with Stepper(model, n_seq=4, **EXACT) as stepper:
             bad = [stepper.add([n, BROKEN, n]) for n in (1, 2)]
             good = stepper.add([5, 6], max_tokens=40)
@@ -78,7 +79,7 @@ class TestNaN:
             assert sorted(stepper.failed) == bad
             assert stepper.output(good) == alone(model, [5, 6], 40)
 
-    def test_one_can_be_cancelled_while_the_culprit_is_sought(self, model: llama.LlamaModel) -> None:
+    def test_one_can_be_cancelled_while_the_culprit_is_sought(self, model: LlamaModel) -> None:
         with Stepper(model, n_seq=4, n_batch=16, **EXACT) as stepper:
             good = stepper.add([5, 6], max_tokens=40)
             other = stepper.add([7 + n for n in range(1, 60)], max_tokens=40)
@@ -102,7 +103,7 @@ class TestNaN:
 class TestFailedDecode:
     """llama.cpp refuses a batch in which positions of a sequence are missing, and all that stands in it."""
 
-    def test_only_the_sequence_that_fails_ends(self, model: llama.LlamaModel) -> None:
+    def test_only_the_sequence_that_fails_ends(self, model: LlamaModel) -> None:
         with Stepper(model, n_seq=4, **EXACT) as stepper:
             prompts = [[n] * 5 for n in (1, 2, 3)]
             numbers = [stepper.add(prompt, max_tokens=40) for prompt in prompts]

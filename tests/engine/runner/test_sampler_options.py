@@ -11,7 +11,8 @@ import pytest
 from msgspec import structs
 
 from ollama_engine.runner.candidates import Candidates
-from ollama_engine.runner.llama import LlamaError, LlamaSampler
+from ollama_engine.runner.llama import LlamaError
+from ollama_engine.runner.llama_sampler import LlamaSampler
 from ollama_engine.runner.protocol import Sampling
 from ollama_engine.runner.sampler_chain import build_sampler
 from ollama_engine.runner.token_sampler import TokenSampler

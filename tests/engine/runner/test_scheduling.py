@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_engine.runner import llama
+from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.pace import LONGEST, SHORTEST, SLOWER, TILE, Pace
 from tests.engine.runner.stepping import Stepper, load
 from tests.support.gguf_models import looping_model
 
 
 @pytest.fixture(scope="module")
-def looping(tmp_path_factory: pytest.TempPathFactory) -> llama.LlamaModel:
+def looping(tmp_path_factory: pytest.TempPathFactory) -> LlamaModel:
     return load(looping_model(tmp_path_factory.mktemp("models") / "m.gguf", "round and round it goes, "))
 
 
 @pytest.fixture
-def stepper(looping: llama.LlamaModel) -> Iterator[Stepper]:
+def stepper(looping: LlamaModel) -> Iterator[Stepper]:
     with Stepper(looping, n_ctx=4096, n_seq=4, n_batch=512) as stepper:
         yield stepper
 
