@@ -24,6 +24,7 @@ from ollama_engine.errors import (
     InvalidRequest,
     StoreError,
 )
+from ollama_engine.gguf import read_header
 from ollama_engine.inference import Inference
 from ollama_engine.opening import Opener
 from ollama_engine.runner.client import Runner
@@ -33,6 +34,7 @@ from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.scheduler.resident import Resident
 from ollama_engine.settings import Settings, default_config_file, read_table
 from ollama_engine.store import names
+from ollama_engine.store.in_place import Placed, check_file, place
 from ollama_engine.store.store import Store
 from ollama_engine.tokenizing import Tokenizing
 from ollama_engine.types import (
@@ -206,10 +208,18 @@ class LocalEngine:
         return await asyncio.to_thread(self._store.prune)
 
     async def has_blob(self, digest: str) -> bool:
-        return await asyncio.to_thread(self._store.blobs.exists, digest)
+        blobs = self._store.blobs
+        return await asyncio.to_thread(lambda: blobs.exists(digest) and blobs.is_intact(digest))
 
     async def put_blob(self, digest: str, data: AsyncIterable[bytes]) -> bool:
         return (await self._store.blobs.write_stream(digest, data)).new
+
+    async def add_file(self, path: Path) -> Placed:
+        """Make a GGUF file of this machine a blob in place: cloned, else linked, else copied; never written to.
+
+        InvalidRequest and InvalidGGUF for what is no such file, StoreError where the store cannot be written.
+        """
+        return await asyncio.to_thread(_add_file, self._store, path)
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
         return self._inference.generate(request)
@@ -326,3 +336,8 @@ def _expires_at(resident: Resident) -> str:
     left = resident.seconds_left
     after = FOREVER if math.isinf(left) else min(timedelta(seconds=left), FOREVER)
     return (datetime.now(UTC) + after).astimezone().isoformat()
+
+
+def _add_file(store: Store, path: Path) -> Placed:
+    read_header(check_file(path))
+    return place(store.blobs, path)

@@ -96,6 +96,8 @@ class Opener:
 
     def _open(self, name: str, request_options: JSON | None) -> Opened:
         model = open_model(self._store, name)
+        for path in (*model.model_paths, *model.projector_paths, *model.adapter_paths, *model.draft_paths):
+            self._store.blobs.check_original(path)
         given = {**model.parameters, **{k: v for k, v in (request_options or {}).items() if v is not None}}
         options = merge_options(model.parameters, request_options)
         metadata = self.catalog.metadata(model)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
@@ -203,14 +203,18 @@ def _relative_names(paths: list[Path]) -> dict[Path, str]:
     return {path: whole.relative_to(root).as_posix() for path, whole in absolute.items()}
 
 
-async def create_from_plan(engine: Creator, plan: CreatePlan, name: str) -> AsyncGenerator[Progress, None]:
+async def create_from_plan(
+    engine: Creator, plan: CreatePlan, name: str, placed: Mapping[Path, str] | None = None
+) -> AsyncGenerator[Progress, None]:
     """Make the model `name`: hash the files, send those that the engine lacks, then follow its own progress.
+
+    `placed` has the digests of files that the engine was given already (`LocalEngine.add_file`).
 
     Raises:
         EngineError: a file that cannot be read or changed meanwhile, and whatever the engine refuses.
     """
     names.parse(name)  # before gigabytes are hashed for a name that is none
-    digests: dict[Path, str] = {}
+    digests: dict[Path, str] = dict(placed or {})
     async with aclosing(send_files(plan, engine, digests)) as sending:
         async for progress in sending:
             yield progress
@@ -231,8 +235,10 @@ def _request(plan: CreatePlan, name: str, digests: dict[Path, str]) -> CreateReq
 
 
 async def send_files(plan: CreatePlan, sink: BlobSink, digests: dict[Path, str]) -> AsyncGenerator[Progress, None]:
-    """Progress of hashing and sending; what was hashed is put into `digests`."""
+    """Progress of hashing and sending; what was hashed is put into `digests`. What is in it already is passed over."""
     for name, path in plan.all_files.items():
+        if path in digests:
+            continue
         async with aclosing(_hash(name, path)) as hashing:
             async for progress in hashing:
                 digests[path] = progress.digest

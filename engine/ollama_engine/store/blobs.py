@@ -3,7 +3,7 @@
 A blob is written to a temporary file beside its place, hashed on the way, synced and renamed: it is there
 whole or not at all, and two writers of the same blob both succeed. Create, pull and `POST /api/blobs` write
 here; loading a model reads. A blob may be a symbolic link to a file elsewhere (people share weights between
-programs so); nothing here ever makes one.
+programs so); nothing here ever makes one. It may also be a hard link to a file of the user's: see `in_place`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ollama_engine.store.files import (
     write_all,
 )
 from ollama_engine.store.lock import StoreLock
+from ollama_engine.store.originals import Originals, changed
 
 TEMPORARY_PREFIX = ".writing-"
 CHUNK = 1 << 20
@@ -57,7 +58,8 @@ class BlobStore:
 
     def __init__(self, folder: Path, lock: StoreLock) -> None:
         self.folder = folder
-        self._lock = lock
+        self.lock = lock
+        self.originals = Originals(folder)
 
     def path(self, digest: Digest | str) -> Path:
         """Where the blob lies, or would: under its legacy name (`sha256:<hex>`) if only that is there."""
@@ -78,14 +80,34 @@ class BlobStore:
         return found is not None and size in (None, found)
 
     def reuse(self, digest: Digest | str, size: int | None = None) -> bool:
-        """`exists`, and if so mark the blob as freshly used, which keeps it from being collected."""
-        with self._lock.shared():
-            if not self.exists(digest, size):
+        """`exists`, unchanged, and if so mark the blob as freshly used, which keeps it from being collected."""
+        with self.lock.shared():
+            if not self.exists(digest, size) or not self.is_intact(digest):
                 return False
-            path = self.path(digest)
+            path, known = self.path(digest), _digest(digest)
             with storing("write", path):
-                os.utime(path, follow_symlinks=False)
+                if self.originals.used_ns(known) is not None:
+                    self.originals.touch(known)
+                else:
+                    os.utime(path, follow_symlinks=False)
             return True
+
+    def is_intact(self, digest: Digest | str) -> bool:
+        """False for a blob that is a file of the user's, placed here by a hard link, and changed since."""
+        path = self.path(digest)
+        with storing("read", path):
+            original = self.originals.find(_digest(digest))
+            return original is None or original.is_intact(path)
+
+    def check_original(self, path: Path) -> None:
+        """StoreError, with the user's file named, for the path of a blob that is not `is_intact`."""
+        digest = digests.of_file_name(path.name)
+        if digest is None:
+            return
+        with storing("read", path):
+            original = self.originals.find(digest)
+            if original is not None and not original.is_intact(path):
+                raise changed(original)
 
     def open(self, digest: Digest | str) -> BufferedReader:
         """The blob, to read; NotFound where there is none."""
@@ -116,7 +138,7 @@ class BlobStore:
 
     def writer(self) -> BlobWriter:
         """Begin a blob whose bytes come piece by piece."""
-        return BlobWriter(self.folder, self._lock)
+        return BlobWriter(self.folder, self.lock)
 
     def write(self, digest: Digest | str | None, chunks: Iterable[bytes]) -> Blob:
         """Store the bytes of `chunks`. With a digest that is there already they are not even asked for.
@@ -185,10 +207,11 @@ class BlobStore:
                 if found != expected:
                     raise _mismatch(expected, found)
                 os.fsync(file.fileno())
-            with self._lock.shared():
+            with self.lock.shared():
                 new = not target.exists()
                 os.utime(path)
                 os.replace(path, target)
+                self.originals.forget(expected)
             sync_folder(self.folder)
         return Blob(expected, size, new)
 
@@ -259,6 +282,7 @@ class BlobWriter:
                 new = not target.exists()
                 os.utime(self._path)
                 os.replace(self._path, target)
+                Originals(self._folder).forget(found)
             sync_folder(self._folder)
         self._forget()
         return Blob(found, self._size, new)

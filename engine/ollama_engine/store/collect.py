@@ -77,8 +77,10 @@ def collect(
             path = blobs.path(digest)
             with suppress(FileNotFoundError):
                 status = path.lstat()
-                if not _is_young(status, GRACE) or (quiet and status.st_mtime_ns <= since_ns):
-                    _remove(path, str(digest), status.st_size, report)
+                used_ns = _used_ns(blobs, digest, status)
+                if not _is_young(used_ns, GRACE) or (quiet and used_ns <= since_ns):
+                    _remove(path, str(digest), _freed(status), report)
+                    _forget(blobs, digest)
     if report.removed:
         sync_folder(blobs.folder)
     return report
@@ -106,7 +108,7 @@ def prune(
             _log.warning("orphaned blobs are kept: %s cannot be read", ", ".join(used.unreadable))
         for path, status in _files(blobs.folder):
             digest = digests.of_file_name(path.name)
-            old = quiet and not _is_young(status, older_than)
+            old = quiet and not _is_young(_used_ns(blobs, digest, status), older_than)
             if digest is not None:
                 gone = old and not used.unreadable and digest not in used.digests
             elif _PARTIAL.fullmatch(path.name):
@@ -116,12 +118,17 @@ def prune(
             else:
                 gone = old and _OLLAMA_TEMPORARY.fullmatch(path.name) is not None
             if gone:
-                size = min(status.st_size, status.st_blocks * 512) if digest is None else status.st_size
+                size = min(status.st_size, status.st_blocks * 512) if digest is None else _freed(status)
                 _remove(path, str(digest or path.name), size, report, dry_run=dry_run)
+                if digest is not None and not dry_run:
+                    _forget(blobs, digest)
         for path in list(tree.leftovers()):
             _remove(path, path.name, path.lstat().st_size, report, dry_run=dry_run)
         if not dry_run:
             tree.remove_empty_folders()
+            for digest in blobs.originals.digests():
+                if not os.path.lexists(blobs.path(digest)):
+                    _forget(blobs, digest)
             if report.removed:
                 sync_folder(blobs.folder)
     return report
@@ -140,8 +147,24 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
                     yield path, path.lstat()
 
 
-def _is_young(status: os.stat_result, seconds: float) -> bool:
-    return time.time() - status.st_mtime < seconds
+def _used_ns(blobs: BlobStore, digest: Digest | None, status: os.stat_result) -> int:
+    """When the file was last used: its mtime, but for a blob that is a file of the user's (`originals`)."""
+    noted = None if digest is None else blobs.originals.used_ns(digest)
+    return status.st_mtime_ns if noted is None else noted
+
+
+def _freed(status: os.stat_result) -> int:
+    """Bytes that go with a blob: none while it has another name."""
+    return status.st_size if status.st_nlink == 1 else 0
+
+
+def _forget(blobs: BlobStore, digest: Digest) -> None:
+    with storing("remove", blobs.originals.folder):
+        blobs.originals.forget(digest)
+
+
+def _is_young(used_ns: int, seconds: float) -> bool:
+    return time.time() - used_ns / 1e9 < seconds
 
 
 def _is_abandoned(path: Path) -> bool:
