@@ -184,7 +184,7 @@ class TestAnswers:
         await create(engine, "by-tokens", text, vision_projector(tmp_path / "fim-sees.gguf"))
         for model in ("by-template", "by-tokens"):
             assert (await generate(engine, model, "a", suffix="b"))[1].done
-            with pytest.raises(TemplateError, match="leaves image 1 out"):
+            with pytest.raises(InvalidRequest, match="images cannot stand around a suffix's hole"):
                 await generate(engine, model, "a", suffix="b", images=[b64(picture(1))])
 
 

@@ -24,6 +24,8 @@ _NAME = re.compile(r"[^\s<>\"'{}()\[\],=|｜]")
 _KEY = re.compile(r"[^\s<>\"'{}()=]")
 _HEAD = re.compile(r"[^{]")
 _HEAD_LIMIT = 200
+_KEY_LIMIT = 4096
+"""Characters: behind its opening marker nothing else than a key can stand."""
 _FIRST_KEYS = frozenset((*NAME_KEYS, *ARGUMENT_KEYS, "id", "type", "tool_call_id", "call_id"))
 _OPENING, _CLOSING = "([{", ")]}"
 
@@ -223,7 +225,7 @@ class CallReader:
         """Key, value and end of an argument whose opening marker was read."""
         reader = self._reader
         at = yield from reader.skip_space(at)
-        end = yield from reader.run(at, _KEY)
+        end = yield from reader.run(at, _KEY, _KEY_LIMIT)
         if end == MISS:
             return None
         key = reader.text[at:end]
