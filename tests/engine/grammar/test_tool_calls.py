@@ -143,7 +143,7 @@ async def test_free_members_come_back(runner: Runner, name: str) -> None:
         "additionalProperties": {"type": ["integer", "boolean"]},
     }
     free = {"type": "function", "function": {"name": "note", "parameters": anything}}
-    found = await calls_of(runner, MARKERS[name], ask([free]), range(12))
+    found = await calls_of(runner, MARKERS[name], ask([free]), range(24))
     assert any(arguments for calls in found for _, arguments in calls)
 
 
