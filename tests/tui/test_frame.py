@@ -124,8 +124,8 @@ async def test_an_engine_out_of_reach_is_a_state_and_comes_back(tmp_path: Path) 
     app = workstation(tmp_path, engine)
     async with app.run_test(notifications=True) as pilot:
         await until(pilot, lambda: app.services.link.state.value.status == "offline")
+        await until(pilot, lambda: notices(app) == ["no server at demo\nStart it with `ollama-tui serve`."])
         await until(pilot, lambda: "does not answer" in screen_text(app))
-        assert notices(app) == ["no server at demo\nStart it with `ollama-tui serve`."]
         engine.failures.clear()
         await pilot.press("r")
         await until(pilot, lambda: "llama3.1:8b" in screen_text(app))

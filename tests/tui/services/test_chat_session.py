@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,4 +151,27 @@ async def test_an_empty_conversation_leaves_no_trace(tmp_path: Path) -> None:
     await chats.new("llama3.1:8b")
     await chats.aclose()
     assert await store.conversations() == []
+    await store.aclose()
+
+
+async def test_a_draft_that_is_being_written_when_the_program_ends_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
+    chats, store = service(tmp_path, DemoEngine())
+    await chats.new("bard")
+    session = chats.shown.value
+    assert session.send("hail")
+    await until(lambda: is_done(session))
+    disk_is_slow = threading.Event()
+    store._thread.submit(disk_is_slow.wait)
+    session.edit_draft("half a thought")
+    await until(lambda: session._saving.locked())
+    closing = asyncio.create_task(chats.aclose())
+    await until(lambda: session._draft_saver is None or session._draft_saver.done())
+    disk_is_slow.set()
+    await closing
+    saved = await store.conversation(session.id)
+    assert saved is not None
+    assert saved.draft == "half a thought"
     await store.aclose()

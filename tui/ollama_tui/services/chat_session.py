@@ -124,7 +124,7 @@ class ChatSession:
                     await self._store.save_draft(self._id, self.view.value.model, self._draft, self._clock())
                 else:
                     self._id = await self._store.start(self.view.value.model, self._draft, self._clock())
-            except StoreError:
+            except BaseException:  # also where the wait for the disk is cancelled: it may not have begun to write
                 self._unsaved = True
                 raise
 
