@@ -57,6 +57,8 @@ class Sequence:
         self._repeats = 0
         self._logprobs: list[Logprob] = []
         """Of tokens whose text has not been told."""
+        self._shown: list[int] = []
+        """How many bytes of text each of these tokens is; 0 for one that is not shown."""
         self._told = 0
         self._started = time.perf_counter_ns()
         self._first_token = 0
@@ -118,6 +120,7 @@ class Sequence:
         token = self.sampler.sample(logits)
         if distribution is not None and not model.is_end(token):
             self._logprobs.append(distribution.of(token, model.any_piece))
+            self._shown.append(len(self.preserved.get(token) or model.piece(token)))
         return token
 
     def accept(self, token: int) -> None:
@@ -132,14 +135,14 @@ class Sequence:
         """`text` as a frame part, with the tokens it took: those without text of their own count with the next."""
         n = len(self.output) - self._told
         self._told = len(self.output)
-        logprobs, self._logprobs = self._logprobs, []
+        logprobs, self._logprobs, self._shown = self._logprobs, [], []
         return Piece(self.id, text, n, logprobs)
 
     def forget_logprobs_behind(self, text: str) -> None:
         """The answer ends with `text`: those of tokens that a stop string has cut off are nobody's."""
         room, kept = len(text.encode()), 0
         while kept < len(self._logprobs) and room > 0:
-            room -= len(self._logprobs[kept].chosen.piece)
+            room -= self._shown[kept]
             kept += 1
         del self._logprobs[kept:]
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from ollama_engine.errors import InvalidRequest
 from ollama_engine.runner.logprobs import Distribution
+from ollama_engine.runner.prefix_cache import Slot
 from ollama_engine.runner.protocol import Generate, Logprob, Piece, Sampling
+from ollama_engine.runner.sequence import Sequence
 from tests.engine.runner.running import BARD, running
 from tests.support.gguf_models import scripted_model
 
@@ -95,3 +99,19 @@ async def test_a_grammar_that_no_token_can_go_on_with_ends_its_request_alone() -
             async for _ in runner.generate(Generate(0, tokens, sampling=Sampling(grammar='root ::= "\\x00"'))):
                 pass
         assert [part async for part in runner.generate(stuck)]
+
+
+def test_a_token_that_is_not_shown_takes_no_room_before_a_stop_string() -> None:
+    """The model says `<|hidden|>`, `yes`, `STOP`: the first shows nothing, the last was cut off."""
+    sequence = Sequence(Generate(1, [1]), Slot(0), cast(Any, None), 0, {})
+    model: Any = SimpleNamespace(
+        is_end=lambda token: False,
+        any_piece=lambda token: (b"<|hidden|>", b"yes", b"STOP")[token],
+        piece=lambda token: (b"", b"yes", b"STOP")[token],
+    )
+    sequence.request.logprobs = 0
+    for token in range(3):
+        sequence.sampler = cast(Any, SimpleNamespace(sample=lambda logits, token=token: token))
+        sequence.choose(np.zeros(3, np.float32), model)
+    sequence.forget_logprobs_behind("yes")
+    assert [one.chosen.piece for one in sequence.piece("yes").logprobs] == [b"<|hidden|>", b"yes"]
