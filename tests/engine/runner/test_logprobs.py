@@ -103,7 +103,7 @@ async def test_a_grammar_that_no_token_can_go_on_with_ends_its_request_alone() -
 
 def test_a_token_that_is_not_shown_takes_no_room_before_a_stop_string() -> None:
     """The model says `<|hidden|>`, `yes`, `STOP`: the first shows nothing, the last was cut off."""
-    sequence = Sequence(Generate(1, [1]), Slot(0), cast(Any, None), 0, {})
+    sequence = Sequence(Generate(1, [1]), Slot(0), cast(Any, None), 0, {}, {})
     model: Any = SimpleNamespace(
         is_end=lambda token: False,
         any_piece=lambda token: (b"<|hidden|>", b"yes", b"STOP")[token],
