@@ -18,7 +18,7 @@ from ollama_engine.options import Options, merge_options
 from ollama_engine.prompt.render import ChatTemplate
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Adapter, Pooling
-from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, Placement, measure_memory, place
+from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, FreeMemory, Placement, place
 from ollama_engine.scheduler.residency import Lease, Scheduler
 from ollama_engine.scheduler.resident import Subject
 from ollama_engine.settings import Settings
@@ -115,11 +115,11 @@ class Opener:
     @contextlib.asynccontextmanager
     async def lease(self, opened: Opened, keep_alive: float | None, pooling: Pooling = "") -> AsyncIterator[Lease]:
         """A runner of the model for the length of the block; see Scheduler.lease. With `pooling`, one that embeds."""
-        placement = await asyncio.to_thread(self._place, opened, pooling)
+        placement = await asyncio.to_thread(self._place, opened, pooling, await self._scheduler.measure())
         async with self._scheduler.lease(opened.subject(pooling), placement, keep_alive) as lease:
             yield lease
 
-    def _place(self, opened: Opened, pooling: Pooling) -> Placement:
+    def _place(self, opened: Opened, pooling: Pooling, free: FreeMemory) -> Placement:
         check_scales(opened.options.adapter_scale, len(opened.model.adapter_paths))
         self.catalog.check_adapters(opened.model)
         if not pooling:
@@ -130,7 +130,7 @@ class Opener:
             opened.options,
             opened.given,
             self._settings,
-            measure_memory(),
+            free,
             pooling,
             opened.model.projector_paths,
             opened.adapters,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ollama_engine.errors import Busy, RequestCanceled
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import LoadSpec
-from ollama_engine.scheduler.placement import FreeMemory, Placement, check_fits, measure_memory
+from ollama_engine.scheduler.placement import FreeMemory, Placement, check_fits
 from ollama_engine.scheduler.resident import Resident, Subject
 from ollama_engine.settings import Settings
 
@@ -46,11 +46,11 @@ class Scheduler:
         settings: Settings,
         *,
         start: Callable[..., Awaitable[Runner]] = Runner.start,
-        measure: Callable[[], FreeMemory] = measure_memory,
+        measure: Callable[[], Awaitable[FreeMemory]],
     ) -> None:
+        self.measure = measure
         self._settings = settings
         self._start = start
-        self._measure = measure
         self._residents: dict[str, Resident] = {}
         self._changed = asyncio.Event()
         """Set when any resident has changed, and then replaced: see `_notify`."""
@@ -85,7 +85,9 @@ class Scheduler:
             self._release(resident)
 
     async def _acquire(self, subject: Subject, placement: Placement, keep_alive: float | None) -> Resident:
-        resident = self._find(subject, placement)
+        resident = self._usable(subject.key, placement)
+        if resident is None:
+            resident = self._find(subject, placement, await self.measure())
         if (resident is None or resident.is_full) and self._pending() >= self._settings.max_queue:
             raise Busy(QUEUE_FULL, hint="Try again later, or set OLLAMA_MAX_QUEUE or OLLAMA_NUM_PARALLEL higher.")
         if resident is None:
@@ -96,9 +98,11 @@ class Scheduler:
         self._waiting += 1
         try:
             async with asyncio.timeout(_bounded(self._settings.load_timeout)):
-                while (resident := self._find(subject, placement)) is None:
-                    await self._changed.wait()
-                return resident
+                while True:
+                    changed = self._changed
+                    if resident := self._find(subject, placement, await self.measure()):
+                        return resident
+                    await changed.wait()
         except TimeoutError:
             raise Busy(
                 f"no room for {subject.name}: other models were busy for {self._settings.load_timeout:.0f} s",
@@ -108,17 +112,17 @@ class Scheduler:
         finally:
             self._waiting -= 1
 
-    def _find(self, subject: Subject, placement: Placement) -> Resident | None:
+    def _find(self, subject: Subject, placement: Placement, free: FreeMemory) -> Resident | None:
         """The resident to lease, its load begun where it was not there; None as long as that cannot be."""
-        if self._closed:
-            raise Busy("the engine is shutting down")
-        return self._usable(subject.key, placement) or self._make(subject, placement)
+        return self._usable(subject.key, placement) or self._make(subject, placement, free)
 
     def _pending(self) -> int:
         return self._waiting + sum(resident.waiting for resident in self._residents.values())
 
     def _usable(self, key: str, placement: Placement) -> Resident | None:
         """The resident that can answer for `placement`. One that is dead or loaded otherwise is sent away."""
+        if self._closed:
+            raise Busy("the engine is shutting down")
         resident = self._residents.get(key)
         if resident is None or resident.retiring:
             return None
@@ -130,11 +134,10 @@ class Scheduler:
             return None
         return resident
 
-    def _make(self, subject: Subject, placement: Placement) -> Resident | None:
+    def _make(self, subject: Subject, placement: Placement, free: FreeMemory) -> Resident | None:
         """Begin to load, or make room for it and return None where that takes time."""
         if subject.key in self._residents:  # on its way out; its memory is still taken
             return None
-        free = self._measure()
         others = self.residents
         # What is still loading will take memory that is free now.
         usable = free.usable - sum(other.placement.needed for other in others if other.runner is None)

@@ -66,7 +66,7 @@ class World:
         self.settings = replace(self.settings, **settings)
         return Scheduler(self.settings, start=self.start, measure=self.measure)
 
-    def measure(self) -> FreeMemory:
+    async def measure(self) -> FreeMemory:
         used = sum(self.needs.get(runner.spec.model_paths[0], 0) for runner in self.alive)
         return replace(self.free, ram=self.free.ram - used)
 

@@ -457,7 +457,10 @@ class TestClosing:
         """The same with a process and the bundled model."""
         from tests.engine.runner.running import BARD, answer
 
-        async with closing(Scheduler(world.settings, measure=lambda: FreeMemory(2**34))) as scheduler:
+        async def measure() -> FreeMemory:
+            return FreeMemory(2**34)
+
+        async with closing(Scheduler(world.settings, measure=measure)) as scheduler:
             placement = world.placement(str(BARD), n_ctx=256)
             async with scheduler.lease(subject("bard"), placement, None) as lease:
                 assert (await answer(lease.runner, "To be", max_tokens=3)).text
