@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ollama_engine.gguf.capabilities import template_capabilities
 from ollama_engine.gguf.header import ArrayRef, Header, Tensor, read_header
-from ollama_engine.gguf.memory import kv_cache_bytes
+from ollama_engine.gguf.memory import ModelMemory, model_memory
 from ollama_engine.gguf.metadata import ModelMetadata, format_parameters, model_metadata, read_metadata
 from ollama_engine.gguf.model_info import model_info, tensor_infos
 from ollama_engine.gguf.shards import find_shards, merge_shards, read_model
@@ -15,13 +15,14 @@ from ollama_engine.gguf.shards import find_shards, merge_shards, read_model
 __all__ = [
     "ArrayRef",
     "Header",
+    "ModelMemory",
     "ModelMetadata",
     "Tensor",
     "find_shards",
     "format_parameters",
-    "kv_cache_bytes",
     "merge_shards",
     "model_info",
+    "model_memory",
     "model_metadata",
     "read_header",
     "read_metadata",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from ollama_engine.gguf.capabilities import gguf_capabilities
+from ollama_engine.gguf.compute import ComputeShape, compute_shape
 from ollama_engine.gguf.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES
 from ollama_engine.gguf.header import ArrayRef, Header
 from ollama_engine.gguf.infill import Infill, infill_tokens
+from ollama_engine.gguf.layer_values import MAX_LAYERS, layer_numbers
+from ollama_engine.gguf.memory import ModelMemory, model_memory
 from ollama_engine.gguf.shards import read_model
 from ollama_engine.types import Capability, ModelDetails
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
-MAX_LAYERS = 1 << 16
 POOLING = {0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
 """Numbers of `<arch>.pooling_type` (llama.h)."""
 
@@ -57,6 +59,9 @@ class ModelMetadata:
     normalizes: bool
     infill: Infill | None = None
     """Tokens for fill-in-the-middle, None where the vocabulary has none."""
+    memory: ModelMemory = field(default_factory=ModelMemory)
+    compute: ComputeShape = field(default_factory=ComputeShape)
+    """How much memory it takes, and to compute with: what the planner goes by."""
 
     @property
     def parameter_size(self) -> str:
@@ -96,8 +101,8 @@ def model_metadata(header: Header) -> ModelMetadata:
     if not architecture:
         raise header.fault("has no general.architecture")
     embedding_length = header.integer(f"{architecture}.embedding_length")
-    head_count = _per_layer(header, f"{architecture}.attention.head_count")
-    head_count_kv = _per_layer(header, f"{architecture}.attention.head_count_kv") or head_count
+    head_count = layer_numbers(header, f"{architecture}.attention.head_count")
+    head_count_kv = layer_numbers(header, f"{architecture}.attention.head_count_kv") or head_count
     head_length = embedding_length // max(head_count, default=0) if any(head_count) else 0
     chat_template = header.text(CHAT_TEMPLATE)
     named_templates = _named_templates(header)
@@ -129,6 +134,8 @@ def model_metadata(header: Header) -> ModelMetadata:
         is_causal=header.flag(f"{architecture}.attention.causal") is not False,
         normalizes=header.flag(f"{architecture}.normalize_embeddings") is not False,
         infill=infill_tokens(header),
+        memory=model_memory(header),
+        compute=compute_shape(header),
     )
 
 
@@ -157,23 +164,6 @@ def _block_count(header: Header, architecture: str) -> int:
     if count > MAX_LAYERS:
         raise header.fault(f"{key} is {count}; no model has so many layers")
     return count
-
-
-def _per_layer(header: Header, key: str) -> tuple[int, ...]:
-    """A number for all layers, or a list with one a layer; () where the file does not say."""
-    value = header.metadata.get(key)
-    if value is None:
-        return ()
-    if not isinstance(value, ArrayRef):
-        return (header.integer(key),)
-    if value.count > MAX_LAYERS:
-        raise header.fault(f"{key} has {value.count} values; no model has so many layers")
-    counts: list[int] = []
-    for count in header.array(key):
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise header.fault(f"{key} should hold whole numbers, not negative")
-        counts.append(count)
-    return tuple(counts)
 
 
 def _vocab_size(header: Header, architecture: str) -> int:
