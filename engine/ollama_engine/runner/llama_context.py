@@ -105,6 +105,9 @@ class LlamaContext:
         self.can_shift = bool(self.memory and C.llama_memory_can_shift(self.memory))
         self.can_cut = not (C.llama_model_is_recurrent(model.handle) or C.llama_model_is_hybrid(model.handle))
         """Whether a sequence can be cut back; not where there is a recurrent state."""
+        self._copies_wait = False
+        """Whether streams are to be copied when the next decode begins. Until then nobody may read or write the bytes
+        of a cell; further copies are made in their order."""
         self._window = cast(int, C.llama_model_n_swa(model.handle))
         """Tokens that some of the layers look back; 0 where all look at everything."""
 
@@ -114,13 +117,10 @@ class LlamaContext:
         Not `causal`: what is in the batch looks at all of it, not only at what came before.
         """
         batch.struct.n_tokens = batch.n_tokens
-        if causal:
-            return C.llama_decode(self.handle, batch.struct)
-        C.llama_set_causal_attn(self.handle, False)
-        try:
-            return C.llama_decode(self.handle, batch.struct)
-        finally:
-            C.llama_set_causal_attn(self.handle, True)
+        C.llama_set_causal_attn(self.handle, causal)
+        code = C.llama_decode(self.handle, batch.struct)
+        self._copies_wait &= code < 0  # a batch that is refused may not have come so far
+        return code
 
     def abort(self, on: bool) -> None:
         """Stop the decode that runs now (from another thread), or allow decodes again."""
@@ -158,7 +158,7 @@ class LlamaContext:
     def copy_prefix(self, source: int, target: int, n: int, used: int) -> bool:
         """Let `target`, which has a stream of its own, hold copies of the first `n` of the `used` positions of
         `source`. False where that failed, and it is empty now. Ask `can_keep(source, n)` first."""
-        if self.copy_cells(used) < self.n_ctx:
+        if self.copy_cells(used) < self.n_ctx and not self._copies_wait:
             number = ctypes.c_int32(source)
             size = C.llama_state_seq_get_size(self.handle, number)
             state = (ctypes.c_uint8 * size)()
@@ -166,9 +166,9 @@ class LlamaContext:
                 C.llama_state_seq_get_data(self.handle, state, size, number) == size
                 and C.llama_state_seq_set_data(self.handle, state, size, ctypes.c_int32(target)) == size
             )
-        else:  # the whole stream, by the device itself, before the next decode
+        else:  # the whole stream, by the device itself
             C.llama_memory_seq_cp(self.memory, source, target, -1, -1)
-            done = True
+            done = self._copies_wait = True
         if done and C.llama_memory_seq_rm(self.memory, target, n, -1):
             return True
         self.forget(target)
