@@ -20,6 +20,7 @@ from ollama_engine.scheduler.placement import (
     PROJECTOR_CONTEXT,
     PROJECTOR_RESERVE,
     FreeMemory,
+    GpuMemory,
     Placement,
     check_fits,
     measure_memory,
@@ -72,7 +73,7 @@ def test_options_are_taken_and_known_as_asked_for(model: Path, metadata: ModelMe
 def test_more_device_memory_gives_more_context_up_to_the_models(
     model: Path, metadata: ModelMetadata, device_total: int, n_ctx: int
 ) -> None:
-    free = FreeMemory(64 * GIB, device=device_total, device_total=device_total, devices=1)
+    free = FreeMemory(64 * GIB, (GpuMemory("CUDA0", device_total, device_total),))
     assert placed(model, metadata, free).spec.n_ctx == n_ctx
 
 
@@ -119,9 +120,9 @@ def test_shards_are_weighed_together(model: Path, metadata: ModelMetadata) -> No
 def test_what_does_not_fit_is_refused_with_both_figures(model: Path, metadata: ModelMetadata) -> None:
     placement = replace(placed(model, metadata, num_ctx=2048), needed=3 * GIB)
     with pytest.raises(LoadFailed, match=r"requires more memory \(3\.0 GiB\) than is available \(1\.5 GiB\)") as caught:
-        check_fits(placement, FreeMemory(ram=1024 * MIB, device=512 * MIB))
+        check_fits(placement, FreeMemory(1024 * MIB, (GpuMemory("CUDA0", 512 * MIB, GIB),)))
     assert "num_ctx below 2048" in caught.value.hint
-    check_fits(placement, FreeMemory(ram=2 * GIB, device=GIB))
+    check_fits(placement, FreeMemory(2 * GIB, (GpuMemory("CUDA0", GIB, GIB),)))
 
 
 def test_the_memory_of_this_machine_is_measured() -> None:
