@@ -90,8 +90,8 @@ class LocalEngine:
         self._opening_queue = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        self._scheduler = Scheduler(self._settings)
         self._devices = DeviceMonitor()
+        self._scheduler = Scheduler(self._settings, measure=self._devices.free_memory)
         self._requests = Requests(self._scheduler)
         self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings)
         self._inference = Inference(self._opener)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from ollama_engine.scheduler.placement import CPU, FreeMemory, Placement
+from ollama_engine.scheduler.placement import CPU, FreeMemory, GpuMemory, Placement
 from ollama_engine.scheduler.resident import Resident
 
 
@@ -34,7 +34,7 @@ def room(
         change[device] = change.get(device, 0) + n
 
     for resident in residents:
-        needs = resident.placement.device_needed
+        needs = needs_of(resident.placement)
         if resident.phase == "loading":
             if resident not in gone:
                 for device, n in needs.items():
@@ -50,9 +50,14 @@ def room(
 
 
 def shifted(free: FreeMemory, change: Mapping[str, int]) -> FreeMemory:
-    """`free` with bytes more or less by device, never below 0."""
-    gpus = tuple(replace(gpu, free=max(0, gpu.free + change.get(gpu.name, 0))) for gpu in free.gpus)
-    return FreeMemory(max(0, free.ram + change.get(CPU, 0)), gpus)
+    """`free` with bytes more or less by device, never below 0. What a GPU has that shares the host's memory, is RAM."""
+    shared = sum(change.get(gpu.name, 0) for gpu in free.gpus if gpu.unified) + change.get(CPU, 0)
+    ram = max(0, free.ram + shared)
+
+    def now(gpu: GpuMemory) -> int:
+        return min(ram, max(0, gpu.free + shared)) if gpu.unified else max(0, gpu.free + change.get(gpu.name, 0))
+
+    return FreeMemory(ram, tuple(replace(gpu, free=now(gpu)) for gpu in free.gpus))
 
 
 def common(free: FreeMemory, other: FreeMemory) -> FreeMemory:
@@ -62,12 +67,17 @@ def common(free: FreeMemory, other: FreeMemory) -> FreeMemory:
     return FreeMemory(min(free.ram, other.ram), gpus)
 
 
+def needs_of(placement: Placement) -> Mapping[str, int]:
+    """Bytes by device."""
+    return placement.device_needed or {CPU: placement.needed}
+
+
 def fits(placement: Placement, free: FreeMemory) -> bool:
     """Whether each device has what is needed of it; one that nobody can measure is believed to."""
-    have = {CPU: free.ram, **{gpu.name: gpu.free for gpu in free.gpus}}
-    needs = placement.device_needed or {CPU: placement.needed}
-    return all(n <= have.get(device, n) for device, n in needs.items())
+    needs = needs_of(placement)
+    ram = needs.get(CPU, 0) + sum(needs.get(gpu.name, 0) for gpu in free.gpus if gpu.unified)
+    return ram <= free.ram and all(needs.get(gpu.name, 0) <= gpu.free for gpu in free.gpus)
 
 
-def on_cpu(placement: Placement) -> int:
-    return placement.device_needed.get(CPU, 0)
+def in_ram(placement: Placement) -> int:
+    return needs_of(placement).get(CPU, 0)

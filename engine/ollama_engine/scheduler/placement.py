@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata
@@ -55,16 +53,17 @@ CPU = "CPU"
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Bytes of a GPU, by ggml's name of it (`CUDA0`)."""
+    """Bytes of a GPU, by ggml's name of it (`CUDA0`). `unified`: what it has is RAM, the same bytes as the host's."""
 
     name: str
     free: int
     total: int
+    unified: bool = False
 
 
 @dataclass(frozen=True)
 class FreeMemory:
-    """Bytes. A GPU whose driver does not tell is not among `gpus`."""
+    """Bytes. `gpus` are those that llama.cpp puts a model on where nobody says which."""
 
     ram: int
     gpus: tuple[GpuMemory, ...] = ()
@@ -83,31 +82,7 @@ class FreeMemory:
 
     @property
     def usable(self) -> int:
-        return self.ram + self.device
-
-
-def measure_memory() -> FreeMemory:
-    """What is free now: RAM by the system, NVIDIA devices by their driver. Blocks."""
-    return FreeMemory(psutil.virtual_memory().available, _nvidia_memory())
-
-
-def _nvidia_memory() -> tuple[GpuMemory, ...]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        infos = [
-            pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(i))
-            for i in range(pynvml.nvmlDeviceGetCount())
-        ]
-        return tuple(GpuMemory(f"CUDA{i}", int(info.free), int(info.total)) for i, info in enumerate(infos))
-    except pynvml.NVMLError:
-        return ()
-    finally:
-        pynvml.nvmlShutdown()
+        return self.ram + sum(gpu.free for gpu in self.gpus if not gpu.unified)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from ollama_engine.runner.client import Runner
 from ollama_engine.scheduler.admission import SHUTTING_DOWN, Admission, seconds_until_turn
 from ollama_engine.scheduler.keeper import Keeper
 from ollama_engine.scheduler.line import Line
-from ollama_engine.scheduler.placement import FreeMemory, measure_memory
 from ollama_engine.scheduler.resident import Resident, lookahead
 from ollama_engine.scheduler.residents import Measure, Residents, Start
 from ollama_engine.scheduler.ticket import Placer, Subject, Ticket, Use
@@ -37,10 +36,6 @@ from ollama_engine.settings import Settings
 HOW_TO_MAKE_ROOM = (
     "'ollama-tui requests' lists what runs, 'ollama-tui cancel ID' ends it, 'ollama-tui stop MODEL' makes room."
 )
-
-
-async def measure_in_thread() -> FreeMemory:
-    return await asyncio.to_thread(measure_memory)
 
 
 @dataclass(frozen=True)
@@ -71,9 +66,7 @@ class Standing:
 class Scheduler:
     """All models in memory of one engine. Lives in one event loop; `aclose` ends every runner."""
 
-    def __init__(
-        self, settings: Settings, *, start: Start = Runner.start, measure: Measure = measure_in_thread
-    ) -> None:
+    def __init__(self, settings: Settings, *, start: Start = Runner.start, measure: Measure) -> None:
         """`start` as Runner.start; `measure` says what memory is free now."""
         self._settings = settings
         self._residents = Residents(settings, start, measure, on_change=self._serve)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ollama_engine.errors import EngineError, LoadFailed
-from ollama_engine.scheduler.memory import common, fits, on_cpu, room, shifted
+from ollama_engine.scheduler.memory import common, fits, in_ram, needs_of, room, shifted
 from ollama_engine.scheduler.placement import GIB, FreeMemory, Placement, check_fits
 from ollama_engine.scheduler.resident import Resident
 from ollama_engine.scheduler.ticket import Ticket
@@ -158,7 +158,7 @@ class _Case:
         free = room(measured, residents, gone=gone, weights=weights)
         for claim in claims:
             later = room(measured, residents, gone=claim.gone, weights=weights)
-            taken = {device: -n for device, n in claim.placement.device_needed.items()}
+            taken = {device: -n for device, n in needs_of(claim.placement).items()}
             free = common(free, shifted(later, taken))
         return free
 
@@ -198,7 +198,7 @@ class _Case:
 def _is_as_good(load: Load, best: Load) -> bool:
     """Whether nothing is given up that matters: the context is as long, and no more of it lies in RAM. Fewer slots are
     no reason to send another model away."""
-    return load.placement.spec.n_ctx >= best.placement.spec.n_ctx and on_cpu(load.placement) <= on_cpu(best.placement)
+    return load.placement.spec.n_ctx >= best.placement.spec.n_ctx and in_ram(load.placement) <= in_ram(best.placement)
 
 
 def _what_it_does(resident: Resident) -> str:
