@@ -216,8 +216,10 @@ class RemoteEngine:
     async def requests(self) -> list[RequestView]:
         try:
             answer = await self._server.ask("GET", "/api/requests")
-        except NotFound as error:
-            raise self._not_supported("does not tell its requests") from error
+        except EngineError as error:
+            if error.status in (404, 405):
+                raise self._not_supported("does not tell its requests") from error
+            raise
         return self._listed(answer.get("requests"), RequestView)
 
     async def cancel(self, id: str) -> None:
@@ -233,9 +235,12 @@ class RemoteEngine:
         try:
             await self._server.ask("POST", "/api/pin", {"model": name, "pinned": pinned}, quick=False)
         except EngineError as error:
-            if error.status in (404, 405) and "page not found" in error.message:
+            # A server that pins names the model that it has not; others do not know the path.
+            if error.status in (404, 405) and name not in error.message:
                 raise self._not_supported("pins no models") from error
-            raise ModelNotFound(name, error.message, hint=error.hint) if error.status == 404 else error from error
+            if error.status == 404:
+                raise ModelNotFound(name, error.message, hint=error.hint) from error
+            raise
 
     def _not_supported(self, what: str) -> NotSupported:
         return NotSupported(f"the server at {self.host.url} {what}", hint="Ollama's own server does not.")
