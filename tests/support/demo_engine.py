@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Self
 
-from ollama_engine.errors import EngineError, ModelNotFound
+from ollama_engine.errors import EngineError, ModelNotFound, NotFound
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
@@ -33,6 +33,7 @@ from ollama_engine.types import (
     PullRequest,
     PushRequest,
     RankedDocument,
+    RequestView,
     RerankRequest,
     RerankResponse,
     RunningModel,
@@ -158,7 +159,8 @@ class DemoEngine:
         self.fails_after: int | None = None
         self.cut: dict[str, int] = {}
         """What the last chunk says was left out of the prompt."""
-        self.requests: list[ChatRequest] = []
+        self.asked: list[ChatRequest] = []
+        self.running_requests: list[RequestView] = []
         self.closed_streams = 0
         self.closed = False
         self.polls = 0
@@ -254,7 +256,7 @@ class DemoEngine:
         yield GenerateChunk(model=request.model, created_at="", response="", done=True, done_reason="stop")
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
-        self.requests.append(request)
+        self.asked.append(request)
         try:
             self._check("chat")
             self._find(request.model)
@@ -319,6 +321,23 @@ class DemoEngine:
 
     async def devices(self) -> list[Device]:
         return [Device("CPU", "A processor", "cpu", 16_000_000_000, 8_000_000_000, utilization=12.0)]
+
+    async def requests(self) -> list[RequestView]:
+        self._check("requests")
+        return list(self.running_requests)
+
+    async def cancel(self, id: str) -> None:
+        self._check("cancel")
+        if id not in [request.id for request in self.running_requests]:
+            raise NotFound(f"there is no request '{id}'")
+        self.running_requests = [request for request in self.running_requests if request.id != id]
+
+    async def pin(self, name: str, *, pinned: bool = True) -> None:
+        self._check("pin")
+        self._find(name)
+        for one in self.in_memory:
+            if one.name == name:
+                one.pinned = pinned
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._check("load")

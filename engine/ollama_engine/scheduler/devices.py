@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import platform
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ import psutil
 
 from ollama_engine.errors import RunnerError
 from ollama_engine.runner.protocol import GgmlDevice
+from ollama_engine.scheduler.placement import FreeMemory, GpuMemory
 from ollama_engine.types import Device
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 PROBE = (sys.executable, "-P", "-m", "ollama_engine.runner.devices")
 PROBE_TIMEOUT = 30.0
 """Seconds. A CUDA driver that wakes up several cards takes five or more."""
+FIRST_LOAD = 0.1
+"""Seconds that the first figure of the processor's load is of."""
 _decode = msgspec.json.Decoder(list[GgmlDevice]).decode
 
 
@@ -67,23 +71,39 @@ class DeviceMonitor:
         self._found: list[GgmlDevice] | None = None
         self._finding = asyncio.Lock()
         self._nvml: _Nvml | None = None
+        self._has_load = False
 
     async def read(self) -> list[Device]:
         """All devices as they are now. Where the search fails the CPU alone is there, and the log says why."""
-        async with self._finding:
-            if self._found is None:
-                self._found = await self._find()
-                self._nvml = await asyncio.to_thread(_Nvml.open)
-        return await asyncio.to_thread(self._read, self._found)
+        return await asyncio.to_thread(self._read, await self._look())
+
+    async def free_memory(self) -> FreeMemory:
+        """What models may take now: RAM by the system, of GPUs what their driver says, else what the search found.
+
+        Where there is no GPU only the first call takes longer than a moment: it looks for one.
+        """
+        gpus = gpus_for_models(await self._look())
+        ram = psutil.virtual_memory().available
+        if not gpus:
+            return FreeMemory(ram)
+        devices = await asyncio.to_thread(self._read, gpus)
+        return FreeMemory(ram, tuple(_gpu_memory(device, ram) for device in devices))
 
     async def aclose(self) -> None:
         nvml, self._nvml = self._nvml, None
         if nvml is not None:
             await asyncio.to_thread(nvml.close)
 
+    async def _look(self) -> list[GgmlDevice]:
+        async with self._finding:
+            if self._found is None:
+                self._found = await self._find()
+                if gpus_for_models(self._found):
+                    self._nvml = await asyncio.to_thread(_Nvml.open)
+        return self._found
+
     async def _find(self) -> list[GgmlDevice]:
         try:
-            await asyncio.to_thread(psutil.cpu_percent, 0.1)  # the first figure needs a time to be of
             return await probe(self._command)
         except RunnerError as error:
             log.error("%s", error)
@@ -97,7 +117,8 @@ class DeviceMonitor:
         if found.kind == "cpu":
             memory = psutil.virtual_memory()
             device.total, device.free = memory.total, memory.available
-            device.utilization = psutil.cpu_percent()
+            device.utilization = psutil.cpu_percent(None if self._has_load else FIRST_LOAD)
+            self._has_load = True
         elif self._nvml is not None:
             self._nvml.read(device)
         return device
@@ -145,6 +166,27 @@ class _Nvml:
     def close(self) -> None:
         with contextlib.suppress(self._api.NVMLError):
             self._api.nvmlShutdown()
+
+
+def gpus_for_models(found: Sequence[GgmlDevice]) -> list[GgmlDevice]:
+    """Those of the devices that llama.cpp spreads a model over where nobody says which (llama.cpp,
+    llama_prepare_model_devices): GPUs, each once however many drivers show it; what shares the host's memory only where
+    there is nothing else."""
+    gpus: list[GgmlDevice] = []
+    for device in found:
+        if device.kind == "gpu" and not (device.id and any(device.id == other.id for other in gpus)):
+            gpus.append(device)
+    shared = [device for device in found if device.kind == "igpu"]
+    return gpus or [device for device in shared if _backend(device) == _backend(shared[0])]
+
+
+def _backend(device: GgmlDevice) -> str:
+    return device.name.rstrip("0123456789")
+
+
+def _gpu_memory(device: Device, ram: int) -> GpuMemory:
+    unified = device.kind == "igpu" or (platform.system() == "Darwin" and platform.machine() == "arm64")
+    return GpuMemory(device.name, min(device.free, ram) if unified else device.free, device.total, unified)
 
 
 def pci_address(text: str) -> str:
