@@ -15,25 +15,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from typing import TYPE_CHECKING
 
 from ollama_engine.runner.candidates import Candidates
 from ollama_engine.runner.draws import Draws
+from ollama_engine.runner.intake import Intake
 from ollama_engine.runner.llama import LlamaError
 from ollama_engine.runner.llama_batch import EmbeddingBatch, LlamaBatch
 from ollama_engine.runner.llama_context import DECODE_ABORTED, DECODE_NO_SLOT, LlamaContext
-from ollama_engine.runner.media import MediaPrompt, MediaReader, MediaRun
-from ollama_engine.runner.media_files import MediaError
+from ollama_engine.runner.media import MediaReader, MediaRun
 from ollama_engine.runner.pace import Pace
 from ollama_engine.runner.prefix_cache import PrefixCache, cells_of, common_prefix
 from ollama_engine.runner.protocol import Done, DoneReason, Failed, Generate, Step
 from ollama_engine.runner.sampler_chain import build_sampler
 from ollama_engine.runner.sequence import Sequence
 from ollama_engine.runner.throughput import Throughput
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 NO_CELLS = "the KV cache is full and nothing in it can be given up"
 NOT_FINITE = "the model computed numbers that are none (NaN or infinity): its weights are broken, or overflow"
@@ -58,11 +53,6 @@ class Batcher:
         self._pace = Pace(context.n_batch)
         self._candidates = Candidates(context.model.n_vocab)
         self._draws = Draws(context)
-        self._waiting: deque[Generate] = deque()
-        self._reading: dict[int, tuple[Generate, Future[MediaPrompt]]] = {}
-        """Requests whose images and sounds are being read, by id."""
-        self._runs: dict[int, dict[int, MediaRun]] = {}
-        """Runs of media cells of waiting requests, as Sequence's, by id."""
         self._media_was_last = False
         """Whether the last step decoded an image: then it is the text's turn."""
         self._running: list[Sequence] = []
@@ -73,8 +63,8 @@ class Batcher:
         self._in_batch: frozenset[int] = frozenset()
         self._canceled: set[int] = set()
         self._lock = threading.Condition()
-        """Guards what another thread touches: `_waiting`, `_reading`, `_canceled`, `_in_batch` and its abort
-        flag. No call into `_media` is made under it."""
+        """Guards what another thread touches: the intake, `_canceled`, `_in_batch` and its abort flag."""
+        self._intake = Intake(context, media, self._batch.capacity, self._lock)
         self._generation = Throughput()
         self._reading_speed = Throughput()
         self._sampled = 0
@@ -93,8 +83,8 @@ class Batcher:
 
     def _has_work(self) -> bool:
         return (
-            any(future.done() for _, future in self._reading.values())
-            or (bool(self._waiting) and self._cache.has_free_slot)
+            self._intake.has_read
+            or (len(self._intake) > 0 and self._cache.has_free_slot)
             or any(map(self._can_go_on, self._running))
             or bool(self._canceled)
         )
@@ -115,45 +105,13 @@ class Batcher:
     @property
     def has_prompts(self) -> bool:
         """Whether the next step reads a prompt, which may take long."""
-        return bool(self._waiting) or any(
+        return len(self._intake) > 0 or any(
             sequence.in_prefill and ((run := sequence.run) is None or run.is_encoded) for sequence in self._running
         )
 
     def add(self, request: Generate) -> Failed | None:
         """Queue a request; it gets its first step as soon as a slot is free. Answers what is wrong with it, if so."""
-        if not request.tokens:
-            return Failed(request.id, "the prompt has no tokens", "invalid")
-        if min(request.tokens) < -len(request.media) or max(request.tokens) >= self._model.n_vocab:
-            # llama.cpp would refuse the whole batch, everybody else's tokens with it.
-            return Failed(request.id, "the prompt has tokens that are not in the vocabulary", "invalid")
-        unknown = next((t for t in request.sampling.logit_bias if not 0 <= t < self._model.n_vocab), None)
-        if unknown is not None:
-            return Failed(request.id, f"logit_bias: token {unknown} is not in the vocabulary", "invalid")
-        request.n_ctx = min(request.n_ctx or self._context.n_ctx, self._context.n_ctx)
-        if request.media:
-            return self._read_media(request)
-        if failed := self._too_long(request):
-            return failed
-        with self._lock:
-            self._waiting.append(request)
-            self._lock.notify()
-        return None
-
-    def _too_long(self, request: Generate) -> Failed | None:
-        if len(request.tokens) < request.n_ctx:
-            return None
-        return Failed(
-            request.id, f"the prompt has {len(request.tokens)} tokens, the context {request.n_ctx}", "invalid"
-        )
-
-    def _read_media(self, request: Generate) -> Failed | None:
-        if self._media is None:
-            return Failed(request.id, "the model reads text alone: it has no projector", "invalid")
-        future = self._media.read(request.tokens, request.media)
-        with self._lock:
-            self._reading[request.id] = (request, future)
-            self._lock.notify()
-        return None
+        return self._intake.add(request)
 
     def cancel(self, request_id: int) -> None:
         """End a request at the next step, or break off the step that runs if nobody else is in it."""
@@ -169,7 +127,7 @@ class Batcher:
         step = Step([], [])
         self._sampled = self._read = 0
         self._drop_canceled(step)
-        self._take_read()
+        self._failures += self._intake.take_read()
         self._admit()
         media = self._next_media()
         if sequences := self._schedule() if media is None or self._media_was_last else []:
@@ -205,7 +163,7 @@ class Batcher:
 
     @property
     def queued(self) -> int:
-        return len(self._waiting)
+        return len(self._intake)
 
     @property
     def tokens_per_second(self) -> float:
@@ -220,64 +178,21 @@ class Batcher:
     def _drop_canceled(self, step: Step) -> None:
         with self._lock:
             canceled, self._canceled = self._canceled, set()
-            never_began = [request for request in self._waiting if request.id in canceled]
-            for request in never_began:
-                self._waiting.remove(request)
-                self._runs.pop(request.id, None)
-            unread = [self._reading.pop(id) for id in canceled & self._reading.keys()]
-        for request, future in unread:
-            future.cancel()
-            never_began.append(request)
-        step.done += [Done(r.id, "canceled", len(r.tokens), 0, 0, 0, 0) for r in never_began]
+        step.done += [Done(r.id, "canceled", len(r.tokens), 0, 0, 0, 0) for r in self._intake.drop(canceled)]
         for sequence in [s for s in self._running if s.id in canceled]:
             self._release(sequence)
             step.done.append(sequence.finish("canceled"))
 
-    def _take_read(self) -> None:
-        """Queue the requests whose images and sounds are read."""
-        with self._lock:
-            ready = [id for id, (_, future) in self._reading.items() if future.done()]
-            read = [self._reading.pop(id) for id in ready]
-        for request, future in read:
-            if failed := self._place(request, future):
-                self._failures.append(failed)
-            else:
-                with self._lock:
-                    self._waiting.append(request)
-
-    def _place(self, request: Generate, future: Future[MediaPrompt]) -> Failed | None:
-        """Put the cells of images and sounds into the prompt."""
-        if error := future.exception():
-            return Failed(request.id, str(error), "invalid" if isinstance(error, MediaError) else "error")
-        prompt = future.result()
-        request.tokens, request.media = prompt.cells, []
-        for run in prompt.runs.values():
-            if not run.chunk.is_causal and len(run.cells) > self._batch.capacity:
-                problem = (
-                    f"an image takes {len(run.cells)} tokens, which this model can only read in one batch, and its "
-                    f"batch holds {self._batch.capacity}: set num_batch higher"
-                )
-                return Failed(request.id, problem, "invalid")
-        if failed := self._too_long(request):
-            return failed
-        self._runs[request.id] = {run.cells[0]: run for run in prompt.runs.values()}
-        return None
-
     def _admit(self) -> None:
-        while self._cache.has_free_slot:
-            with self._lock:
-                if not self._waiting:
-                    return
-                request = self._waiting.popleft()
+        while self._cache.has_free_slot and (admitted := self._intake.next()):
+            request, runs = admitted
             try:
                 sampler = build_sampler(request.sampling, self._context, self._candidates)
             except LlamaError as error:
                 self._failures.append(Failed(request.id, str(error), "invalid"))
-                self._runs.pop(request.id, None)
                 continue
             slot, cached = self._cache.take(cells_of(request.tokens))
             preserved = self._control_pieces(request.preserved)
-            runs = self._runs.pop(request.id, {})
             sequence = Sequence(request, slot, sampler, cached, preserved, runs)
             sampler.prime(sequence.prompt_text)
             for cell in sequence.pending if runs else ():
