@@ -43,6 +43,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("library.refresh", "r", "refresh", "refresh", "Read the store again"),
     Action("library.clear", "escape", "clear_filter", "clear filter", "Show all models again", palette=False),
     Action("ps.unload", "u", "unload", "unload", "Unload the selected model once its requests have ended"),
+    Action("ps.keep", "t", "keep", "keep for", "Change how long the selected model stays after its last request"),
     Action("ps.refresh", "r", "refresh", "refresh", "Ask what is in memory now"),
     Action("chat.send", "enter", "send", "send", "Send the prompt", palette=False, editor=True),
     Action("chat.stop", "escape", "stop", "stop", "Stop the answer; what was written of it stays"),

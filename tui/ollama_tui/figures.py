@@ -83,7 +83,12 @@ def until(moment: str, now: float) -> str:
     then = timestamp(moment)
     if then is None:
         return ""
-    left = int(then - now)
+    return duration(then - now)
+
+
+def duration(seconds: float) -> str:
+    """A time that is left: `4:31`, `1:04:31`, `3 d`; `forever` beyond ten years, `now` where there is none."""
+    left = int(seconds)
     if left <= 0:
         return "now"
     if left > 315_360_000:

@@ -1,31 +1,23 @@
-"""What this machine computes on: ggml's devices, found by a process of their own, and how busy and hot they are now."""
+"""What this machine computes on: ggml's devices, found by a process of their own (device_probe.py), and how busy and
+hot they are now, by psutil (host.py) and NVIDIA's driver (nvml.py)."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
-
-import msgspec
 
 from ollama_engine.errors import RunnerError
 from ollama_engine.reading import Reading, in_thread
 from ollama_engine.runner.protocol import GgmlDevice
+from ollama_engine.scheduler.device_probe import PROBE, probe
 from ollama_engine.scheduler.host import Host, HostFigures, temperature
 from ollama_engine.scheduler.nvml import GpuFigures, Nvml, SharedNvml, pci_address
 from ollama_engine.types import Device
 
 log = logging.getLogger(__name__)
 
-PROBE = (sys.executable, "-P", "-m", "ollama_engine.runner.devices")
-PROBE_TIMEOUT = 30.0
-"""Seconds. A CUDA driver that wakes up several cards takes five or more."""
-MAX_ANSWER = 1 << 20
-LAST_ERRORS = 16 * 1024
-"""Bytes of what the probe says that are taken, and of its errors that are kept."""
 INTERVAL = 0.5
 """Seconds that a figure is given to everybody who asks."""
 SLOW_INTERVAL = 5.0
@@ -34,79 +26,6 @@ PATIENCE = 2.0
 """Seconds that anybody waits for a driver to tell its figures."""
 AGAIN = 60.0
 """Seconds after which devices are looked for anew, where that failed or where only the search tells what is free."""
-_decode = msgspec.json.Decoder(list[GgmlDevice]).decode
-
-
-async def probe(command: Sequence[str] = PROBE, timeout: float = PROBE_TIMEOUT) -> list[GgmlDevice]:
-    """ggml's devices, each with the memory that is free now.
-
-    Raises:
-        RunnerError: the process crashed, hung, or said something else; the drivers are the likely cause.
-    """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-    except OSError as error:
-        raise RunnerError(
-            f"cannot start a process that looks for devices: {error}",
-            hint="Close other programs or raise their limits.",
-        ) from error
-    try:
-        async with asyncio.timeout(timeout):
-            output, errors = await _hear(process)
-    except TimeoutError:
-        raise RunnerError(
-            f"looking for devices did not end within {timeout:.0f} s", hint="Look whether the GPU's driver hangs."
-        ) from None
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode:
-        said = errors.decode("utf-8", "replace").strip().splitlines()
-        why = f": {said[-1]}" if said else ""
-        code = process.returncode
-        how = f"by signal {-code}" if code < 0 else f"with code {code}"
-        raise RunnerError(
-            f"looking for devices ended {how}{why}",
-            hint="Look whether the GPU's driver fits what llama.cpp is built for.",
-        )
-    try:
-        return _decode(output)
-    except msgspec.MsgspecError as error:
-        raise RunnerError(f"looking for devices gave no list of them: {error}") from error
-
-
-async def _hear(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-    """What it says, and the last of its errors; it may say anything, of any length."""
-
-    async def answer(stream: asyncio.StreamReader) -> bytes:
-        said = bytearray()
-        while chunk := await stream.read(1 << 16):
-            said += chunk
-            if len(said) > MAX_ANSWER:
-                raise RunnerError(f"looking for devices gave no list of them: it says more than {MAX_ANSWER} bytes")
-        return bytes(said)
-
-    async def errors(stream: asyncio.StreamReader) -> bytes:
-        said = bytearray()
-        while chunk := await stream.read(1 << 16):
-            said += chunk
-            del said[:-LAST_ERRORS]
-        return bytes(said)
-
-    assert process.stdout is not None
-    assert process.stderr is not None
-    tasks = [asyncio.ensure_future(answer(process.stdout)), asyncio.ensure_future(errors(process.stderr))]
-    try:
-        output, last = await asyncio.gather(*tasks)
-        await process.wait()
-    finally:
-        for task in tasks:
-            task.cancel()
-    return output, last
 
 
 class DeviceMonitor:
