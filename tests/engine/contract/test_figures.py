@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import aclosing
-
-import pytest
 
 from ollama_engine.engine import Engine
 from ollama_engine.types import ChatRequest, GenerateRequest, Message, RunningModel
@@ -71,7 +69,7 @@ async def test_a_busy_model_shows_its_speeds_its_slots_and_its_queue(engine: Eng
         model = await when(engine, lambda model: model.tokens_per_second and model.slots_busy + model.queued == 6)
         assert model.state == "busy"
         assert model.slots_busy == model.slots
-        assert model.context_used > 500
+        assert model.context_used >= 500
         assert model.prompt_tokens_per_second > 0
     finally:
         for task in tasks:
@@ -87,9 +85,9 @@ async def test_the_processor_is_told_with_its_load(engine: Engine) -> None:
     assert 0 <= cpu.utilization <= 100
 
 
-@pytest.mark.parametrize("ask", [lambda engine: engine.running(), lambda engine: engine.devices()])
-async def test_many_may_look_at_once(engine: Engine, story: str, ask: Callable[[Engine], Awaitable[list]]) -> None:
+async def test_many_may_look_at_once(engine: Engine, story: str) -> None:
     await engine.load(story)
-    first, *others = await asyncio.gather(*(ask(engine) for _ in range(20)))
-    assert first
-    assert all(len(other) == len(first) for other in others)
+    answers = await asyncio.gather(*(look() for look in (engine.running, engine.devices) for _ in range(20)))
+    assert {len(answer) for answer in answers[:20]} == {1}
+    assert answers[20]
+    assert {len(answer) for answer in answers[20:]} == {len(answers[20])}

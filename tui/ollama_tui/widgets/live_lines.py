@@ -31,11 +31,13 @@ class LiveLines(Widget):
         super().__init__(id=id)
         self._lines: tuple[Content, ...] = ()
         self._strips: list[Strip] | None = None
-        """`_lines` at the width and in the colours of now; None where those have changed."""
+        """`_lines` at `_width` and in the colours of now; None where they are still to be drawn."""
+        self._width = 0
 
     def show(self, lines: Sequence[Content]) -> None:
         """Show these lines in place of those before."""
-        before, count = self._strips, len(self._lines)
+        before = self._strips if self._width == self.content_size.width else None
+        count = len(self._lines)
         self._lines = tuple(lines)
         if before is None or len(self._lines) != count:
             self._strips = None
@@ -57,19 +59,16 @@ class LiveLines(Widget):
         return Content("\n").join(self._lines)
 
     def render_line(self, y: int) -> Strip:
-        if self._strips is None:
+        if self._strips is None or self._width != self.content_size.width:
             self._strips = self._draw()
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.content_size.width)
-
-    def on_resize(self) -> None:
-        self._strips = None
 
     def notify_style_update(self) -> None:
         self._strips = None
         super().notify_style_update()
 
     def _draw(self) -> list[Strip]:
-        width = self.content_size.width
+        width = self._width = self.content_size.width
         cut = (line.truncate(width, ellipsis=True) for line in self._lines)
         return [Visual.to_strips(self, line, width, 1, self.visual_style, pad=True)[0] for line in cut]
 

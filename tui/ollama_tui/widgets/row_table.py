@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.coordinate import Coordinate
 from textual.geometry import Region
+from textual.strip import Strip
 from textual.widgets import DataTable
 
 CellText = str | Text
@@ -44,10 +48,10 @@ class RowTable(DataTable[Text], inherit_bindings=False):
     ]
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False, show_header=True)
         self._layout: tuple[Column, ...] = ()
         self._shown: dict[str, tuple[CellText, ...]] = {}
         self._writing_cells = False
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False, show_header=True)
 
     @property
     def selected(self) -> str | None:
@@ -100,17 +104,27 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         if before is None:
             self.add_row(*map(self._cell, self._layout, cells), key=key)
             return
-        for column, old, new in zip(self._layout, before, cells, strict=True):
-            if old != new:
-                self._write_cell(key, column, new)
+        changed = [(column, new) for column, old, new in zip(self._layout, before, cells, strict=True) if old != new]
+        if changed:
+            self._write_cells(key, changed)
 
-    def _write_cell(self, key: str, column: Column, text: CellText) -> None:
+    def _write_cells(self, key: str, changed: Sequence[tuple[Column, CellText]]) -> None:
         self._writing_cells = True
         try:
-            self.update_cell(key, column.key, self._cell(column, text))
+            for column, text in changed:
+                self.update_cell(key, column.key, self._cell(column, text))
         finally:
             self._writing_cells = False
-        self.refresh_coordinate(self.get_cell_coordinate(key, column.key))
+        # One region, as all that stands before a cell is sent with it: two would be sent twice.
+        first = self._get_cell_region(Coordinate(self.get_row_index(key), 0))
+        last = self._get_cell_region(self.get_cell_coordinate(key, changed[-1][0].key))
+        self._refresh_region(first.union(last))
+
+    def render_line(self, y: int) -> Strip:
+        """As DataTable's, but runs of one style are one: it has a segment for each cell, so that a click knows the
+        column. Here a click is on a row."""
+        strip = super().render_line(y)
+        return Strip([_without_column(segment) for segment in strip], strip.cell_length).simplify()
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         """DataTable paints all of itself anew for one cell; here the cell alone is."""
@@ -125,3 +139,11 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         cell = text.copy()
         cell.justify, cell.no_wrap, cell.overflow = justify, True, "ellipsis"
         return cell
+
+
+def _without_column(segment: Segment) -> Segment:
+    text, style, control = segment
+    if style is None or style.meta.get("row", -1) < 0:  # a header knows its column
+        return segment
+    row = Style.from_meta({"row": style.meta["row"], "column": 0})
+    return Segment(text, style.clear_meta_and_links() + row, control)

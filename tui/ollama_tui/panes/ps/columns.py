@@ -23,7 +23,8 @@ NAME_WIDTHS = (16, 40)
 
 # What changes often stands at the left: see RowTable.
 _STATE = Column("state", "STATE", 11)
-_UNTIL = Column("until", "UNLOADS", 13)
+_UNTIL = Column("until", "UNLOADS", 7, right=True)
+_LEFT = Column("left", "", 6)
 _SPEED = Column("speed", "TOK/S", 6, right=True)
 _TREND = Column("trend", "LAST", 12)
 _PROMPT = Column("prompt", "PROMPT/S", 8, right=True)
@@ -37,10 +38,10 @@ _KV = Column("kv", "KV", 7, right=True)
 _COMPUTE = Column("compute", "COMPUTE", 7, right=True)
 
 _ALL = (
-    _STATE, _UNTIL, _SPEED, _TREND, _PROMPT, _USED, _SLOTS, _CONTEXT, _RSS, _VRAM, _WEIGHTS, _KV, _COMPUTE,
+    _STATE, _UNTIL, _LEFT, _SPEED, _TREND, _PROMPT, _USED, _SLOTS, _CONTEXT, _RSS, _VRAM, _WEIGHTS, _KV, _COMPUTE,
 )  # fmt: skip
 _BY_WORTH = (
-    _STATE, _UNTIL, _SPEED, _RSS, _VRAM, _USED, _PROMPT, _SLOTS, _TREND, _CONTEXT, _WEIGHTS, _KV, _COMPUTE,
+    _STATE, _UNTIL, _LEFT, _SPEED, _RSS, _VRAM, _USED, _PROMPT, _SLOTS, _TREND, _CONTEXT, _WEIGHTS, _KV, _COMPUTE,
 )  # fmt: skip
 
 
@@ -63,7 +64,8 @@ def row(model: RunningModel, now: float, trend: Samples, color: Paint) -> dict[s
     return {
         "name": one_line(model.name),
         "state": Text.assemble((state(model), color(_STATE_COLORS.get(model.state, "foreground")))),
-        "until": _until(model, now, color),
+        "until": time_left(model, now),
+        "left": Text.assemble((left_bar(model), color("primary"))),
         "speed": figures.per_second(model.tokens_per_second),
         "trend": Text.assemble((sparkline(trend, _TREND.width) if any(trend) else "", color("primary"))),
         "prompt": figures.per_second(model.prompt_tokens_per_second),
@@ -71,14 +73,14 @@ def row(model: RunningModel, now: float, trend: Samples, color: Paint) -> dict[s
         "slots": f"{model.slots_busy}/{model.slots}" if model.slots else "",
         "context": context(model),
         "rss": figures.size(model.rss or (model.size - model.size_vram)),
-        "vram": figures.size(on_devices(model)) or "–",
+        "vram": figures.size(on_devices(model)) or ("–" if model.size else ""),
         "weights": figures.size(model.weights),
         "kv": figures.size(model.kv_cache),
         "compute": figures.size(model.compute),
     }
 
 
-_STATE_COLORS = {"busy": "success", "idle": "muted", "loading": "warning", "stopping": "warning"}
+_STATE_COLORS = {"busy": "success", "loading": "warning", "stopping": "warning"}
 
 
 def state(model: RunningModel) -> str:
@@ -89,14 +91,11 @@ def state(model: RunningModel) -> str:
     return f"{text} +{model.queued}" if model.queued else text
 
 
-def _until(model: RunningModel, now: float, color: Paint) -> Text:
-    """The time left, and a bar that runs down with it where both its ends are known."""
-    text = time_left(model, now)
+def left_bar(model: RunningModel) -> str:
+    """Runs down with the time of an idle model, where both its ends are known."""
     if model.state != "idle" or not model.keep_alive or model.keep_alive < 0 or model.expires_in is None:
-        return Text.assemble((text, color("muted" if model.state == "busy" else "foreground")))
-    width = _UNTIL.width - max(5, len(text)) - 1
-    filled, rest = bar(model.expires_in / model.keep_alive, width)
-    return Text.assemble(f"{text:>5} ", (filled, color("primary")), (rest, color("border-blurred")))
+        return ""
+    return "".join(bar(model.expires_in / model.keep_alive, _LEFT.width))
 
 
 def time_left(model: RunningModel, now: float) -> str:

@@ -17,6 +17,7 @@ WIDE = 100
 
 
 def device_lines(devices: tuple[Device, ...], load: Mapping[str, Samples], width: int) -> list[Content]:
+    """What stands still is at the right: see LiveLines."""
     if not devices:
         return []
     name = min(12, max(7, *(len(device.name) for device in devices)))
@@ -27,20 +28,17 @@ def _line(device: Device, load: Samples, name: int, width: int) -> Content:
     wide = width >= WIDE
     trend, room = (20, 24) if wide else (8, 10)
     used = max(0, device.total - device.free)
-    filled, rest = bar(used / device.total if device.total else 0.0, room)
     memory = f"{figures.size(used) or '0'} of {figures.size(device.total)}" if device.total else ""
-    facts = [_figure(device.temperature, " °C"), _figure(device.power, " W")]
-    parts = [
-        Content.styled(f"{one_line(device.name)[:name]:<{name}} ", "$accent"),
-        Content(f"{_figure(device.utilization, '%'):>4} "),
-        Content.styled(sparkline(load, trend, top=100.0), "$primary"),
-        Content(" "),
-        Content.assemble((filled, "$success"), (rest, "$border-blurred")) if device.total else Content(" " * room),
-        Content(f" {memory:<18}"),
-        Content(f"{facts[0]:>6} {facts[1]:>6}"),
-        Content.styled(f"  {one_line(device.description)}", "$muted") if wide else Content(""),
-    ]
-    return Content("").join(parts)
+    filled, rest = bar(used / device.total, room) if device.total else ("", " " * room)
+    heat, power = _figure(device.temperature, " °C"), _figure(device.power, " W")
+    return Content.assemble(
+        f" {one_line(device.name)[:name]:<{name}} {_figure(device.utilization, '%'):>4} ",
+        (sparkline(load, trend, top=100.0), "$primary"),
+        f"  {memory:<17} {heat:>6} {power:>6}  ",
+        (filled, "$success"),
+        (rest, "$border-blurred"),
+        (f"  {one_line(device.description)}" if wide else "", "$muted"),
+    )
 
 
 def _figure(value: float | None, unit: str) -> str:

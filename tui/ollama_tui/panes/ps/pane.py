@@ -116,7 +116,7 @@ class PSPane(Pane):
             self.details_lines.show(
                 details(
                     model,
-                    self.size.width - 2,
+                    self.size.width,
                     self.services.clock(),
                     generation=self._view.generation.get(key, ()),
                     prompts=self._view.prompts.get(key, ()),
@@ -128,7 +128,7 @@ class PSPane(Pane):
         shown = not view.error and not isinstance(view.devices_error, NotSupported)
         self.device_lines.display = shown and bool(view.devices)
         if self.device_lines.display:
-            self.device_lines.show(device_lines(view.devices, view.load, self.size.width - 2))
+            self.device_lines.show(device_lines(view.devices, view.load, self.size.width))
 
     # Actions
 
