@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from ollama_engine import terminal_pass
 from ollama_engine.errors import (
     Busy,
     DigestMismatch,
@@ -175,9 +176,12 @@ async def answers(host: HostAddress, timeout: float = 5.0) -> bool:
 
 
 def _client(host: HostAddress, api_key: str | None) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    if _is_loopback(host.host) and (shown := terminal_pass.read(host.port)):
+        headers[terminal_pass.HEADER] = shown
     return httpx.AsyncClient(
         base_url=host.url,
-        headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+        headers=headers,
         timeout=httpx.Timeout(QUICK_SECONDS, connect=CONNECT_SECONDS),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
         # A proxy cannot reach this machine's own loopback address.

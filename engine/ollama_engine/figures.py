@@ -88,7 +88,7 @@ class _Probe:
             model.rss, model.pss = memory.rss, memory.pss
         if stats is not None:
             model.context_used, model.context_total = stats.cells_used, stats.cells
-            model.slots, model.slots_busy, model.queued = stats.slots, stats.slots_busy, stats.queued
+            model.slots, model.slots_busy = stats.slots, stats.slots_busy
             if not self._stats.late:
                 model.tokens_per_second = stats.tokens_per_second
                 model.prompt_tokens_per_second = stats.prompt_tokens_per_second
@@ -126,6 +126,7 @@ def _known(resident: Resident) -> RunningModel:
         pid=runner.pid if runner else 0,
         slots=spec.n_seq,
         queued=resident.waiting,
+        pinned=resident.pinned,
         keep_alive=_seconds(resident.keep_alive),
         expires_in=_seconds(left),
     )

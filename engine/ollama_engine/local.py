@@ -22,6 +22,7 @@ from ollama_engine.figures import Figures
 from ollama_engine.gguf import read_header
 from ollama_engine.inference import Inference
 from ollama_engine.opening import Opener
+from ollama_engine.requests import Requests
 from ollama_engine.scheduler.devices import DeviceMonitor
 from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.settings import Settings, default_config_file, read_table
@@ -48,6 +49,7 @@ from ollama_engine.types import (
     PullRequest,
     PullView,
     PushRequest,
+    RequestView,
     RerankRequest,
     RerankResponse,
     RunningModel,
@@ -76,8 +78,9 @@ class LocalEngine:
         self._opening_queue = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        self._scheduler = Scheduler(self._settings)
         self._devices = DeviceMonitor()
+        self._scheduler = Scheduler(self._settings, measure=self._devices.free_memory)
+        self._requests = Requests(self._scheduler)
         self._figures = Figures(self._scheduler, self._devices)
         self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings)
         self._inference = Inference(self._opener)
@@ -211,32 +214,56 @@ class LocalEngine:
         """
         return await asyncio.to_thread(_add_file, self._store, path)
 
-    def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
-        return self._inference.generate(request)
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
+        with self._requests.begin("generate", request.model) as running:
+            async with aclosing(self._inference.generate(request, running)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
-    def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
-        return self._inference.chat(request)
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        with self._requests.begin("chat", request.model) as running:
+            async with aclosing(self._inference.chat(request, running)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     async def embed(self, request: EmbedRequest) -> EmbedResponse:
-        return await self._embedding.embed(request)
+        async with self._requests.breakable("embed", request.model) as running:
+            return await self._embedding.embed(request, running)
 
     async def rerank(self, request: RerankRequest) -> RerankResponse:
-        return await self._embedding.rerank(request)
+        async with self._requests.breakable("rerank", request.model) as running:
+            return await self._embedding.rerank(request, running)
 
     async def devices(self) -> list[Device]:
         return await self._devices.read()
 
     async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
-        return await self._tokenizing.tokenize(request)
+        async with self._requests.breakable("tokenize", request.model) as running:
+            return await self._tokenizing.tokenize(request, running)
 
     async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
-        return await self._tokenizing.detokenize(request)
+        async with self._requests.breakable("tokenize", request.model) as running:
+            return await self._tokenizing.detokenize(request, running)
 
     async def count_tokens(self, request: ChatRequest) -> int:
-        return await self._inference.count_tokens(request)
+        async with self._requests.breakable("tokenize", request.model) as running:
+            return await self._inference.count_tokens(request, running)
+
+    async def requests(self) -> list[RequestView]:
+        return self._requests.views()
+
+    async def cancel(self, id: str) -> None:
+        await self._requests.cancel(id)
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
-        await self._opener.load(name, keep_alive)
+        async with self._requests.breakable("load", name) as running:
+            await self._opener.load(name, keep_alive, request=running)
+
+    async def pin(self, name: str, *, pinned: bool = True) -> None:
+        if not pinned:
+            return await self._opener.unpin(name)
+        async with self._requests.breakable("load", name) as running:
+            return await self._opener.load(name, None, request=running, pin=True)
 
     async def unload(self, name: str) -> None:
         await self._opener.unload(await self._opener.open(name, None))

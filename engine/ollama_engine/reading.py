@@ -60,6 +60,13 @@ class Reading(Generic[T]):
             await asyncio.wait([task], timeout=self._began + self._patience - loop.time())
         return task.result() if task.done() and not task.cancelled() else self.value
 
+    async def fresh(self) -> T | None:
+        """As `now`, of a reading that begins no earlier than this call."""
+        if self._task is not None:
+            await self.now()
+        self.forget()
+        return await self.now()
+
     def forget(self) -> None:
         """The next reading begins before the interval is over: something has changed."""
         self._stale = True

@@ -125,6 +125,9 @@ class Settings:
         0, "OLLAMA_NUM_PARALLEL", _count, "requests a model answers at once; 0: four where memory allows"
     )
     max_queue: int = _setting(512, "OLLAMA_MAX_QUEUE", _count, "requests that may wait before 503")
+    queue_timeout: float = _setting(
+        1800.0, "OLLAMA_QUEUE_TIMEOUT", _load_timeout, "how long a request may wait while no other's turn comes either"
+    )
     context_length: int = _setting(0, "OLLAMA_CONTEXT_LENGTH", _count, "default num_ctx; 0: by model and memory")
     kv_cache_type: str = _setting("", "OLLAMA_KV_CACHE_TYPE", _text, "KV cache type: f16, q8_0, q4_0")
     flash_attention: bool | None = _setting(

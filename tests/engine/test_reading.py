@@ -63,6 +63,17 @@ async def test_what_changes_during_a_reading_is_read_by_the_next_one(source: Sou
     assert (await asked, await reading.now()) == (1, 2)
 
 
+async def test_a_fresh_one_began_after_it_was_asked_for(source: Source) -> None:
+    reading = Reading(source, interval=LONG, patience=LONG)
+    source.gate.clear()
+    asked = asyncio.create_task(reading.now())
+    await source.asked.wait()
+    fresh = asyncio.create_task(reading.fresh())
+    await asyncio.sleep(0)
+    source.gate.set()
+    assert (await asked, await fresh, await reading.now()) == (1, 2, 2)
+
+
 async def test_one_that_hangs_is_waited_for_once_and_read_by_nobody_else(source: Source) -> None:
     reading = Reading(source, interval=0.0, patience=0.05)
     assert await reading.now() == 1

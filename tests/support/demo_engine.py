@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 
-from ollama_engine.errors import EngineError, ModelNotFound
+from ollama_engine.errors import EngineError, ModelNotFound, NotFound
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
@@ -36,6 +36,7 @@ from ollama_engine.types import (
     PullRequest,
     PushRequest,
     RankedDocument,
+    RequestView,
     RerankRequest,
     RerankResponse,
     RunningModel,
@@ -195,7 +196,8 @@ class DemoEngine:
         self.fails_after: int | None = None
         self.cut: dict[str, int] = {}
         """What the last chunk says was left out of the prompt."""
-        self.requests: list[ChatRequest] = []
+        self.asked: list[ChatRequest] = []
+        self.running_requests: list[RequestView] = []
         self.closed_streams = 0
         self.closed = False
         self.polls = 0
@@ -295,7 +297,7 @@ class DemoEngine:
         yield GenerateChunk(model=request.model, created_at="", response="", done=True, done_reason="stop")
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
-        self.requests.append(request)
+        self.asked.append(request)
         try:
             self._check("chat")
             self._find(request.model)
@@ -362,6 +364,23 @@ class DemoEngine:
         self.device_polls += 1
         self._check("devices")
         return list(self.machine)
+
+    async def requests(self) -> list[RequestView]:
+        self._check("requests")
+        return list(self.running_requests)
+
+    async def cancel(self, id: str) -> None:
+        self._check("cancel")
+        if id not in [request.id for request in self.running_requests]:
+            raise NotFound(f"there is no request '{id}'")
+        self.running_requests = [request for request in self.running_requests if request.id != id]
+
+    async def pin(self, name: str, *, pinned: bool = True) -> None:
+        self._check("pin")
+        self._find(name)
+        for one in self.in_memory:
+            if one.name == name:
+                one.pinned = pinned
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._check("load")

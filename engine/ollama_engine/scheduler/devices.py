@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import time
 from collections.abc import Callable, Sequence
+
+import psutil
 
 from ollama_engine.errors import RunnerError
 from ollama_engine.reading import Reading, in_thread
@@ -14,6 +17,7 @@ from ollama_engine.runner.protocol import GgmlDevice
 from ollama_engine.scheduler.device_probe import PROBE, probe
 from ollama_engine.scheduler.host import Host, HostFigures, temperature
 from ollama_engine.scheduler.nvml import GpuFigures, Nvml, SharedNvml, pci_address
+from ollama_engine.scheduler.placement import FreeMemory, GpuMemory
 from ollama_engine.types import Device
 
 log = logging.getLogger(__name__)
@@ -56,6 +60,20 @@ class DeviceMonitor:
         gpus = (await self._gpus.now() or {}) if others else {}
         return [self._now(found, host, heat, gpus) for found in self._found]
 
+    async def free_memory(self) -> FreeMemory:
+        """What models may take now: RAM by the system, of GPUs what their driver says, else what the search found.
+
+        Where there is no GPU only the first call takes longer than a moment: it looks for one.
+        """
+        await self._look()
+        gpus = gpus_for_models(self._found)
+        ram = psutil.virtual_memory().available
+        if not gpus:
+            return FreeMemory(ram)
+        figures = await self._gpus.fresh() or {}
+        devices = (self._now(found, None, None, figures) for found in gpus)
+        return FreeMemory(ram, tuple(_gpu_memory(device, ram) for device in devices))
+
     async def process_memory(self) -> dict[int, dict[str, int]]:
         """Bytes that processes hold on devices whose driver tells it (NVIDIA's), by process id and device name."""
         await self._look()
@@ -82,8 +100,7 @@ class DeviceMonitor:
             await asyncio.shield(self._search)
 
     def _is_due(self, found_at: float) -> bool:
-        gpus = (found for found in self._found if found.kind in ("gpu", "igpu"))
-        again = bool(self._failure) or not all(map(self._is_told, gpus))
+        again = bool(self._failure) or not all(map(self._is_told, gpus_for_models(self._found)))
         return again and time.monotonic() - found_at >= AGAIN
 
     def _is_told(self, found: GgmlDevice) -> bool:
@@ -117,3 +134,24 @@ class DeviceMonitor:
             if not self._gpus.late:
                 device.utilization, device.temperature, device.power = gpu.utilization, gpu.temperature, gpu.power
         return device
+
+
+def gpus_for_models(found: Sequence[GgmlDevice]) -> list[GgmlDevice]:
+    """Those of the devices that llama.cpp spreads a model over where nobody says which (llama.cpp,
+    llama_prepare_model_devices): GPUs, each once however many drivers show it; what shares the host's memory only where
+    there is nothing else."""
+    gpus: list[GgmlDevice] = []
+    for device in found:
+        if device.kind == "gpu" and not (device.id and any(device.id == other.id for other in gpus)):
+            gpus.append(device)
+    shared = [device for device in found if device.kind == "igpu"]
+    return gpus or [device for device in shared if _backend(device) == _backend(shared[0])]
+
+
+def _backend(device: GgmlDevice) -> str:
+    return device.name.rstrip("0123456789")
+
+
+def _gpu_memory(device: Device, ram: int) -> GpuMemory:
+    unified = device.kind == "igpu" or (platform.system() == "Darwin" and platform.machine() == "arm64")
+    return GpuMemory(device.name, min(device.free, ram) if unified else device.free, device.total, unified)

@@ -7,11 +7,9 @@ requests a model answers at once and whether a load is worth trying at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
@@ -49,43 +47,42 @@ COMFORT = 0.8
 """Share of the free memory that a default choice may fill."""
 
 
+CPU = "CPU"
+"""ggml's name of the processor, whose memory is the machine's."""
+
+
+@dataclass(frozen=True)
+class GpuMemory:
+    """Bytes of a GPU, by ggml's name of it (`CUDA0`). `unified`: what it has is RAM, the same bytes as the host's."""
+
+    name: str
+    free: int
+    total: int
+    unified: bool = False
+
+
 @dataclass(frozen=True)
 class FreeMemory:
-    """Bytes. Device figures are 0 where there is no device whose driver tells."""
+    """Bytes. `gpus` are those that llama.cpp puts a model on where nobody says which."""
 
     ram: int
-    device: int = 0
-    device_total: int = 0
-    devices: int = 0
+    gpus: tuple[GpuMemory, ...] = ()
+
+    @property
+    def device(self) -> int:
+        return sum(gpu.free for gpu in self.gpus)
+
+    @property
+    def device_total(self) -> int:
+        return sum(gpu.total for gpu in self.gpus)
+
+    @property
+    def devices(self) -> int:
+        return len(self.gpus)
 
     @property
     def usable(self) -> int:
-        return self.ram + self.device
-
-
-def measure_memory() -> FreeMemory:
-    """What is free now: RAM by the system, NVIDIA devices by their driver."""
-    free, total, devices = _nvidia_memory()
-    return FreeMemory(psutil.virtual_memory().available, free, total, devices)
-
-
-def _nvidia_memory() -> tuple[int, int, int]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return 0, 0, 0
-    try:
-        infos = [
-            pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(i))
-            for i in range(pynvml.nvmlDeviceGetCount())
-        ]
-        return sum(int(info.free) for info in infos), sum(int(info.total) for info in infos), len(infos)
-    except pynvml.NVMLError:
-        return 0, 0, 0
-    finally:
-        pynvml.nvmlShutdown()
+        return self.ram + sum(gpu.free for gpu in self.gpus if not gpu.unified)
 
 
 @dataclass(frozen=True)
@@ -98,6 +95,8 @@ class Placement:
     spec: LoadSpec
     needed: int
     chosen: frozenset[str]
+    device_needed: dict[str, int] = field(default_factory=dict)
+    """The same by device, `CPU` for RAM."""
 
     def served_by(self, loaded: LoadSpec) -> bool:
         """Whether a runner loaded so can answer for this placement; a larger context than asked for can."""
@@ -163,7 +162,10 @@ def place(
         image_min_tokens=QWEN_IMAGE_TOKENS if projector_paths and metadata.architecture in QWEN_VISION else 0,
         adapters=list(adapters),
     )
-    return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
+    bytes_needed = needed(n_ctx, n_seq)
+    return Placement(
+        spec, bytes_needed, _chosen_by_us(given, bool(asked)), _spread(bytes_needed, options.num_gpu, free)
+    )
 
 
 def _place_embedder(
@@ -208,7 +210,17 @@ def _place_embedder(
         pooling=pooling,
         adapters=list(adapters),
     )
-    return Placement(spec, needed(n_ctx), _chosen_by_us(given, bool(options.num_ctx)) | {"n_batch"})
+    chosen = _chosen_by_us(given, bool(options.num_ctx)) | {"n_batch"}
+    return Placement(spec, needed(n_ctx), chosen, _spread(needed(n_ctx), options.num_gpu, free))
+
+
+def _spread(needed: int, num_gpu: int, free: FreeMemory) -> dict[str, int]:
+    """GPUs first, one after the other; what they have no room for lies in RAM."""
+    shares: dict[str, int] = {}
+    for gpu in free.gpus if num_gpu else ():
+        shares[gpu.name] = min(needed, gpu.free)
+        needed -= shares[gpu.name]
+    return {CPU: needed, **shares}
 
 
 def _fixed_bytes(model_paths: list[Path], adapters: Sequence[Adapter]) -> int:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from ollama_engine.engine import Engine
 from ollama_engine.server.anthropic.routes import anthropic_routes
+from ollama_engine.server.callers import NameCallers
 from ollama_engine.server.drain import Drain, DrainRequests
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.errors import ErrorAnswers, http_exception
@@ -24,6 +25,7 @@ from ollama_engine.server.native.health import Health
 from ollama_engine.server.native.inference import Inference
 from ollama_engine.server.native.models import Models
 from ollama_engine.server.native.pulls import Pulls
+from ollama_engine.server.native.requests import Requests
 from ollama_engine.server.native.tokens import Tokens
 from ollama_engine.server.native.transfers import Transfers
 from ollama_engine.server.openai.routes import openai_routes
@@ -32,16 +34,18 @@ from ollama_engine.server.security import CORS, HostRule, is_loopback
 from ollama_engine.settings import Settings
 
 
-def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None) -> Starlette:
+def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None, terminal_pass: str = "") -> Starlette:
     """The app for a server bound to `settings.host`.
 
     Args:
         engine: what does the work; the caller opens and closes it.
         drain: shared with whoever ends the server, `serve.py`; the app makes its own where nobody does.
+        terminal_pass: what terminals show that go before others (terminal_pass.py).
     """
     middleware = [
         Middleware(ErrorAnswers),
         Middleware(DrainRequests, drain=drain or Drain()),
+        Middleware(NameCallers, terminal_pass=terminal_pass),
         Middleware(CORS, origins=settings.origins),
     ]
     if is_loopback(settings.host.host):
@@ -61,7 +65,7 @@ def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None
 def _routes(engine: Engine) -> Sequence[Route]:
     embeddings, tokens, health = Embeddings(engine), Tokens(engine), Health(engine)
     inference, models, blobs, transfers = Inference(engine), Models(engine), Blobs(engine), Transfers(engine)
-    pulls = Pulls(engine)
+    pulls, requests = Pulls(engine), Requests(engine)
 
     async def root(request: Request) -> Response:
         return PlainTextResponse("Ollama is running")
@@ -75,6 +79,9 @@ def _routes(engine: Engine) -> Sequence[Route]:
         ExactRoute("/api/tags", models.tags, "GET", "HEAD"),
         ExactRoute("/api/ps", models.ps, "GET"),
         ExactRoute("/api/devices", models.devices, "GET"),
+        ExactRoute("/api/requests", requests.requests, "GET"),
+        ExactRoute("/api/requests/{id}", requests.cancel, "DELETE"),
+        ExactRoute("/api/pin", requests.pin, "POST"),
         ExactRoute("/api/show", models.show, "POST"),
         ExactRoute("/api/generate", inference.generate, "POST"),
         ExactRoute("/api/chat", inference.chat, "POST"),

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import uvicorn
 
+from ollama_engine import terminal_pass
 from ollama_engine.engine import Engine
 from ollama_engine.server.app import create_app
 from ollama_engine.server.drain import Drain
@@ -52,13 +53,23 @@ async def serve(
         listener, address = listen(settings.host)
         with contextlib.closing(listener):
             drain = Drain()
-            app = create_app(engine, replace(settings, host=address), drain=drain)
-            server = _Server(_config(app, settings), on_started=lambda: _announce(address, on_ready))
-            with _stop_signals() as signals:
-                await _run(server, listener, drain, signals, drain_seconds)
+            with _terminal_pass(address) as shown:
+                app = create_app(engine, replace(settings, host=address), drain=drain, terminal_pass=shown)
+                server = _Server(_config(app, settings), on_started=lambda: _announce(address, on_ready))
+                with _stop_signals() as signals:
+                    await _run(server, listener, drain, signals, drain_seconds)
     finally:
         await engine.aclose()
     return 0
+
+
+@contextlib.contextmanager
+def _terminal_pass(address: HostAddress) -> Iterator[str]:
+    text = terminal_pass.issue(address.port)
+    try:
+        yield text
+    finally:
+        terminal_pass.revoke(address.port, text)
 
 
 def _config(app: Callable[..., Awaitable[None]], settings: Settings) -> uvicorn.Config:

@@ -18,6 +18,7 @@ from ollama_engine.scheduler import devices
 from ollama_engine.scheduler.device_probe import probe
 from ollama_engine.scheduler.devices import DeviceMonitor
 from ollama_engine.scheduler.nvml import Nvml, pci_address
+from ollama_engine.scheduler.placement import GpuMemory
 
 FOUND = json.dumps(
     [
@@ -206,6 +207,29 @@ def test_the_real_library_says_whether_there_is_a_driver() -> None:
     if nvml is not None:
         assert nvml.read()
         nvml.close()
+
+
+async def test_free_memory_is_that_of_the_host_and_of_the_gpus_that_models_go_to() -> None:
+    found = """[
+        {"name": "CUDA0", "description": "", "kind": "gpu", "free": 5, "total": 9, "id": "0000:01:00.0"},
+        {"name": "Vulkan0", "description": "", "kind": "gpu", "free": 4, "total": 9, "id": "0000:01:00.0"},
+        {"name": "Vulkan1", "description": "", "kind": "igpu", "free": 3, "total": 9, "id": ""},
+        {"name": "CPU", "description": "", "kind": "cpu", "free": 1, "total": 1, "id": ""}
+    ]"""
+    monitor = DeviceMonitor(saying(f"print({found.replace(chr(10), '')!r})"))
+    free = await monitor.free_memory()
+    assert free.ram > 2**20
+    assert [(gpu.name, gpu.free, gpu.total) for gpu in free.gpus] == [("CUDA0", 5, 9)]
+    await monitor.aclose()
+
+
+async def test_what_shares_the_hosts_memory_counts_where_there_is_nothing_else() -> None:
+    found = '[{"name": "Vulkan0", "description": "", "kind": "igpu", "free": 3, "total": 9, "id": ""}]'
+    monitor = DeviceMonitor(saying(f"print({found!r})"))
+    free = await monitor.free_memory()
+    assert free.gpus == (GpuMemory("Vulkan0", 3, 9, unified=True),)
+    assert free.usable == free.ram
+    await monitor.aclose()
 
 
 async def test_they_are_looked_for_once(tmp_path: object) -> None:

@@ -15,6 +15,7 @@ from starlette.types import Receive
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import BodyTooLarge
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.events import EVENTS_TYPE, event
@@ -75,7 +76,7 @@ class Transcriptions:
             )
         as_text = asked.response_format == "text"
         return TranscriptAnswer(
-            self.engine.chat(asked.request),
+            unless_canceled(self.engine.chat(asked.request)),
             stream=asked.stream,
             merge=lambda chunks: merge_chat(chunks).message.content.strip() if as_text else _transcript(chunks),
             wire=TranscriptEvents(),
