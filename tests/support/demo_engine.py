@@ -157,6 +157,33 @@ def demo_running(name: str = "llama3.1:8b", state: str = "busy") -> RunningModel
     )
 
 
+def demo_requests() -> list[RequestView]:
+    """One that is being answered, and one that waits for a slot."""
+    return [
+        RequestView(
+            id="a1f",
+            kind="chat",
+            model="llama3.1:8b",
+            state="generating",
+            created_at="2026-03-01T11:59:26Z",
+            client="local",
+            prompt_tokens=5120,
+            output_tokens=1402,
+            tokens_per_second=43.1,
+        ),
+        RequestView(
+            id="a20",
+            kind="generate",
+            model="llama3.1:8b",
+            state="waiting",
+            created_at="2026-03-01T11:59:53Z",
+            client="192.0.2.7",
+            position=1,
+            prompt_tokens=310,
+        ),
+    ]
+
+
 def demo_devices() -> list[Device]:
     return [
         Device("CPU", "A processor", "cpu", 32_000_000_000, 18_000_000_000, utilization=12.0, temperature=48.0),

@@ -68,7 +68,11 @@ async def _run(command: Sequence[str]) -> tuple[int, bytes, bytes]:
             said = await stack.enter_async_context(_stream(out))
             complained = await stack.enter_async_context(_stream(err))
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=their_out, stderr=their_err, start_new_session=True
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=their_out.fileno(),
+                stderr=their_err.fileno(),
+                start_new_session=True,
             )
         stack.push_async_callback(_end, process)
         output, errors = bytearray(), bytearray()

@@ -12,7 +12,7 @@ from ollama_engine.errors import NotSupported, RunnerDied
 from ollama_tui.services import EngineLink, MonitorService, ResidencyService
 from ollama_tui.services.history import SAMPLES, History
 from ollama_tui.services.monitor import model_key
-from tests.support.demo_engine import DemoEngine, demo_running
+from tests.support.demo_engine import DemoEngine, demo_requests, demo_running
 
 BUSY = demo_running()
 KEY = model_key(BUSY)
@@ -95,6 +95,17 @@ async def test_an_engine_that_fails_is_an_error_in_the_view_and_no_sample(
     taken = len(monitor.view.value.generation[KEY])
     await monitor.refresh()
     assert len(monitor.view.value.generation[KEY]) == taken
+
+
+async def test_requests_are_told_where_the_server_tells_them(engine: DemoEngine, monitor: MonitorService) -> None:
+    engine.running_requests = demo_requests()
+    monitor.watch()
+    await until(lambda: len(monitor.view.value.requests) == 2)
+    await monitor.cancel("a1f")
+    assert [request.id for request in monitor.view.value.requests] == ["a20"]
+    engine.failures["requests"] = NotSupported("no requests")
+    await monitor.refresh()
+    assert monitor.view.value.requests == ()
 
 
 async def test_to_keep_a_model_is_to_load_it_with_another_keep_alive(

@@ -1,17 +1,17 @@
-"""What the PS pane watches: models in memory, the machine's devices, and how both went over the last minutes.
+"""What the PS pane watches: models in memory, requests, the machine's devices, and how they went over the last minutes.
 
-Models come from the ResidencyService, which other panes ask as well; devices are asked only while `watch` holds. Either
-may fail without the other: a server of Ollama's tells of models and not of devices.
+Models come from the ResidencyService, which other panes ask as well; requests and devices are asked only while `watch`
+holds. Each may fail without the others: a server of Ollama's tells of models alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ollama_engine.errors import EngineError
-from ollama_engine.types import Device, KeepAlive, RunningModel
+from ollama_engine.types import Device, KeepAlive, RequestView, RunningModel
 from ollama_tui.services.history import History, Samples
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
@@ -30,6 +30,7 @@ class MonitorView:
     running: tuple[RunningModel, ...] = ()
     known: bool = False
     error: EngineError | None = None
+    requests: tuple[RequestView, ...] = ()
     devices: tuple[Device, ...] = ()
     devices_error: EngineError | None = None
     generation: Mapping[str, Samples] = field(default_factory=dict)
@@ -77,7 +78,8 @@ class MonitorService:
         if not self._tasks:
             self._tasks = [
                 asyncio.create_task(self._follow_models(), name="monitor models"),
-                asyncio.create_task(self._poll_devices(), name="monitor devices"),
+                asyncio.create_task(self._poll(self._ask_devices), name="monitor devices"),
+                asyncio.create_task(self._poll(self._ask_requests), name="monitor requests"),
             ]
 
     def leave(self) -> None:
@@ -105,27 +107,40 @@ class MonitorService:
             )
         )
 
-    async def _poll_devices(self) -> None:
+    async def _poll(self, ask: Callable[[], Awaitable[bool]]) -> None:
         while True:
             await self._watched.wait()
-            await self._ask_devices()
-            failed = self.view.value.devices_error is not None
-            await asyncio.sleep(RETRY_SECONDS if failed else self._refresh_seconds)
+            answered = await ask()
+            await asyncio.sleep(self._refresh_seconds if answered else RETRY_SECONDS)
 
-    async def _ask_devices(self) -> None:
+    async def _ask_requests(self) -> bool:
+        """Whether it was told; where not, nothing is known of requests, and nothing shown."""
+        try:
+            requests = tuple(await (await self._link.engine()).requests())
+        except EngineError:
+            requests = None
+        self._publish_requests(requests or ())
+        return requests is not None
+
+    def _publish_requests(self, requests: tuple[RequestView, ...]) -> None:
+        if requests != self.view.value.requests:
+            self.view.publish(replace(self.view.value, requests=requests))
+
+    async def _ask_devices(self) -> bool:
         try:
             devices = tuple(await (await self._link.engine()).devices())
         except EngineError as error:
             self.view.publish(replace(self.view.value, devices_error=error))
-            return
+            return False
         loads = ((device.name, device.utilization) for device in devices)
         self._loads.add(((name, load) for name, load in loads if load is not None), self._clock())
         load = {device.name: self._loads[device.name] for device in devices}
         self.view.publish(replace(self.view.value, devices=devices, devices_error=None, load=load))
+        return True
 
     async def refresh(self) -> None:
         """Ask now; a failure is part of the view, never raised."""
-        await asyncio.gather(self._residency.refresh(), self._ask_devices())
+        await asyncio.gather(self._residency.refresh(), self._ask_devices(), self._ask_requests())
 
     async def unload(self, name: str) -> None:
         """EngineError as `Engine.unload`."""
@@ -135,6 +150,16 @@ class MonitorService:
         """Change how long a model in memory stays; EngineError as `Engine.load`."""
         await (await self._link.engine()).load(name, keep_alive=keep_alive)
         await self._residency.refresh()
+
+    async def pin(self, name: str, *, pinned: bool) -> None:
+        """EngineError as `Engine.pin`."""
+        await (await self._link.engine()).pin(name, pinned=pinned)
+        await self._residency.refresh()
+
+    async def cancel(self, id: str) -> None:
+        """End a request; EngineError as `Engine.cancel`."""
+        await (await self._link.engine()).cancel(id)
+        await asyncio.gather(self._residency.refresh(), self._ask_requests())
 
     async def aclose(self) -> None:
         tasks, self._tasks = self._tasks, []

@@ -93,15 +93,17 @@ def state(model: RunningModel) -> str:
 
 def left_bar(model: RunningModel) -> str:
     """Runs down with the time of an idle model, where both its ends are known."""
-    if model.state != "idle" or not model.keep_alive or model.keep_alive < 0 or model.expires_in is None:
+    if model.pinned or model.state != "idle" or (model.keep_alive or 0) <= 0 or model.expires_in is None:
         return ""
-    return "".join(bar(model.expires_in / model.keep_alive, _LEFT.width))
+    return "".join(bar(model.expires_in / (model.keep_alive or 1), _LEFT.width))
 
 
 def time_left(model: RunningModel, now: float) -> str:
-    """`4:31` until it is unloaded; `never`; nothing while it loads or leaves."""
+    """`4:31` until it is unloaded; `never`, `pinned`; nothing while it loads or leaves."""
     if model.state in ("loading", "stopping"):
         return ""
+    if model.pinned:
+        return "pinned"
     if model.expires_in is None:  # a server that says a time of its own clock alone
         return figures.until(model.expires_at, now)
     return figures.duration(model.expires_in) if model.expires_in >= 0 else "never"

@@ -58,10 +58,9 @@ def details(model: RunningModel, width: int, now: float, *, generation: Samples,
 def _facts(model: RunningModel, now: float) -> str:
     left = time_left(model, now)
     facts = [
-        "pinned" if model.pinned else "",
         f"{model.slots_busy} of {model.slots} slots busy" if model.slots else "",
         f"{model.queued} waiting" if model.queued else "",
-        f"stays {left}" if left and model.state == "busy" else "",
+        left if model.pinned else f"stays {left}" if left and model.state == "busy" else "",
         model.details.quantization_level,
         f"pid {model.pid}" if model.pid else "",
     ]

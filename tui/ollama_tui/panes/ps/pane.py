@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import ClassVar
 
 from textual import on
@@ -20,6 +21,8 @@ from ollama_tui import actions
 from ollama_tui.panes.ps.columns import columns, row
 from ollama_tui.panes.ps.details import details
 from ollama_tui.panes.ps.device_lines import device_lines
+from ollama_tui.panes.ps.request_rows import columns as request_columns
+from ollama_tui.panes.ps.request_rows import row as request_row
 from ollama_tui.services.monitor import MonitorView, model_key
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.lines import Lines
@@ -35,12 +38,14 @@ class PSPane(Pane):
     table = query_one("#running", RowTable)
     status = query_one("#ps-status", Lines)
     details_lines = query_one("#ps-details", LiveLines)
+    requests = query_one("#requests", RowTable)
     device_lines = query_one("#ps-devices", LiveLines)
 
     def compose(self) -> ComposeResult:
         yield RowTable(id="running")
         yield Lines(id="ps-status")
         yield LiveLines(id="ps-details")
+        yield RowTable(id="requests")
         yield LiveLines(id="ps-devices")
 
     def on_mount(self) -> None:
@@ -90,6 +95,7 @@ class PSPane(Pane):
         self.table.show_rows(rows)
         self._draw_status(bool(running))
         self._draw_details()
+        self._draw_requests(now)
         self._draw_devices()
 
     def _draw_status(self, running: bool) -> None:
@@ -123,6 +129,16 @@ class PSPane(Pane):
                 )
             )
 
+    def _draw_requests(self, now: float) -> None:
+        requests = () if self._view.error else self._view.requests
+        if not requests and self.requests.has_focus:
+            self.table.focus()
+        if self.requests.display != bool(requests):
+            self.requests.display = bool(requests)
+            self.refresh_bindings()
+        self.requests.lay_out(request_columns(self.size.width))
+        self.requests.show_rows({request.id: request_row(request, now) for request in requests})
+
     def _draw_devices(self) -> None:
         view = self._view
         shown = not view.error and not isinstance(view.devices_error, NotSupported)
@@ -142,15 +158,15 @@ class PSPane(Pane):
     def action_unload(self) -> None:
         model = self._selected
         if model is not None:
-            self.run_worker(self._unload(model.name), group=f"unload-{model.name}")
+            self._do(
+                self.services.monitor.unload(model.name), f"{model.name} leaves memory once its requests have ended."
+            )
 
-    async def _unload(self, name: str) -> None:
-        try:
-            await self.services.monitor.unload(name)
-        except EngineError as error:
-            self.report(error)
-        else:
-            self.app.notify(f"{visible(name)} leaves memory once its requests have ended.", markup=False)
+    def action_pin(self) -> None:
+        model = self._selected
+        if model is not None:
+            said = "may leave memory again." if model.pinned else "stays in memory until it is unloaded."
+            self._do(self.services.monitor.pin(model.name, pinned=not model.pinned), f"{model.name} {said}")
 
     def action_keep(self) -> None:
         model = self._selected
@@ -160,18 +176,38 @@ class PSPane(Pane):
 
         def keep(answer: KeepAlive) -> None:
             if answer is not None:
-                self.run_worker(self._keep(model.name, answer), group=f"keep-{model.name}")
+                how_long = "for ever" if answer == -1 else f"for {answer} after its last request"
+                self._do(self.services.monitor.keep(model.name, answer), f"{model.name} stays {how_long}.")
 
         self.app.push_screen(KeepScreen(model.name, _keep_alive_text(model)), keep)
 
-    async def _keep(self, name: str, keep_alive: KeepAlive) -> None:
-        try:
-            await self.services.monitor.keep(name, keep_alive)
-        except EngineError as error:
-            self.report(error)
-        else:
-            how_long = "until it is unloaded" if keep_alive == -1 else f"for {keep_alive} after its last request"
-            self.app.notify(f"{visible(name)} stays {how_long}.", markup=False)
+    def action_requests(self) -> None:
+        """To the list of requests, and back."""
+        (self.table if self.requests.has_focus or not self.requests.display else self.requests).focus()
+
+    def action_cancel(self) -> None:
+        id = self.requests.selected
+        if id is not None:
+            self._do(self.services.monitor.cancel(id), "The request is canceled.")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whose request it is shows only the list itself: nothing is canceled from elsewhere."""
+        if action == "cancel":
+            return self.requests.has_focus
+        return not (action == "requests" and not self.requests.display)
+
+    def _do(self, work: Coroutine[None, None, None], said: str) -> None:
+        """Do it, and say so; what the engine answers instead is an error to read."""
+
+        async def tell() -> None:
+            try:
+                await work
+            except EngineError as error:
+                self.report(error)
+            else:
+                self.app.notify(visible(said), markup=False)
+
+        self.run_worker(tell(), group=said)
 
 
 def _keep_alive_text(model: RunningModel) -> str:
