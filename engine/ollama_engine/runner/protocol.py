@@ -296,7 +296,11 @@ class Text(Struct, tag="text"):
 
 
 class Stats(Struct, tag="stats"):
-    """`cells_used` of `cells` KV cells hold something, finished sequences that may be reused included."""
+    """`cells_used` of `cells` KV cells hold something, finished sequences that may be reused included.
+
+    Speeds are those of the last seconds, all slots together: of tokens generated, and of tokens of prompts (or of
+    inputs to embed) that no cache had; 0 where there were none.
+    """
 
     id: int
     cells: int
@@ -305,6 +309,7 @@ class Stats(Struct, tag="stats"):
     slots_busy: int
     queued: int
     tokens_per_second: float
+    prompt_tokens_per_second: float = 0.0
 
 
 class Failed(Struct, tag="failed"):
