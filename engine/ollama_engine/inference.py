@@ -120,7 +120,7 @@ class Inference:
             return
         async with self._opener.lease(opened, keep_alive) as lease:
             if not request.messages:
-                yield chunk(Message("assistant"), done_reason="load")
+                yield chunk(Message("assistant"), done_reason="load", notices=list(lease.notices))
                 return
             await media.measure(lease.runner)
             fitted = await self._fit(opened, lease.runner, messages, render, request.truncate, media)
@@ -192,7 +192,7 @@ class Inference:
             return
         async with self._opener.lease(opened, keep_alive) as lease:
             if is_empty:
-                yield chunk(done_reason="load")
+                yield chunk(done_reason="load", notices=list(lease.notices))
                 return
             await media.measure(lease.runner)
             text = await self._generate_text(opened, request, think, media)
@@ -432,6 +432,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
         "stop_sequence": done.stop,
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
+        "notices": list(lease.notices),
         "prompt_eval_count": done.prompt_tokens,
         "cached_tokens": done.cached_tokens,
         "prompt_eval_duration": done.prompt_duration,

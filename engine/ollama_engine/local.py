@@ -293,6 +293,7 @@ async def _running(resident: Resident) -> RunningModel:
         load_progress=1.0 if runner else resident.progress,
         slots=resident.placement.spec.n_seq,
         queued=resident.waiting,
+        notices=list(resident.all_notices),
     )
     if runner is not None:
         _add_memory(model, runner)

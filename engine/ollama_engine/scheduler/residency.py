@@ -22,6 +22,7 @@ from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import LoadSpec
 from ollama_engine.scheduler.placement import FreeMemory, Placement, check_fits, measure_memory
 from ollama_engine.scheduler.resident import Resident, Subject
+from ollama_engine.scheduler.step_down import load_or_step_down
 from ollama_engine.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,14 @@ QUEUE_FULL = "server busy, please try again.  maximum pending requests exceeded"
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to use a runner. `load_duration` is how long this caller waited for it, nanoseconds."""
+    """The right to use a runner. `load_duration` is how long this caller waited for it, nanoseconds.
+
+    `notices` say what is otherwise than asked for: a smaller context, weights that could not be locked in memory.
+    """
 
     runner: Runner
     load_duration: int
+    notices: tuple[str, ...] = ()
 
 
 class Scheduler:
@@ -75,7 +80,7 @@ class Scheduler:
         resident = await self._acquire(subject, placement, keep_alive)
         try:
             runner = await asyncio.shield(resident.load)
-            yield Lease(runner, time.perf_counter_ns() - began)
+            yield Lease(runner, time.perf_counter_ns() - began, resident.all_notices)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if resident.load.cancelled() and not (task and task.cancelling()):  # not the caller, the load under it
@@ -125,7 +130,8 @@ class Scheduler:
         if resident.is_gone:
             self._forget(resident)
             return None
-        if not placement.served_by(resident.placement.spec):
+        # What has less than was asked for serves who asks for no more than that: more would not load.
+        if not (placement.served_by(resident.placement.spec) or placement.served_by(resident.asked.spec)):
             self._retire(resident)
             return None
         return resident
@@ -147,18 +153,27 @@ class Scheduler:
         resident = Resident(
             subject=subject,
             placement=placement,
+            asked=placement,
             keep_alive=self._settings.keep_alive,
-            load=asyncio.create_task(self._load(subject.key, placement.spec), name=f"load {subject.name}"),
+            load=asyncio.create_task(self._load(subject.key, placement), name=f"load {subject.name}"),
         )
         self._residents[subject.key] = resident
         return resident
 
-    async def _load(self, key: str, spec: LoadSpec) -> Runner:
+    async def _load(self, key: str, placement: Placement) -> Runner:
         def on_progress(fraction: float) -> None:
             if key in self._residents:
                 self._residents[key].progress = fraction
 
-        return await self._start(spec, on_progress=on_progress, stall_timeout=self._settings.load_timeout)
+        def on_smaller(smaller: Placement, notice: str) -> None:
+            if key in self._residents:
+                self._residents[key].placement = smaller
+                self._residents[key].notices.append(notice)
+
+        def start(spec: LoadSpec) -> Awaitable[Runner]:
+            return self._start(spec, on_progress=on_progress, stall_timeout=self._settings.load_timeout)
+
+        return await load_or_step_down(placement, start, on_smaller)
 
     def _take(self, resident: Resident, keep_alive: float | None) -> Resident:
         resident.leases += 1

@@ -27,10 +27,14 @@ class Subject:
 
 @dataclass(eq=False)
 class Resident:
-    """Owned by the Scheduler, which alone changes it. `keep_alive` in seconds, math.inf for ever."""
+    """Owned by the Scheduler, which alone changes it. `keep_alive` in seconds, math.inf for ever.
+
+    `asked` is how it was to be loaded; `placement` has less where memory did not suffice, and `notices` say so.
+    """
 
     subject: Subject
     placement: Placement
+    asked: Placement
     keep_alive: float
     load: asyncio.Task[Runner]
     progress: float = 0.0
@@ -39,6 +43,7 @@ class Resident:
     """No new lease; unloaded when the last one ends."""
     idle_since: float = field(default_factory=time.monotonic)
     timer: asyncio.TimerHandle | None = None
+    notices: list[str] = field(default_factory=list)
 
     @property
     def runner(self) -> Runner | None:
@@ -46,6 +51,11 @@ class Resident:
         if self.load.done() and not self.load.cancelled() and self.load.exception() is None:
             return self.load.result()
         return None
+
+    @property
+    def all_notices(self) -> tuple[str, ...]:
+        """What is otherwise than asked for, the runner's own words included."""
+        return (*self.notices, *(self.runner.info.notices if self.runner else ()))
 
     @property
     def is_gone(self) -> bool:

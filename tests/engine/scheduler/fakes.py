@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from ollama_engine.runner.client import Runner
-from ollama_engine.runner.protocol import LoadSpec
+from ollama_engine.runner.protocol import Loaded, LoadSpec
 from ollama_engine.scheduler.placement import FreeMemory, Placement
 from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.scheduler.resident import Subject
@@ -27,6 +27,10 @@ class FakeRunner:
     spec: LoadSpec
     world: World
     alive: bool = True
+
+    @property
+    def info(self) -> Loaded:
+        return Loaded(self.spec.n_ctx, 0, self.spec.n_seq, 0, 0, "", [], can_shift=True)
 
     async def aclose(self) -> None:
         await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
 from ollama_engine.options import Options
 from ollama_engine.runner.protocol import Adapter
+from ollama_engine.scheduler.load_options import FIELDS
 from ollama_engine.scheduler.placement import (
     COMPUTE_RESERVE,
     GIB,
@@ -54,7 +55,7 @@ def test_the_defaults(model: Path, metadata: ModelMetadata) -> None:
     assert spec.model_paths == [str(model)]
     assert (spec.n_ctx, spec.n_seq, spec.n_batch) == (4096, 4, 512)
     assert (spec.n_gpu_layers, spec.main_gpu, spec.use_mmap, spec.n_threads) == (-1, None, None, 0)
-    assert placement.chosen == {"n_ctx", "n_batch", "n_gpu_layers", "main_gpu", "use_mmap", "n_threads"}
+    assert placement.chosen == {"n_ctx", *FIELDS.values()}
     assert placement.needed == model.stat().st_size + kv_cache_bytes(metadata, 4 * 4096) + COMPUTE_RESERVE
 
 
