@@ -90,7 +90,7 @@ class LlamaContext:
         # Rows with logits in one batch: at most the last token of each sequence. llama.cpp reserves for n_batch else.
         params.n_outputs_max = spec.n_seq
         self.unified = (
-            (C.llama_supports_gpu_offload() and spec.n_gpu_layers != 0) if spec.kv_unified is None else spec.kv_unified
+            (C.llama_supports_gpu_offload() and spec.may_offload) if spec.kv_unified is None else spec.kv_unified
         )
         """Whether sequences share one pool of cells. Else each has a stream of its own, which attention on a CPU reads
         without looking at the others' cells; but only what stands in neighbouring streams is decoded at once."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ollama_engine.runner.ggml_devices import DeviceHandle, all_devices, cpu_buffer_type
 from ollama_engine.runner.llama import C, LlamaError
-from ollama_engine.runner.protocol import LoadSpec
+from ollama_engine.runner.protocol import PROCESSOR, LoadSpec
 
 SPLIT_MODES = {
     "none": C.LLAMA_SPLIT_MODE_NONE,
@@ -100,7 +100,7 @@ def chosen_devices(names: Sequence[str], there: Sequence[DeviceHandle]) -> list[
     """
     found: list[DeviceHandle] = []
     for name in names:
-        if name.casefold() in ("cpu", "none"):
+        if name.casefold() in PROCESSOR:
             continue
         device = next((one for one in there if one.name.casefold() == name.casefold()), None)
         if device is None:

@@ -23,6 +23,10 @@ Pooling = Literal["", "mean", "cls", "last", "rank"]
 """How the vectors of an input's tokens become one, or a score; empty for a runner that generates text."""
 
 
+PROCESSOR = ("cpu", "none")
+"""Names, in lower case, that a list of devices may have for none beside the processor."""
+
+
 class Adapter(Struct, frozen=True):
     """A LoRA adapter (a GGUF file) and the weight that it is added with; 1 is as trained."""
 
@@ -78,6 +82,12 @@ class LoadSpec(Struct, tag="load", frozen=True):
     use_amx: bool = False
     kv_unified: bool | None = None
     """One pool of KV cells for all sequences, which can share them, or a stream for each; None by where it computes."""
+
+    @property
+    def may_offload(self) -> bool:
+        """Whether anything may lie on another device than the processor, where there is one."""
+        on_processor = self.devices and all(name.casefold() in PROCESSOR for name in self.devices)
+        return self.n_gpu_layers != 0 and not on_processor
 
 
 class FreeText(Struct, frozen=True):
