@@ -20,6 +20,7 @@ import platformdirs
 
 from ollama_engine.durations import parse_env_keep_alive
 from ollama_engine.errors import InvalidRequest
+from ollama_engine.options import merge_options, parse_parameter
 
 APP = "ollama-tui"
 DEFAULT_PORT = 11434
@@ -91,6 +92,11 @@ def _optional_boolean(value: str) -> bool | None:
     return _boolean(value)
 
 
+def _flash_attention(value: str) -> bool | None:
+    """Ollama's variable is a boolean; the words are llama.cpp's."""
+    return {"auto": None, "on": True, "off": False}.get(value.lower(), _boolean(value))
+
+
 def _words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
@@ -100,8 +106,20 @@ def _load_timeout(value: str) -> float:
     return math.inf if seconds <= 0 else seconds
 
 
-def _setting(default: Any, env: str, parse: Callable[[str], Any], meaning: str) -> Any:
-    return field(default=default, metadata={"env": env, "parse": parse, "meaning": meaning})
+def _setting(default: Any, env: str, parse: Callable[[str], Any], meaning: str, *, is_option: bool = False) -> Any:
+    metadata = {"env": env, "parse": parse, "meaning": meaning, "is_option": is_option}
+    return field(default=default, metadata=metadata)
+
+
+def _option(name: str, env: str, meaning: str, parse: Callable[[str], Any] | None = None) -> Any:
+    """A setting that is the option `name` for all models; None where it says nothing. The value is what JSON has."""
+
+    def checked(text: str) -> Any:
+        value = parse_parameter(name, text)
+        merge_options({name: value})
+        return tuple(value) if isinstance(value, list) else value
+
+    return _setting(None, env, parse or checked, meaning, is_option=True)
 
 
 @dataclass(frozen=True)
@@ -129,10 +147,26 @@ class Settings:
         1800.0, "OLLAMA_QUEUE_TIMEOUT", _load_timeout, "how long a request may wait while no other's turn comes either"
     )
     context_length: int = _setting(0, "OLLAMA_CONTEXT_LENGTH", _count, "default num_ctx; 0: by model and memory")
-    kv_cache_type: str = _setting("", "OLLAMA_KV_CACHE_TYPE", _text, "KV cache type: f16, q8_0, q4_0")
-    flash_attention: bool | None = _setting(
-        None, "OLLAMA_FLASH_ATTENTION", _optional_boolean, "1 on, 0 off, unset: where the device has it"
+    num_gpu: int | None = _option("num_gpu", "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU; auto, all, or a number")
+    main_gpu: int | None = _option("main_gpu", "LLAMA_ARG_MAIN_GPU", "the GPU that models are loaded on, from 0")
+    devices: tuple[str, ...] | None = _option("devices", "LLAMA_ARG_DEVICE", "devices to load on, by name")
+    split_mode: str | None = _option("split_mode", "LLAMA_ARG_SPLIT_MODE", "over several GPUs: none, layer, row")
+    tensor_split: tuple[float, ...] | None = _option("tensor_split", "LLAMA_ARG_TENSOR_SPLIT", "parts of GPUs, as 3,1")
+    sched_spread: bool = _setting(False, "OLLAMA_SCHED_SPREAD", _boolean, "spread models over all GPUs")
+    num_cpu_moe: int | None = _option("num_cpu_moe", "LLAMA_ARG_N_CPU_MOE", "layers whose experts stay in RAM; all")
+    kv_cache_type: str | None = _option("kv_cache_type", "OLLAMA_KV_CACHE_TYPE", "KV cache type: f16, q8_0, q4_0")
+    cache_type_k: str | None = _option("cache_type_k", "LLAMA_ARG_CACHE_TYPE_K", "the same for keys alone")
+    cache_type_v: str | None = _option("cache_type_v", "LLAMA_ARG_CACHE_TYPE_V", "the same for values alone")
+    kv_offload: bool | None = _option("kv_offload", "LLAMA_ARG_KV_OFFLOAD", "0: the KV cache stays in RAM", _boolean)
+    flash_attention: bool | None = _option(
+        "flash_attention", "OLLAMA_FLASH_ATTENTION", "1 on, 0 off, unset: where the device has it", _flash_attention
     )
+    use_mmap: bool | None = _option("use_mmap", "LLAMA_ARG_MMAP", "1: map weights, 0: read them into memory", _boolean)
+    use_mlock: bool | None = _option("use_mlock", "LLAMA_ARG_MLOCK", "1: lock weights in memory", _boolean)
+    numa: str | None = _option("numa", "LLAMA_ARG_NUMA", "distribute, isolate or numactl")
+    num_thread: int | None = _option("num_thread", "LLAMA_ARG_THREADS", "threads of a model; 0: one per core")
+    num_thread_batch: int | None = _option("num_thread_batch", "LLAMA_ARG_THREADS_BATCH", "the same for prompts")
+    num_ubatch: int | None = _option("num_ubatch", "LLAMA_ARG_UBATCH", "tokens that are computed at once")
     amx: bool = _setting(False, "OLLAMA_AMX", _boolean, "use the matrix units (AMX) of recent Intel processors")
     origins: tuple[str, ...] = _setting((), "OLLAMA_ORIGINS", _words, "further origins that browsers may call from")
     go_template: bool | None = _setting(
@@ -167,6 +201,12 @@ class Settings:
         values.update({key: value for key, value in overrides.items() if value is not None})
         settings = cls(**values)
         return replace(settings, models=settings.models.expanduser())
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What holds for every model that says nothing else itself, nor the request: a layer for `merge_options`."""
+        names = [setting.name for setting in fields(self) if setting.metadata["is_option"]]
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def default_config_file() -> Path:
@@ -212,4 +252,5 @@ def _parse(parse: Callable[[str], Any], text: str, where: str) -> Any:
     try:
         return parse(text)
     except (ValueError, InvalidRequest) as error:
-        raise InvalidRequest(f"bad value '{text}' for {where}: {error}", hint="Correct it or leave it out.") from error
+        hint = error.hint if isinstance(error, InvalidRequest) and error.hint else "Correct it or leave it out."
+        raise InvalidRequest(f"bad value '{text}' for {where}: {error}", hint=hint) from error

@@ -47,6 +47,7 @@ class Resident:
         loaded: the runner, once it is there; else why not.
         closed_for: the model that needs its memory; no new request gets in, those inside may end.
         pinned: it goes neither with time nor for another model.
+        notices: what is otherwise than asked for.
     """
 
     subject: Subject
@@ -74,6 +75,8 @@ class Resident:
     users: dict[Ticket, None] = field(default_factory=dict)
     """In the order in which they came in."""
 
+    notices: list[str] = field(default_factory=list)
+
     @property
     def name(self) -> str:
         return self.subject.name
@@ -84,6 +87,11 @@ class Resident:
         if self.loaded.done() and not self.loaded.cancelled() and self.loaded.exception() is None:
             return self.loaded.result()
         return None
+
+    @property
+    def all_notices(self) -> tuple[str, ...]:
+        """What is otherwise than asked for, the runner's own words included."""
+        return (*self.notices, *(self.runner.info.notices if self.runner else ()))
 
     @property
     def is_gone(self) -> bool:

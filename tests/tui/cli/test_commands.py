@@ -106,11 +106,11 @@ def test_show_prints_one_part_only(ollama: CommandLine) -> None:
 
 
 def test_create_narrates_on_stderr_and_leaves_stdout_alone(ollama: CommandLine, tmp_path: Path) -> None:
-    (tmp_path / "Modelfile").write_text("FROM bard\nPARAMETER use_mlock true\nPARAMETER temperature 0.1\n")
+    (tmp_path / "Modelfile").write_text("FROM bard\nPARAMETER low_vram true\nPARAMETER temperature 0.1\n")
     result = ollama.run("create", "calm")
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr.splitlines()[-2:] == ["writing manifest", "success"]
-    assert result.stderr.startswith("warning: parameter use_mlock is deprecated\n")
+    assert result.stderr.startswith("warning: parameter low_vram is deprecated\n")
     assert "temperature" in ollama.run("show", "--parameters", "calm").stdout
 
 
