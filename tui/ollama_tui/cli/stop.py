@@ -8,12 +8,13 @@ import click
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import NotFound, ServerUnreachable
+from ollama_tui.cli.completing import complete_model
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.work import with_server
 
 
 @click.command("stop")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_model)
 @click.pass_obj
 def command(invocation: Invocation, model: str) -> None:
     """Let go of a running model as soon as its answers have ended."""
