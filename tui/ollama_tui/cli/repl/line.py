@@ -78,7 +78,8 @@ class LineReader:
             PROMPT,
             multiline=Condition(lambda: is_unclosed(get_app().current_buffer.text)),
             prompt_continuation=lambda _width, _line, wraps: "" if wraps else CONTINUATION,
-            placeholder=FormattedText([(color, PLACEHOLDER)]),
+            # Not on a line that is left as it is: there it would look like something that was said.
+            placeholder=lambda: FormattedText([] if get_app().is_done else [(color, PLACEHOLDER)]),
             history=history,
             completer=CommandCompleter(models),
             complete_while_typing=False,
