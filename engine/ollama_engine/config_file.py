@@ -10,7 +10,7 @@ import contextlib
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,9 @@ def unset(path: Path, key: str, tables: Mapping[str, CheckTable]) -> bool:
     holder: Any = document
     for part in parts[:-1]:
         holder = holder.get(part) if isinstance(holder, Mapping) else None
-    if not isinstance(holder, Mapping) or parts[-1] not in holder:
+    if not isinstance(holder, MutableMapping) or parts[-1] not in holder:
         return False
-    del holder[parts[-1]]  # type: ignore[attr-defined]  # tomlkit's tables are mutable
+    del holder[parts[-1]]
     _write(path, document, parts[0], tables, repairing=True)
     return True
 
@@ -106,14 +106,14 @@ def _check_table(name: str, path: Path, tables: Mapping[str, CheckTable]) -> Non
         raise InvalidRequest(f"there is no table [{name}] in {path.name}", hint=f"Tables are: {known}.")
 
 
-def _descend(document: TOMLDocument, parts: Sequence[str], path: Path) -> Any:
-    holder: Any = document
+def _descend(document: TOMLDocument, parts: Sequence[str], path: Path) -> MutableMapping[str, Any]:
+    holder: MutableMapping[str, Any] = document
     for depth, part in enumerate(parts):
         if part not in holder:
             # `[registry]` alone says nothing where only a table below it has keys.
             holder[part] = tomlkit.table(is_super_table=depth < len(parts) - 1)
         holder = holder[part]
-        if not isinstance(holder, Mapping):
+        if not isinstance(holder, MutableMapping):
             raise InvalidRequest(
                 f"'{'.'.join(map(dotted, parts[: depth + 1]))}' in {path} is not a table", hint="Take it out first."
             )

@@ -41,12 +41,11 @@ def check_packages(needed: Sequence[str] | None = None, installed: Callable[[str
         lines = requires(DISTRIBUTION) or [] if needed is None else needed
     except PackageNotFoundError:
         return note("packages", "run from a source tree, without the list of what is needed")
+    lines = [line for line in lines if "extra" not in line.partition(";")[2]]
     missing: list[str] = []
     for line in lines:
-        requirement, _, marker = line.partition(";")
+        requirement = line.partition(";")[0]
         name = re.split(r"[\s<>=!~\[(]", requirement.strip(), maxsplit=1)[0]
-        if "extra" in marker:
-            continue
         try:
             found = installed(name)
         except PackageNotFoundError:

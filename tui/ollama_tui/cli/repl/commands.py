@@ -31,7 +31,7 @@ class Commands:
     Args:
         set_history: turns the keeping of history on or off.
         say_again: prints messages that a loaded model brings.
-        load: brings a model into memory.
+        load: brings a model into memory; false where the user stopped that.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Commands:
         *,
         set_history: Callable[[bool], None],
         say_again: Callable[[Sequence[Message]], None],
-        load: Callable[[str], Awaitable[None]],
+        load: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._engine = engine
         self._session = session
@@ -107,7 +107,8 @@ class Commands:
         if info.capabilities and "completion" not in info.capabilities:
             click.echo(f"error: '{format.plain(words[0])}' does not support chat")
             return
-        await self._load_model(words[0])
+        if not await self._load_model(words[0]):
+            return
         self._session.use(words[0], info)
         self._say_again(self._session.loaded)
 

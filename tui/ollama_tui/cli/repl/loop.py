@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from pathlib import Path
+from typing import Protocol
 
 import click
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings
-from ollama_engine.types import ChatChunk, Message
+from ollama_engine.types import ChatChunk, ChatRequest, Message
 from ollama_tui.cli.answer import AnswerPrinter, tell_of
 from ollama_tui.cli.attachments import attach_files, begins_with_file
 from ollama_tui.cli.completing import model_names
@@ -20,8 +20,9 @@ from ollama_tui.cli.repl.commands import Commands
 from ollama_tui.cli.repl.history import PrivateHistory, history_file
 from ollama_tui.cli.repl.line import QUOTES, LineInterrupted, LineReader, without_quotes
 from ollama_tui.cli.repl.session import Session
-from ollama_tui.cli.repl.terminal import ended_by_signals, typed_keys_wait, while_answering
+from ollama_tui.cli.repl.terminal import ended_by_signals, typed_keys_wait, until_stopped
 from ollama_tui.cli.spinner import Spinner
+from ollama_tui.connect import is_this_machine
 from ollama_tui.format import plain
 
 LEAVE_HINT = "Use Ctrl + d or /bye to exit."
@@ -38,37 +39,46 @@ async def converse(engine: Engine, session: Session, settings: Settings) -> int:
         ended_by = number
         task.cancel()
 
+    history = PrivateHistory(
+        history_file(), enabled=not settings.no_history, complain=lambda words: click.echo(plain(words), err=True)
+    )
+    here = is_this_machine(settings.host)  # another machine's models are not those of our store
+    reader = LineReader(history, lambda: model_names(settings) if here else [], editor=settings.editor)
+
+    def keep_history(on: bool) -> None:
+        history.enabled = on
+
     with typed_keys_wait(), ended_by_signals(end):
         try:
-            await Conversation(engine, session, settings).run()
+            await Conversation(engine, session, reader, keep_history).run()
         except asyncio.CancelledError:
             if not ended_by:
                 raise
     return 128 + ended_by if ended_by else 0
 
 
+class Lines(Protocol):
+    """Where lines come from: LineReader, or a test."""
+
+    async def read(self) -> str: ...
+
+
 class Conversation:
     """One user at one prompt."""
 
-    def __init__(self, engine: Engine, session: Session, settings: Settings, history: Path | None = None) -> None:
+    def __init__(self, engine: Engine, session: Session, lines: Lines, set_history: Callable[[bool], None]) -> None:
         self._engine = engine
         self._session = session
-        self._history = PrivateHistory(
-            history or history_file(),
-            enabled=not settings.no_history,
-            complain=lambda words: click.echo(words, err=True),
-        )
-        self._reader = LineReader(self._history, lambda: model_names(settings), editor=settings.editor)
-        self._commands = Commands(
-            engine, session, set_history=self._set_history, say_again=self._say_again, load=self._load
-        )
+        self._lines = lines
+        self._commands = Commands(engine, session, set_history=set_history, say_again=self._say_again, load=self._load)
 
     async def run(self) -> None:
-        await self._load(self._session.model)
+        if not await self._load(self._session.model):
+            raise click.Abort
         self._say_again(self._session.loaded)
         while True:
             try:
-                line = await self._reader.read()
+                line = await self._lines.read()
             except EOFError:
                 click.echo()
                 return
@@ -123,8 +133,12 @@ class Conversation:
         if self._session.verbose:
             click.echo(err=True)
 
-    async def _load(self, model: str) -> None:
-        async with Spinner.for_stderr(), aclosing(self._engine.chat(self._session.load_request(model))) as chunks:
+    async def _load(self, model: str) -> bool:
+        """Bring a model into memory; false where ctrl+c stopped that."""
+        return not await until_stopped(self._loading(self._session.load_request(model)))
+
+    async def _loading(self, request: ChatRequest) -> None:
+        async with Spinner.for_stderr(), aclosing(self._engine.chat(request)) as chunks:
             async for _ in chunks:
                 pass
 
@@ -137,9 +151,6 @@ class Conversation:
                 printer = AnswerPrinter.for_stdout(wrap=self._session.word_wrap, thinking=False)
                 printer.write(message.content)
                 printer.end(blank_line=True)
-
-    def _set_history(self, on: bool) -> None:
-        self._history.enabled = on
 
 
 class Answer:
@@ -161,21 +172,7 @@ class Answer:
 
     async def stream(self, chunks: AsyncGenerator[ChatChunk, None]) -> bool:
         """Print it all; true where ctrl+c stopped it. EngineError: what came before is printed and kept."""
-        stopped = False
-        printing = asyncio.ensure_future(self._print(chunks))
-
-        def stop() -> None:
-            nonlocal stopped
-            stopped = True
-            printing.cancel()
-
-        with while_answering(stop):
-            try:
-                await printing
-            except asyncio.CancelledError:
-                if not stopped:  # the whole program is to end
-                    raise
-        return stopped
+        return await until_stopped(self._print(chunks))
 
     async def _print(self, chunks: AsyncGenerator[ChatChunk, None]) -> None:
         printer = self._printer

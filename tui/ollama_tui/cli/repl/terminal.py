@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 _BRACKETED_PASTE_ON, _BRACKETED_PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
@@ -47,7 +47,7 @@ def _quiet(descriptor: int) -> None:
 @contextlib.contextmanager
 def pastes_whole() -> Iterator[None]:
     """What is pasted while an answer comes is one piece at the next prompt, not a message a line."""
-    if os.environ.get("TERM") == "dumb":
+    if os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():
         yield
         return
     sys.stdout.write(_BRACKETED_PASTE_ON)
@@ -59,20 +59,31 @@ def pastes_whole() -> Iterator[None]:
         sys.stdout.flush()
 
 
-@contextlib.contextmanager
-def while_answering(stop: Callable[[], object]) -> Iterator[None]:
-    """ctrl+c calls `stop`; after ctrl+z and fg the terminal is quiet again."""
+async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
+    """Do `work`, which ctrl+c cancels; true where it did. After ctrl+z and fg the terminal is quiet again."""
     loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
     before = signal.getsignal(signal.SIGINT)
     loop.add_signal_handler(signal.SIGINT, stop)
     loop.add_signal_handler(signal.SIGCONT, _quiet_again)
     try:
         with pastes_whole():
-            yield
+            await task
+    except asyncio.CancelledError:
+        if not stopped:  # the whole program is to end
+            raise
     finally:
         loop.remove_signal_handler(signal.SIGCONT)
         loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, before)
+    return stopped
 
 
 def _quiet_again() -> None:
