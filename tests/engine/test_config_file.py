@@ -124,7 +124,7 @@ def test_a_file_that_does_not_parse_is_left_as_it_is(file: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises((StoreError, InvalidRequest), match="file/config.toml"):
+    with pytest.raises((StoreError, InvalidRequest), match=r"file/config\.toml"):
         set_value(tmp_path / "file" / "config.toml", "max_queue", "5", TABLES)
 
 
@@ -141,4 +141,3 @@ def test_a_whole_file_is_checked_with_its_tables(text: str, told: str, file: Pat
 
 def test_dotted_keys_are_tomls() -> None:
     assert key_parts('registry.hosts."a.b:1".token') == ("registry", "hosts", "a.b:1", "token")
-
