@@ -108,5 +108,12 @@ def _check_reach(plan: ServicePlan) -> None:
     if any(place.is_relative_to(folder) for folder in ("/home", "/root", Path.home())):
         raise InvalidRequest(
             f"{place} lies in a home folder, which a system service does not see",
-            hint=f"Install the program elsewhere (/opt), or let it run as its owner: --run-as {place.owner()}",
+            hint=f"Install the program elsewhere (/opt), or let it run as its owner: --run-as {_owner(place)}",
         )
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except (KeyError, OSError):  # an account that is gone
+        return "USER"
