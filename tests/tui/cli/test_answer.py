@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_engine.types import ChatChunk, GenerateChunk, Message
-from ollama_tui.cli.answer import AnswerPrinter, WordWrap, cut_note, timings
+from ollama_tui.cli.answer import AnswerPrinter, cut_note, timings
+from ollama_tui.cli.word_wrap import WordWrap
 
 
 def printed(pieces: list[tuple[str, str]], *, terminal: bool = False, width: int = 0, thinking: bool = True) -> str:

@@ -20,7 +20,7 @@ from ollama_tui.cli.as_json import echo_json, json_option
 from ollama_tui.cli.doctor import build, server, store, surroundings
 from ollama_tui.cli.doctor.finding import Finding, State, wrong
 from ollama_tui.cli.root import Invocation
-from ollama_tui.connect import is_this_machine, listens, server_answers
+from ollama_tui.connect import is_this_machine, listens, open_engine, server_answers
 from ollama_tui.format import plain
 
 if TYPE_CHECKING:
@@ -126,10 +126,9 @@ async def _server(settings: Settings) -> list[Finding]:
 
 async def _server_version(settings: Settings) -> list[Finding]:
     from ollama_engine.connection import Connection
-    from ollama_engine.remote import RemoteEngine
 
     try:
-        async with RemoteEngine(settings.host) as engine:
+        async with open_engine(settings, server_only=True) as engine:
             version = await engine.version()
         connection = Connection(settings.host, None)
         try:
