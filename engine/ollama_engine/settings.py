@@ -1,19 +1,21 @@
 """Settings, resolved once: defaults < config.toml < OLLAMA_* environment < command line.
 
 Each setting is one field of `Settings`, declared once with the environment variable that sets it; the keys of
-config.toml are the field names. Ollama's variables keep Ollama's meaning (its envconfig: values are trimmed of blanks
+config.toml are the field names. `settings_view` shows them with where each comes from, `config_file` writes the file.
+Ollama's variables keep Ollama's meaning (its envconfig: values are trimmed of blanks
 and quotes, an unparsable boolean is true).
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -24,6 +26,11 @@ from ollama_engine.options import merge_options, parse_parameter
 
 APP = "ollama-tui"
 DEFAULT_PORT = 11434
+
+Source = Literal["default", "config.toml", "environment", "command line"]
+"""Where the value of a setting comes from."""
+Kind = Literal["address", "boolean", "duration", "integer", "list", "number", "path", "text"]
+"""What a setting takes."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,8 @@ class Settings:
         _optional_boolean,
         "1: TEMPLATE layers speak, 0: the GGUF's chat template, unset: as the model says",
     )
+    no_history: bool = _setting(False, "OLLAMA_NOHISTORY", _boolean, "keep no history of what is typed at `run`")
+    editor: str = _setting("", "OLLAMA_EDITOR", _text, "editor of ctrl+g at `run`; without one VISUAL, EDITOR, or vi")
     no_prune: bool = _setting(False, "OLLAMA_NOPRUNE", _boolean, "leave unused blobs when the server starts")
     debug: bool = _setting(False, "OLLAMA_DEBUG", _boolean, "log more")
 
@@ -191,13 +200,7 @@ class Settings:
         Raises:
             InvalidRequest: naming the key, and the file or variable that holds it.
         """
-        environ = os.environ if environ is None else environ
-        values = _read_config(config_file or default_config_file())
-        for setting in fields(cls):
-            name = setting.metadata["env"]
-            text = environ.get(name, "").strip().strip("\"'").strip()
-            if text:
-                values[setting.name] = _parse(setting.metadata["parse"], text, f"environment variable {name}")
+        values = {name: value for name, (value, _) in settings_found(environ, config_file).items()}
         values.update({key: value for key, value in overrides.items() if value is not None})
         settings = cls(**values)
         return replace(settings, models=settings.models.expanduser())
@@ -209,6 +212,72 @@ class Settings:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
+def settings_found(
+    environ: Mapping[str, str] | None = None, config_file: Path | None = None
+) -> dict[str, tuple[Any, Source]]:
+    """What config.toml and the environment set: setting -> its value and where that comes from. InvalidRequest."""
+    environ = os.environ if environ is None else environ
+    found: dict[str, tuple[Any, Source]] = {
+        key: (value, "config.toml") for key, value in _read_config(config_file or default_config_file()).items()
+    }
+    for setting in fields(Settings):
+        name = setting.metadata["env"]
+        text = variable(environ, name)
+        if text:
+            value = parse_setting(setting.name, text, f"environment variable {name}")
+            found[setting.name] = (value, "environment")
+    return found
+
+
+def variable(environ: Mapping[str, str], name: str) -> str:
+    """The value of an environment variable as Ollama reads it: without blanks and quotes around it."""
+    return environ.get(name, "").strip().strip("\"'").strip()
+
+
+def parse_setting(name: str, text: str, where: str) -> Any:
+    """The value that `text` means for a setting. InvalidRequest, which names `where` it stands."""
+    parse = next(setting.metadata["parse"] for setting in fields(Settings) if setting.name == name)
+    try:
+        return parse(text)
+    except (ValueError, InvalidRequest) as error:
+        hint = error.hint if isinstance(error, InvalidRequest) and error.hint else "Correct it or leave it out."
+        raise InvalidRequest(f"bad value '{text}' for {where}: {error}", hint=hint) from error
+
+
+def unknown_setting(key: str, path: Path) -> InvalidRequest:
+    """The error for a key of config.toml that is no setting; its hint has the nearest one."""
+    known = sorted(setting.name for setting in fields(Settings))
+    # An environment variable's name is near, too, and a likely mistake.
+    wanted = key.lower().removeprefix("ollama_")
+    by_variable = {
+        setting.metadata["env"].removeprefix("OLLAMA_").lower(): setting.name for setting in fields(Settings)
+    }
+    near = difflib.get_close_matches(wanted, [*known, *by_variable], n=1)
+    hint = f"Did you mean '{by_variable.get(near[0], near[0])}'?" if near else f"Settings are: {', '.join(known)}."
+    return InvalidRequest(f"unknown setting '{key}' in {path}", hint=hint)
+
+
+def kind_of(setting: Field[Any]) -> Kind:
+    """What a setting takes, in a word."""
+    match setting.default:
+        case _ if setting.metadata["parse"] in (parse_env_keep_alive, _load_timeout):
+            return "duration"
+        case _ if setting.metadata["parse"] in (_boolean, _optional_boolean):
+            return "boolean"
+        case HostAddress():
+            return "address"
+        case Path():
+            return "path"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case tuple():
+            return "list"
+        case _:
+            return "text"
+
+
 def default_config_file() -> Path:
     return Path(platformdirs.user_config_dir(APP)) / "config.toml"
 
@@ -216,13 +285,14 @@ def default_config_file() -> Path:
 def read_table(name: str, config_file: Path | None = None) -> dict[str, Any]:
     """The table `[name]` of config.toml, unchecked; empty where there is none. InvalidRequest names the file."""
     path = config_file or default_config_file()
-    table = _read_toml(path).get(name, {})
+    table = read_toml(path).get(name, {})
     if not isinstance(table, dict):
         raise InvalidRequest(f"'{name}' in {path} is not a table", hint=f"Write it as [{name}].")
     return table
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """What config.toml says, unchecked; empty where there is none. InvalidRequest names the file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -233,24 +303,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    table = _read_toml(path)
-    known = {setting.name: setting for setting in fields(Settings)}
+    known = {setting.name for setting in fields(Settings)}
     values: dict[str, Any] = {}
-    for key, value in table.items():
+    for key, value in read_toml(path).items():
         if isinstance(value, dict):
             continue  # tables belong to the faces of the engine, which check them themselves
         if key not in known:
-            raise InvalidRequest(
-                f"unknown setting '{key}' in {path}", hint=f"Settings are: {', '.join(sorted(known))}."
-            )
+            raise unknown_setting(key, path)
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        values[key] = _parse(known[key].metadata["parse"], text, f"setting '{key}' in {path}")
+        values[key] = parse_setting(key, text, f"setting '{key}' in {path}")
     return values
-
-
-def _parse(parse: Callable[[str], Any], text: str, where: str) -> Any:
-    try:
-        return parse(text)
-    except (ValueError, InvalidRequest) as error:
-        hint = error.hint if isinstance(error, InvalidRequest) and error.hint else "Correct it or leave it out."
-        raise InvalidRequest(f"bad value '{text}' for {where}: {error}", hint=hint) from error

@@ -181,3 +181,14 @@ def test_a_table_of_the_file_is_read_for_who_asks(tmp_path: Path) -> None:
     path.write_text("registry = 3\n")
     with pytest.raises(InvalidRequest, match=r"'registry' in .* is not a table"):
         read_table("registry", path)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("keepalive", "keep_alive"), ("OLLAMA_KEEP_ALIVE", "keep_alive"), ("noprune", "no_prune")]
+)
+def test_a_key_that_is_none_is_told_what_it_may_have_meant(key: str, meant: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"{key} = 1\n")
+    with pytest.raises(InvalidRequest, match=f"unknown setting '{key}' in {config}") as caught:
+        Settings.resolve(environ={}, config_file=config)
+    assert caught.value.hint == f"Did you mean '{meant}'?"

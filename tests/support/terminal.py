@@ -57,6 +57,7 @@ class Terminal:
         self.output = bytearray()
         self._fd, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.modes_at_start = termios.tcgetattr(theirs)
         environment = {**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self.process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
@@ -84,6 +85,10 @@ class Terminal:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.type(KEYS.get(key, key))
+
+    def modes(self) -> list[object]:
+        """The terminal's modes now, as termios has them."""
+        return termios.tcgetattr(self._fd)
 
     def wait_for(self, wanted: str | Callable[[str], bool], timeout: float = TIMEOUT) -> str:
         """Read until the screen shows `wanted` (text, or a condition on all of it); AssertionError with the screen."""

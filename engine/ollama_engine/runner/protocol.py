@@ -370,6 +370,17 @@ class GgmlDevice(Struct, frozen=True):
     id: str = ""
 
 
+class LlamaBuild(Struct, frozen=True):
+    """What llama.cpp says it is: ggml's version and commit, its backends (`CPU`, `CUDA` …), and the features of the
+    processor that it was compiled for (`AVX2`, `NEON` …)."""
+
+    ggml: str
+    commit: str
+    backends: list[str]
+    features: list[str]
+    gpu_offload: bool
+
+
 Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | MediaSizes | Text | Stats | Failed
 
 _encoder = msgspec.msgpack.Encoder()

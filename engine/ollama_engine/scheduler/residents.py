@@ -9,6 +9,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ollama_engine.errors import EngineError, RequestCanceled
 from ollama_engine.runner.client import Runner
@@ -227,7 +228,7 @@ class Residents:
         self._on_change(resident.line)
 
 
-async def _either(task: asyncio.Future[object], event: asyncio.Event) -> None:
+async def _either(task: asyncio.Future[Any], event: asyncio.Event) -> None:
     """Wait until the task has ended or the event is set."""
     waiting = asyncio.ensure_future(event.wait())
     try:
