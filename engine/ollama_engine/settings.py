@@ -9,8 +9,10 @@ and quotes, an unparsable boolean is true).
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
@@ -26,6 +28,7 @@ from ollama_engine.options import merge_options, parse_parameter
 
 APP = "ollama-tui"
 DEFAULT_PORT = 11434
+REQUIRE_KEY = ("remote", "always", "never")
 
 Source = Literal["default", "config.toml", "environment", "command line"]
 """Where the value of a setting comes from."""
@@ -90,6 +93,12 @@ def _count(value: str) -> int:
     return number
 
 
+def _positive(value: str) -> int:
+    if not (number := _count(value)):
+        raise ValueError("it is at least 1")
+    return number
+
+
 def _boolean(value: str) -> bool:
     """Go's ParseBool, where anything else that is not empty counts as true."""
     return value.lower() not in {"0", "f", "false"}
@@ -113,9 +122,12 @@ def _load_timeout(value: str) -> float:
     return math.inf if seconds <= 0 else seconds
 
 
-def _setting(default: Any, env: str, parse: Callable[[str], Any], meaning: str, *, is_option: bool = False) -> Any:
-    metadata = {"env": env, "parse": parse, "meaning": meaning, "is_option": is_option}
-    return field(default=default, metadata=metadata)
+def _setting(
+    default: Any, env: str, parse: Callable[[str], Any], meaning: str, *, is_option: bool = False, secret: bool = False
+) -> Any:
+    """`is_option`: a default for the option of that name. `secret`: a value that is not to be shown."""
+    metadata = {"env": env, "parse": parse, "meaning": meaning, "is_option": is_option, "secret": secret}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 def _option(name: str, env: str, meaning: str, parse: Callable[[str], Any] | None = None) -> Any:
@@ -127,6 +139,37 @@ def _option(name: str, env: str, meaning: str, parse: Callable[[str], Any] | Non
         return tuple(value) if isinstance(value, list) else value
 
     return _setting(None, env, parse or checked, meaning, is_option=True)
+
+
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_BYTES = re.compile(r"(\d{1,18})\s*([KMGT]?)(i?B)?", re.IGNORECASE)
+
+
+def _bytes(value: str) -> int:
+    """A number of bytes; `K`, `M`, `G` and `T` are powers of 1024."""
+    match = _BYTES.fullmatch(value)
+    if match is None:
+        raise ValueError("a number of bytes is written as 1000000, 64M or 1G")
+    return int(match[1]) << _UNITS[match[2].upper()]
+
+
+def _seconds(value: str) -> float:
+    seconds = parse_env_keep_alive(value)
+    if not 0 < seconds < math.inf:
+        raise ValueError("a time is written as 30, 90s or 2m")
+    return seconds
+
+
+def _require_key(value: str) -> str:
+    if value.lower() not in REQUIRE_KEY:
+        raise ValueError(f"it is one of {', '.join(REQUIRE_KEY)}")
+    return value.lower()
+
+
+def _networks(value: str) -> tuple[str, ...]:
+    for word in _words(value):
+        ipaddress.ip_network(word)
+    return _words(value)
 
 
 @dataclass(frozen=True)
@@ -176,6 +219,28 @@ class Settings:
     num_ubatch: int | None = _option("num_ubatch", "LLAMA_ARG_UBATCH", "tokens that are computed at once")
     amx: bool = _setting(False, "OLLAMA_AMX", _boolean, "use the matrix units (AMX) of recent Intel processors")
     origins: tuple[str, ...] = _setting((), "OLLAMA_ORIGINS", _words, "further origins that browsers may call from")
+    api_key: str = _setting(
+        "", "OLLAMA_API_KEY", _text, "the key that is sent to the server at OLLAMA_HOST", secret=True
+    )
+    require_key: str = _setting(
+        "remote", "OLLAMA_REQUIRE_KEY", _require_key, "who needs a key: remote (all but loopback), always, never"
+    )
+    keys_file: Path | None = _setting(
+        None, "OLLAMA_KEYS_FILE", _path, "the server's keys, hashed; unset: keys.json in the config folder"
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "OLLAMA_TRUSTED_PROXIES", _networks, "addresses of proxies whose X-Forwarded-For names the client"
+    )
+    tls_cert: Path | None = _setting(None, "OLLAMA_TLS_CERT", _path, "the server's certificate and its chain, PEM")
+    tls_key: Path | None = _setting(
+        None, "OLLAMA_TLS_KEY", _path, "its private key, PEM; unset: in the certificate's file"
+    )
+    max_connections: int = _setting(1000, "OLLAMA_MAX_CONNECTIONS", _positive, "open connections before 503")
+    client_timeout: float = _setting(
+        60.0, "OLLAMA_CLIENT_TIMEOUT", _seconds, "how long a client may take for a request's head, or be silent in it"
+    )
+    max_body: int = _setting(256 << 20, "OLLAMA_MAX_BODY", _bytes, "bytes of a request's JSON; 0: no limit")
+    max_upload: int = _setting(0, "OLLAMA_MAX_UPLOAD", _bytes, "bytes of a blob; 0: what the disk holds")
     go_template: bool | None = _setting(
         None,
         "OLLAMA_GO_TEMPLATE",

@@ -42,7 +42,7 @@ async def choose_engine(settings: Settings, *, server_only: bool = False) -> tup
     """
     if await server_answers(settings):
         remote = await asyncio.to_thread(importlib.import_module, "ollama_engine.remote")
-        return remote.RemoteEngine(settings.host), address_label(settings)
+        return remote.RemoteEngine(settings.host, api_key=settings.api_key), address_label(settings)
     if server_only or not is_this_machine(settings.host):
         raise unreachable(settings.host)
     local = await asyncio.to_thread(importlib.import_module, "ollama_engine.local")
@@ -61,7 +61,7 @@ async def server_answers(settings: Settings) -> bool:
         # Known in a millisecond; the HTTP client takes a hundred times that to import.
         return False
     remote = await asyncio.to_thread(importlib.import_module, "ollama_engine.remote")
-    return await remote.answers(settings.host)
+    return await remote.answers(settings.host, settings.api_key)
 
 
 async def require_server(settings: Settings) -> None:

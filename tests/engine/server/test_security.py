@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ollama_engine.server.app import create_app
-from ollama_engine.server.security import is_loopback
+from ollama_engine.server.security.addresses import is_loopback
 from ollama_engine.settings import HostAddress, Settings
 from tests.support.scripted_engine import ScriptedEngine
 

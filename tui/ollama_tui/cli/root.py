@@ -6,10 +6,12 @@ import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from ollama_tui.cli.serving_options import serving_options, with_options
 
 if TYPE_CHECKING:
     from ollama_engine.settings import Settings
@@ -49,6 +51,7 @@ _COMMANDS = {
     "service": LazyCommand("Let the system run the server", "service"),
     "completion": LazyCommand("Let a shell complete commands and models", "completion"),
     "help": LazyCommand("Help about a command", "help"),
+    "key": LazyCommand("Make, list and revoke the keys of a server", "key"),
 }
 _ALIASES = {"ls": "list", "start": "serve"}
 
@@ -115,10 +118,11 @@ class Invocation:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--host", metavar="ADDRESS", help="Server to use, or to be, instead of OLLAMA_HOST.")
-@click.option("--serve", is_flag=True, help="Answer Ollama's HTTP API, with no terminal.")
+@click.option("--serve", is_flag=True, help="Answer Ollama's HTTP API, with no terminal; takes the options of serve.")
 @click.option("-v", "--version", is_flag=True, help="Print the version.")
+@serving_options(hidden=True)
 @click.pass_context
-def root(context: click.Context, host: str | None, serve: bool, version: bool) -> int:
+def root(context: click.Context, host: str | None, serve: bool, version: bool, **serving: Any) -> int:
     """A workstation and a server for local language models, compatible with Ollama.
 
     Without a command the workstation opens: on the server at OLLAMA_HOST if one answers there, else on an engine of
@@ -127,6 +131,9 @@ def root(context: click.Context, host: str | None, serve: bool, version: bool) -
     invocation = context.obj = Invocation(host)
     if version:
         return _print_version(context)
+    if not serve and any(value is not None for value in serving.values()):
+        name = next(name for name, value in serving.items() if value is not None).replace("_", "-")
+        raise click.UsageError(f"--{name} belongs to --serve, or behind serve.", context)
     if context.invoked_subcommand is not None:
         if serve:
             raise click.UsageError("--serve takes no command.", context)
@@ -134,7 +141,7 @@ def root(context: click.Context, host: str | None, serve: bool, version: bool) -
     if serve:
         from ollama_tui.cli.serve import serve_until_told_to_stop
 
-        return serve_until_told_to_stop(invocation.settings)
+        return serve_until_told_to_stop(with_options(invocation.settings, **serving))
     from ollama_tui.cli.workstation import open_workstation
 
     return open_workstation(invocation)

@@ -12,6 +12,7 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidName, InvalidRequest
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.security.permissions import check_unload
 from ollama_engine.server.streaming import while_connected
 from ollama_engine.types import EmbedRequest, EmbedResponse, KeepAlive, RerankRequest
 
@@ -29,6 +30,7 @@ class Embeddings:
 
     async def embed(self, request: Request) -> Response:
         body = await read_request(request, EmbedRequest)
+        check_unload(request.scope, body.keep_alive, idle=not body.input)
         return json_response(await while_connected(self.engine.embed(body), request.receive))
 
     async def legacy(self, request: Request) -> Response:
@@ -36,6 +38,7 @@ class Embeddings:
         body = await read_request(request, EmbeddingRequest)
         if not body.model:
             raise InvalidRequest("model is required")
+        check_unload(request.scope, body.keep_alive, idle=not body.prompt)
         asked = EmbedRequest(
             body.model, body.prompt, keep_alive=body.keep_alive, options=body.options, normalize="model"
         )

@@ -14,9 +14,8 @@ from starlette.types import Message as ASGIMessage
 from starlette.types import Receive
 
 from ollama_engine.engine import Engine
-from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled
+from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled, TooLarge
 from ollama_engine.server.canceled import unless_canceled
-from ollama_engine.server.decode import BodyTooLarge
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.events import EVENTS_TYPE, event
 from ollama_engine.server.merge import merge_chat
@@ -187,4 +186,4 @@ def _bounded(receive: Receive) -> Receive:
 
 
 def _too_large() -> EngineError:
-    return BodyTooLarge("file too large", hint=f"A form may hold {MAX_UPLOAD // 2**20} MiB.")
+    return TooLarge("file too large", hint=f"A form may hold {MAX_UPLOAD // 2**20} MiB.")
