@@ -9,6 +9,7 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.merge import is_whole, merge_chat, merge_generate
+from ollama_engine.server.references import local_name
 from ollama_engine.server.streaming import StreamedAnswer
 from ollama_engine.types import ChatRequest, GenerateRequest
 
@@ -22,6 +23,7 @@ class Inference:
         _check_top_logprobs(body.top_logprobs)
         if not body.model:
             raise ModelNotFound("")
+        body.model = local_name(body.model)
         return StreamedAnswer(
             self.engine.generate(body), stream=body.stream is not False, merge=merge_generate, is_whole=is_whole
         )
@@ -31,6 +33,7 @@ class Inference:
         _check_top_logprobs(body.top_logprobs)
         if not body.model:
             raise InvalidRequest("model is required")
+        body.model = local_name(body.model)
         return StreamedAnswer(
             self.engine.chat(body), stream=body.stream is not False, merge=merge_chat, is_whole=is_whole
         )

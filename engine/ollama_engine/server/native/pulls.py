@@ -19,30 +19,34 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidName
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
-from ollama_engine.types import PullRequest
+from ollama_engine.types import PullRequest, PullView
 
 
 class MoveRequest(Struct):
     position: int = 0
+    """0 is the first."""
 
 
 class CancelRequest(Struct):
     remove_partials: bool = False
+    """Also what it has fetched so far."""
+
+
+class PullQueue(Struct):
+    pulls: list[PullView]
 
 
 class Pulls:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    async def pulls(self, request: Request) -> Response:
-        if request.method == "POST":
-            return await self._enqueue(request)
+    async def list(self, request: Request) -> Response:
         async with aclosing(self.engine.pulls()) as states:
             async for views in states:
-                return json_response({"pulls": views})
-        return json_response({"pulls": []})
+                return json_response(PullQueue(views))
+        return json_response(PullQueue([]))
 
-    async def _enqueue(self, request: Request) -> Response:
+    async def enqueue(self, request: Request) -> Response:
         body = await read_request(request, PullRequest, aliases={"name": "model"})
         if not body.model:
             raise InvalidName("invalid model name")
