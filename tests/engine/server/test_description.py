@@ -59,7 +59,7 @@ def bodies(document: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 async def test_an_endpoint_reads_the_type_that_the_document_says(http: httpx.AsyncClient, api: APIDocument) -> None:
     wanted = bodies(api.document)
-    assert len(wanted) > 25
+    assert len(wanted) >= 25
     for method, path, name in wanted:
         properties = api.document["components"]["schemas"][name]["properties"]
         field, kind = next((key, schema["type"]) for key, schema in properties.items() if "type" in schema)

@@ -19,12 +19,12 @@ CHAT = {"model": "bard", "messages": [{"role": "user", "content": "x"}]}
 
 
 async def read(http: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
-    """Every sample: its name and its labels' values, and its value. Zeros are left out."""
+    """Every sample: its name and its labels' values in the order of their names, and its value. Zeros are left out."""
     answer = await http.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     return {
-        (sample.name.removeprefix("ollama_tui_"), *sample.labels.values()): sample.value
+        (sample.name.removeprefix("ollama_tui_"), *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
         if sample.value and not sample.name.endswith(("_created", "_bucket"))
@@ -44,10 +44,10 @@ async def test_requests_are_counted_by_endpoint_status_and_model(
     await http.get("/v1/models/bard")
     counts = await read(http)
     for endpoint in ("/api/chat", "/v1/chat/completions", "/v1/messages"):
-        assert counts["http_requests_total", endpoint, "POST", "200", "bard:latest"] == 1
-    assert counts["http_requests_total", "/api/chat", "POST", "404", ""] == 1
-    assert counts["http_requests_total", "/api/tags", "GET", "200", ""] == 1
-    assert counts["http_requests_total", "/v1/models/{model:path}", "GET", "200", ""] == 1
+        assert counts["http_requests_total", endpoint, "POST", "bard:latest", "200"] == 1
+    assert counts["http_requests_total", "/api/chat", "POST", "", "404"] == 1
+    assert counts["http_requests_total", "/api/tags", "GET", "", "200"] == 1
+    assert counts["http_requests_total", "/v1/models/{model:path}", "GET", "", "200"] == 1
     assert counts["http_request_duration_seconds_count", "/api/chat"] == 2
     assert counts["time_to_first_token_seconds_count", "bard:latest"] == 3
     assert counts["prompt_tokens_total", "bard:latest"] == 3 * 3
@@ -62,7 +62,7 @@ async def test_embeddings_count_as_prompts(http: httpx.AsyncClient) -> None:
     await http.post("/v1/embeddings", json={"model": "bard", "input": ["a", "b", "c"]})
     counts = await read(http)
     assert counts["prompt_tokens_total", "bard:latest"] == 5
-    assert counts["http_requests_total", "/v1/embeddings", "POST", "200", "bard:latest"] == 1
+    assert counts["http_requests_total", "/v1/embeddings", "POST", "bard:latest", "200"] == 1
 
 
 async def test_loading_counts_no_token(http: httpx.AsyncClient) -> None:
@@ -79,8 +79,8 @@ async def test_labels_are_bounded_whatever_is_asked(http: httpx.AsyncClient) -> 
         await http.post("/api/show", json={"model": f"m{number}"})
         await http.request(f"VERB{number}", "/api/chat")
     after = await read(http)
-    assert after["http_requests_total", "unknown", "", "404", ""] == 20
-    assert after["http_requests_total", "/api/chat", "unknown", "405", ""] == 20
+    assert after["http_requests_total", "unknown", "", "", "404"] == 20
+    assert after["http_requests_total", "/api/chat", "unknown", "", "405"] == 20
     new = {key for key in after if key[0] == "http_requests_total"} - set(before)
     assert len(new) == 5
 
@@ -97,7 +97,7 @@ def test_models_beyond_a_limit_share_a_label() -> None:
 async def test_refusals_are_counted(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
     engine.pieces = [Busy("server busy", retry_after=1)]
     await http.post("/api/chat", json=CHAT)
-    assert (await read(http))["http_requests_total", "/api/chat", "POST", "503", ""] == 1
+    assert (await read(http))["http_requests_total", "/api/chat", "POST", "", "503"] == 1
 
 
 def running(name: str, **fields: Any) -> RunningModel:
@@ -113,8 +113,8 @@ async def test_models_in_memory_are_told_as_they_are_now(http: httpx.AsyncClient
     ]
     counts = await read(http)
     assert counts["models_loaded",] == 3
-    assert counts["model_memory_bytes", "a:latest", "weights"] == 80
-    assert counts["model_memory_bytes", "a:latest", "kv_cache"] == 15
+    assert counts["model_memory_bytes", "weights", "a:latest"] == 80
+    assert counts["model_memory_bytes", "kv_cache", "a:latest"] == 15
     assert counts["model_resident_memory_bytes", "a:latest"] == 100
     assert counts["model_device_memory_bytes", "b:latest"] == 7
     assert (counts["model_slots", "a:latest"], counts["model_slots_busy", "a:latest"]) == (5, 3)
@@ -146,4 +146,4 @@ async def test_a_client_that_hangs_up_before_an_answer_counts_as_499(engine: Scr
         async with asyncio.timeout(5):
             while (counts := await read(http)).get(("http_requests_in_progress",)) != 1:
                 pass
-    assert counts["http_requests_total", "/api/generate", "POST", "499", "bard:latest"] == 1
+    assert counts["http_requests_total", "/api/generate", "POST", "bard:latest", "499"] == 1

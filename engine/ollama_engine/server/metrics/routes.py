@@ -13,10 +13,11 @@ from starlette.responses import Response
 from ollama_engine.engine import Engine
 from ollama_engine.server.metrics.memory import Memory
 from ollama_engine.server.metrics.meters import Meters
-from ollama_engine.server.operations import TEXT
+from ollama_engine.server.operations import TEXT, Body
 from ollama_engine.server.routing import ExactRoute, Table
 
 OURS = Table("ollama-tui")
+OPENMETRICS = Body(str, "application/openmetrics-text")
 
 
 class _All(Collector):
@@ -34,4 +35,6 @@ def metrics_routes(engine: Engine, meters: Meters) -> list[ExactRoute]:
         encode, media_type = exposition.choose_encoder(request.headers.get("accept", ""))
         return Response(encode(_All(meters.registry, memory)), headers={"Content-Type": media_type})
 
-    return [OURS("GET", "/metrics", metrics, "What was done and what is held, for Prometheus", gives=TEXT)]
+    return [
+        OURS("GET", "/metrics", metrics, "What was done and what is held, for Prometheus", gives=(TEXT, OPENMETRICS))
+    ]

@@ -28,7 +28,7 @@ from ollama_engine.server.openai.transcriptions import TranscriptionForm, Transc
 from ollama_engine.server.operations import TEXT, Body, events
 from ollama_engine.server.routing import ExactRoute, Table
 
-OPENAI, OURS = Table("OpenAI"), Table("ollama-tui")
+OPENAI = Table("OpenAI")
 
 _DONE = "A stream ends with `[DONE]`; an error in the middle of it is an event, too."
 
@@ -64,11 +64,11 @@ def openai_routes(engine: Engine) -> list[ExactRoute]:
         ),
         OPENAI("GET", "/v1/models", models.list, "List the models in the store", gives=ModelObjectList),
         OPENAI("GET", "/v1/models/{model:path}", models.one, "A model in the store", gives=ModelObject),
-        OURS(
+        OPENAI(
             "POST", "/v1/rerank", ranking.rerank, "Put documents in the order of their relevance",
-            takes=RankingRequest, gives=RankingList,
+            details="Not OpenAI's: in the shape that other servers have.", takes=RankingRequest, gives=RankingList,
         ),
-        OURS(
+        OPENAI(
             "POST", "/v1/reranking", ranking.rerank, "Put documents in the order of their relevance",
             details="The same under another name.", takes=RankingRequest, gives=RankingList,
         ),
