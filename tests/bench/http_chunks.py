@@ -6,7 +6,7 @@ Every stream is of a model that never ends. `runner`: pieces out of `Runner.gene
 `anthropic`: chunks that a client reads off a socket, from a server in a process of its own (on 2 cores the runner, the
 server and the client share them). `idle …`: the same with an engine that only says the next piece: what the server
 itself can do. Prints chunks a second and the server's processor time a chunk, then JSON; `--profile` writes the
-function calls of an idle server (pstats).
+function calls of the server (pstats) beside its figures; `--idle-profile` those of an idle one.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ N_CTX = 256
 ENDLESS = 1_000_000
 MESSAGES = [{"role": "user", "content": "Go on."}]
 DIALECTS: dict[str, tuple[str, dict[str, Any], bytes]] = {
-    "chat": ("/api/chat", {"options": {"num_predict": ENDLESS}}, b"\n"),
-    "openai": ("/v1/chat/completions", {"stream": True, "max_tokens": ENDLESS}, b"\n\n"),
-    "anthropic": ("/v1/messages", {"stream": True, "max_tokens": ENDLESS}, b"\n\n"),
+    "chat": ("/api/chat", {"options": {"num_predict": ENDLESS}}, b'"done":'),
+    "openai": ("/v1/chat/completions", {"stream": True, "max_tokens": ENDLESS}, b"data: "),
+    "anthropic": ("/v1/messages", {"stream": True, "max_tokens": ENDLESS}, b"data: "),
 }
-"""Path, further fields of the request, and what ends a chunk."""
+"""Path, further fields of the request, and what every chunk has once."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,14 @@ async def server_figure(url: str, process: psutil.Process, dialect: str, streams
     count = 0
 
     async def consume() -> None:
+        while True:  # an answer ends after ten contexts, whatever is asked for
+            await stream()
+
+    async def stream() -> None:
         nonlocal count
         reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 20)
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        writer.write(head + body)
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
         try:
             status = await reader.readuntil(b"\r\n\r\n")
             assert status.startswith(b"HTTP/1.1 200"), status
@@ -171,7 +175,9 @@ async def serve_one(store: str, profile: str) -> int:
                 calls.dump_stats(profile)
 
 
-async def measure(streams: list[int], seconds: float, turns: int, profile: str) -> dict[str, dict[int, list[Figure]]]:
+async def measure(
+    streams: list[int], seconds: float, turns: int, profile: str, idle_profile: str
+) -> dict[str, dict[int, list[Figure]]]:
     figures: dict[str, dict[int, list[Figure]]] = {}
 
     def note(name: str, number: int, figure: Figure) -> None:
@@ -192,9 +198,10 @@ async def measure(streams: list[int], seconds: float, turns: int, profile: str) 
                         note(dialect, number, await server_figure(url, process, dialect, number, seconds))
                         idle = await server_figure(idle_url, idle_process, dialect, number, seconds)
                         note(f"idle {dialect}", number, idle)
-        if profile:
-            async with served("--profile", profile) as (url, process):
-                await server_figure(url, process, "chat", max(streams), seconds)
+        for file, store_of_it in ((profile, ["--store", str(store)]), (idle_profile, [])):
+            if file:
+                async with served("--profile", file, *store_of_it) as (url, process):
+                    await server_figure(url, process, "openai", max(streams), seconds)
     return figures
 
 
@@ -204,13 +211,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--profile", default="")
+    parser.add_argument("--idle-profile", default="")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--store", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             sys.exit(runner.run(serve_one(arguments.store, arguments.profile)))
-    figures = asyncio.run(measure(arguments.streams, arguments.seconds, arguments.turns, arguments.profile))
+    figures = asyncio.run(
+        measure(arguments.streams, arguments.seconds, arguments.turns, arguments.profile, arguments.idle_profile)
+    )
     print(f"{'':16}" + "".join(f"{number:>8} streams{'':12}" for number in arguments.streams))
     for name, by_number in figures.items():
         cells = ""

@@ -82,7 +82,7 @@ async def test_models(server: HostAddress, story: str) -> None:
     assert {model["name"] for model in tags["models"]} == {"bard:latest", "backup:latest", "story:latest"}
     assert (await curl(server, "/api/delete", "-X", "DELETE", model="backup"))[0] == 200
     status, [error] = await curl(server, "/api/delete", "-X", "DELETE", model="backup")
-    assert (status, error) == (404, {"error": "model 'backup' not found"})
+    assert (status, error["error"]) == (404, "model 'backup' not found")
     status, _ = await curl(server, f"/api/blobs/sha256:{'0' * 64}", "-I")
     assert status == 404
 

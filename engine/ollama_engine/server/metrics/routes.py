@@ -35,6 +35,5 @@ def metrics_routes(engine: Engine, meters: Meters) -> list[ExactRoute]:
         encode, media_type = exposition.choose_encoder(request.headers.get("accept", ""))
         return Response(encode(_All(meters.registry, memory)), headers={"Content-Type": media_type})
 
-    return [
-        OURS("GET", "/metrics", metrics, "What was done and what is held, for Prometheus", gives=(TEXT, OPENMETRICS))
-    ]
+    summary = "What was done and what is held, for Prometheus"
+    return [OURS("GET", "/metrics", metrics, summary, gives=(TEXT, OPENMETRICS))]
