@@ -450,4 +450,5 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    # Once a chunk, so by the quicker way: strftime takes six times as long.
+    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
