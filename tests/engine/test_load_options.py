@@ -1,4 +1,4 @@
-"""Options of a load, from settings, model and request to the runner; and what is said where memory lacks."""
+"""Options of a load, from settings, model and request to the runner; and what is said where memory is lacking."""
 
 from __future__ import annotations
 

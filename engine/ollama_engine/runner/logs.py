@@ -15,10 +15,10 @@ MIB = 1024 * 1024
 
 _NO_MEMORY = re.compile(
     r"out of memory|(failed|unable) to allocate|insufficient memory|bad_alloc|cannot allocate memory"
-    r"|outof(host|device|pool)?memory|memoryerror",
+    r"|outof(host|device|pool)?memory|memoryerror|mem_buffer != null",
     re.IGNORECASE,
 )
-"""What llama.cpp, ggml, its backends and their drivers say where memory is what they lack."""
+"""What llama.cpp, ggml, its backends and their drivers say where memory is what they lack; last an assert."""
 _NOT_LOCKED = re.compile(r"failed to mlock \d+-byte buffer .*?: (.*)")
 _BUFFER = re.compile(r"(\S+)\s+(model|KV|RS|compute|output)\s+buffer size\s*=\s*([\d.]+)\s*MiB")
 

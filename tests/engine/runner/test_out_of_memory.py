@@ -18,16 +18,17 @@ from ollama_engine.runner.logs import LlamaLog, lacks_memory
 from ollama_engine.runner.oom import kernel_kills
 from ollama_engine.runner.protocol import LoadSpec
 from tests.engine.runner.running import BARD, runner_processes, running, until
-from tests.support.gguf_models import M135, random_model
+from tests.support.gguf_models import Shape, random_model
 
 MIB = 1024 * 1024
 ERROR, WARNING = 4, 3
+BIG: Shape = {"n_layer": 4, "width": 1024, "ff": 2048, "heads": 4, "kv_heads": 4}
 
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of 270 MB, so that its load takes a while."""
-    return random_model(tmp_path_factory.mktemp("models") / "big.gguf", **M135)
+    """Of 80 MB."""
+    return random_model(tmp_path_factory.mktemp("models") / "big.gguf", **BIG)
 
 
 async def failing(model: Path, **spec: int) -> LoadFailed:
@@ -46,6 +47,7 @@ async def failing(model: Path, **spec: int) -> LoadFailed:
         "ggml_aligned_malloc: insufficient memory (attempted to allocate 4096.00 MB)",
         "llama_model_load: error loading model: mmap failed: Cannot allocate memory",
         "error loading model: std::bad_alloc",
+        "ggml.c:1644: GGML_ASSERT(ctx->mem_buffer != NULL) failed",
     ],
 )
 def test_what_backends_say_when_they_lack_memory(message: str) -> None:
@@ -85,22 +87,18 @@ class TestALimit:
         limit_address_space(monkeypatch, folder, peak + more)
 
     async def test_the_weights_have_no_room(self, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        await self.limited(monkeypatch, tmp_path, 100 * MIB)
+        await self.limited(monkeypatch, tmp_path, 32 * MIB)
         error = await failing(big)
         assert error.out_of_memory
         assert "num_ctx" in error.hint
 
     async def test_the_context_has_no_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        await self.limited(monkeypatch, tmp_path, 100 * MIB)
+        await self.limited(monkeypatch, tmp_path, 64 * MIB)
         async with running(BARD):
             pass
         error = await failing(BARD, n_seq=256)
         assert error.out_of_memory
         assert "context could not be made" in error.message
-
-    async def test_not_even_libraries_have_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        limit_address_space(monkeypatch, tmp_path, 64 * MIB)
-        assert (await failing(BARD)).out_of_memory
 
 
 def limit_address_space(monkeypatch: pytest.MonkeyPatch, folder: Path, size: int) -> None:
@@ -154,7 +152,7 @@ def cgroup() -> Iterator[Path]:
     except OSError as error:
         pytest.skip(f"no cgroup can be made here: {error}")
     try:
-        (folder / limit).write_text(str(150 * MIB))
+        (folder / limit).write_text(str(100 * MIB))
         yield folder
     except OSError as error:
         pytest.skip(f"the memory of a cgroup cannot be limited here: {error}")
