@@ -129,7 +129,9 @@ class WordWrap:
 
 
 def cut_note(metrics: GenerateChunk) -> str:
-    """What is said about a prompt that was longer than the context; nothing for one that was not."""
+    """What is said about an answer that was canceled, or a prompt that was longer than the context; else nothing."""
+    if metrics.done_reason == "canceled":
+        return "the answer was canceled at the server"
     if not metrics.truncated_tokens:
         return ""
     return f"{metrics.truncated_tokens} tokens were cut out of the prompt, which is longer than the context"
