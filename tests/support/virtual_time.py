@@ -29,6 +29,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.now = 0.0
         super().__init__(_JumpingSelector(self._jump))
+        # Late in virtual time a float has no nanoseconds any more: a timer must not be missed by less than that.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self.now

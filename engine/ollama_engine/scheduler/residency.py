@@ -207,7 +207,7 @@ class Scheduler:
             return
         ticket.resident, ticket.since = resident, now
         resident.users[ticket] = None
-        resident.used_at = now
+        resident.last_use = ticket.number
         resident.subject = ticket.subject
         resident.pinned = resident.pinned or ticket.pin
         if ticket.keep_alive is not None:

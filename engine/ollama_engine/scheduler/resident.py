@@ -64,7 +64,8 @@ class Resident:
     pinned: bool = False
     progress: float = 0.0
     ready_at: float = math.inf
-    used_at: float = 0.0
+    last_use: int = 0
+    """Number of the ticket that came in last."""
     idle_since: float = 0.0
     turn_seconds: float = 0.0
     """How long a request has kept a place of late; 0 where none has ended yet."""

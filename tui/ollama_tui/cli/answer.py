@@ -113,7 +113,9 @@ def _columns() -> int:
 
 
 def cut_note(metrics: GenerateChunk | ChatChunk) -> str:
-    """What is said about a prompt that was longer than the context; nothing for one that was not."""
+    """What is said about an answer that was canceled, or a prompt that was longer than the context; else nothing."""
+    if metrics.done_reason == "canceled":
+        return "the answer was canceled at the server"
     told: list[str] = []
     if isinstance(metrics, ChatChunk) and metrics.dropped_messages:
         count = metrics.dropped_messages
