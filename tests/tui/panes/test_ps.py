@@ -266,6 +266,17 @@ async def test_nobody_looking_means_nobody_asks(tmp_path: Path) -> None:
         assert not app.services.monitor.watched
 
 
+@pytest.mark.parametrize("size", [(40, 12), (20, 5), (300, 90)])
+async def test_no_size_is_too_small_or_too_large(tmp_path: Path, size: tuple[int, int]) -> None:
+    engine = DemoEngine(running=[demo_running(), demo_running("bard:latest", "idle"), demo_running("x", "loading")])
+    engine.running_requests = demo_requests()
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: app.services.monitor.view.value.requests)
+        await until(pilot, lambda: "llama3.1:8b" in screen_text(app))
+
+
 async def test_a_name_of_a_strangers_cannot_steer_the_terminal(tmp_path: Path) -> None:
     model = demo_running()
     model.name = "evil[/b]\x1b[31m:latest"

@@ -90,7 +90,7 @@ async def test_colours_follow_the_theme() -> None:
         assert color() != before
 
 
-async def test_a_cell_of_a_table_is_sent_without_the_others() -> None:
+async def test_a_row_of_a_table_is_sent_up_to_what_has_changed() -> None:
     table = RowTable(id="table")
     async with Showing(table).run_test(size=(60, 10)) as pilot:
         table.lay_out([Column("name", "NAME", 10), Column("speed", "TOK/S", 6, right=True), Column("size", "SIZE", 6)])
@@ -100,7 +100,20 @@ async def test_a_cell_of_a_table_is_sent_without_the_others() -> None:
         table.show_rows(rows)
         await pilot.pause()
         rows["two"]["speed"] = Text.assemble(("2.0", "red"))
-        assert painted(table, lambda: table.show_rows(rows)) == [Region(12, 2, 8, 1)]
+        # What stands before a cell goes with it (LiveLines says why), once for all cells of a row.
+        assert painted(table, lambda: table.show_rows(rows)) == [Region(0, 2, 20, 1)]
         await pilot.pause()
         assert screen_text(pilot.app).splitlines()[2].split() == ["two", "2.0", "4", "GB"]
         assert painted(table, lambda: table.show_rows(rows)) == []
+
+
+async def test_a_row_of_one_style_is_one_piece_and_a_click_selects_it() -> None:
+    table = RowTable(id="table")
+    async with Showing(table).run_test(size=(60, 10)) as pilot:
+        table.lay_out([Column("name", "NAME", 10), Column("speed", "TOK/S", 6), Column("size", "SIZE", 6)])
+        table.show_rows({key: {"name": key, "speed": "1.0", "size": "4 GB"} for key in ("one", "two", "three")})
+        await pilot.pause()
+        assert len(list(table.render_line(2))) <= 2
+        await pilot.click(table, offset=(15, 3))
+        await pilot.pause()
+        assert table.selected == "three"

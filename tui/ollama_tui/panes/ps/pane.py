@@ -14,7 +14,7 @@ from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import DataTable
 
-from ollama_engine.durations import format_duration
+from ollama_engine.durations import format_duration, parse_keep_alive
 from ollama_engine.errors import EngineError, NotSupported
 from ollama_engine.types import KeepAlive, RunningModel
 from ollama_tui import actions
@@ -51,13 +51,17 @@ class PSPane(Pane):
     def on_mount(self) -> None:
         self._view = MonitorView()
         self._error: EngineError | None = None
+        self._shown = False
         self.follow(self.services.monitor.view, self._take, group="monitor")
         self.app.theme_changed_signal.subscribe(self, self._repaint)
 
     def entered(self) -> None:
+        self._shown = True
         self.services.monitor.watch()
+        self._draw()
 
     def left(self) -> None:
+        self._shown = False
         self.services.monitor.leave()
 
     def focus_target(self) -> Widget | None:
@@ -69,11 +73,12 @@ class PSPane(Pane):
     # Drawing
 
     def _take(self, view: MonitorView) -> None:
-        if view.error is not None and self._error is None:
-            self.report(view.error)
-        self._error = view.error
         self._view = view
-        self._draw()
+        if self._shown:  # other panes ask for models, too
+            if view.error is not None and self._error is None:
+                self.report(view.error)
+            self._error = view.error
+            self._draw()
 
     def _repaint(self, theme: Theme) -> None:
         self._draw()
@@ -176,8 +181,7 @@ class PSPane(Pane):
 
         def keep(answer: KeepAlive) -> None:
             if answer is not None:
-                how_long = "for ever" if answer == -1 else f"for {answer} after its last request"
-                self._do(self.services.monitor.keep(model.name, answer), f"{model.name} stays {how_long}.")
+                self._do(self.services.monitor.keep(model.name, answer), f"{model.name} {_how_long(answer)}.")
 
         self.app.push_screen(KeepScreen(model.name, _keep_alive_text(model)), keep)
 
@@ -214,3 +218,10 @@ def _keep_alive_text(model: RunningModel) -> str:
     if model.keep_alive is None:
         return ""
     return "forever" if model.keep_alive < 0 else format_duration(model.keep_alive)
+
+
+def _how_long(keep_alive: KeepAlive) -> str:
+    if keep_alive == -1:
+        return "stays for ever"
+    seconds = parse_keep_alive(keep_alive)
+    return f"stays for {keep_alive} after its last request" if seconds else "leaves memory as soon as it is idle"
