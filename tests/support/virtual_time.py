@@ -75,7 +75,11 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def settle(turns: int = 40) -> None:
+async def settle(turns: int = 1000) -> None:
     """Let everything happen that needs no time."""
+    loop = asyncio.get_running_loop()
     for _ in range(turns):
         await asyncio.sleep(0)
+        if not loop._ready:  # pyright: ignore[reportAttributeAccessIssue] - what is to run now, and nothing tells it else
+            return
+    raise AssertionError("there is no end to it")
