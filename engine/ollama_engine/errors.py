@@ -38,8 +38,8 @@ class EngineError(Exception):
     Args:
         message: one sentence that names the thing that is wrong.
         hint: what to do about it, as one sentence or a command line.
-        path: the file that the message names, where it is none of the store's or of the user's folders. Over HTTP its
-            last part alone is told (server/discretion.py).
+        path: the file that the message names, where a caller may be told its name and not its place
+            (server/discretion.py).
     """
 
     status: int = 500
@@ -158,7 +158,7 @@ class StoreError(EngineError):
     status = 507
 
 
-def from_status(status: int, message: str, *, hint: str = "") -> EngineError:
+def from_status(status: int, message: str, *, hint: str = "", path: Path | None = None) -> EngineError:
     """The error that an HTTP answer of `status` stands for (RemoteEngine turns answers back into errors)."""
     kinds: dict[int, type[EngineError]] = {
         400: InvalidRequest,
@@ -174,4 +174,5 @@ def from_status(status: int, message: str, *, hint: str = "") -> EngineError:
     }
     error = kinds.get(status, EngineError)(message, hint=hint)
     error.status = status
+    error.path = path
     return error

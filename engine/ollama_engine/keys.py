@@ -74,7 +74,7 @@ class Keyring:
         """The keys of a server with these settings."""
         return cls(settings.keys_file or Path(platformdirs.user_config_dir(APP)) / "keys.json")
 
-    def keys(self) -> tuple[Key, ...]:
+    def known(self) -> tuple[Key, ...]:
         """All keys, oldest first."""
         status = self._status()
         seen = None if status is None else (status.st_ino, status.st_mtime_ns, status.st_size)
@@ -86,7 +86,7 @@ class Keyring:
         """The key that `token` is. How long this takes says nothing of how near a wrong one came."""
         hashed = _hash(token)
         found = None
-        for key in self.keys():
+        for key in self.known():
             if hmac.compare_digest(key.hash, hashed):
                 found = key
         return found
@@ -165,7 +165,7 @@ class Keyring:
             with self._writing():
                 fcntl.flock(folder, fcntl.LOCK_EX)
             self._seen = None
-            keys = list(self.keys())
+            keys = list(self.known())
             yield keys
             with self._writing():
                 _replace(path, msgspec.json.format(msgspec.json.encode(_File(keys=keys)), indent=1) + b"\n")

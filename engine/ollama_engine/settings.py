@@ -352,7 +352,7 @@ def read_table(name: str, config_file: Path | None = None) -> dict[str, Any]:
     path = config_file or default_config_file()
     table = read_toml(path).get(name, {})
     if not isinstance(table, dict):
-        raise InvalidRequest(f"'{name}' in {path} is not a table", hint=f"Write it as [{name}].")
+        raise InvalidRequest(f"'{name}' in {path} is not a table", hint=f"Write it as [{name}].", path=path)
     return table
 
 
@@ -364,7 +364,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"cannot read settings from {path}: {error}"
-        raise InvalidRequest(message, hint="Correct or remove the file.") from error
+        raise InvalidRequest(message, hint="Correct or remove the file.", path=path) from error
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from ollama_engine.settings import HostAddress, Settings
 
 
 @asynccontextmanager
-async def live_server(engine: Engine, settings: Settings | None = None) -> AsyncIterator[HostAddress]:
-    """Serve `engine` on 127.0.0.1 until the block ends, which also closes the engine."""
+async def live_server(
+    engine: Engine, settings: Settings | None = None, *, host: str = "127.0.0.1"
+) -> AsyncIterator[HostAddress]:
+    """Serve `engine` at `host` until the block ends, which also closes the engine."""
     address: asyncio.Future[HostAddress] = asyncio.get_running_loop().create_future()
-    settings = replace(settings or Settings(), host=HostAddress(port=0))
+    settings = replace(settings or Settings(), host=HostAddress(host=host, port=0))
     server = asyncio.create_task(serve(settings, engine, on_ready=address.set_result))
     try:
         await asyncio.wait({server, address}, return_when=asyncio.FIRST_COMPLETED)
@@ -44,9 +46,9 @@ class EngineThread:
 
 
 @contextmanager
-def threaded_server(settings: Settings) -> Iterator[HostAddress]:
-    """Serve a LocalEngine of its own, in a thread with a loop of its own, until the block ends."""
-    with engine_in_thread(LocalEngine(settings), settings) as server:
+def threaded_server(settings: Settings, engine: Engine | None = None) -> Iterator[HostAddress]:
+    """Serve `engine`, or a LocalEngine of its own, in a thread with a loop of its own, until the block ends."""
+    with engine_in_thread(engine or LocalEngine(settings), settings) as server:
         yield server.address
 
 

@@ -42,7 +42,7 @@ class Discretion:
             {
                 settings.models.expanduser(): "OLLAMA_MODELS",
                 Path(platformdirs.user_config_dir(APP)): "CONFIG",
-                Path.home(): "~",
+                Path(os.path.expanduser("~")): "~",  # Path.home() raises where there is none, as in some containers
                 Path(tempfile.gettempdir()): "TMPDIR",
             }
         )
@@ -51,11 +51,16 @@ class Discretion:
         return self._folders.sub(lambda found: self._names[found[1]], text)
 
     def error(self, error: EngineError) -> EngineError:
-        """`error`, changed to say no more than it may."""
-        message, hint = error.message, self.text(error.hint)
+        """`error`, changed to say no more than it may.
+
+        What is wrong with a request (4xx) is told in its own words: to look for folders there would be to tell who
+        guesses them that he guessed right.
+        """
+        message, hint = error.message, error.hint
         if error.path is not None:
             message = message.replace(str(error.path), error.path.name)
-        message = self.text(message)
+        if error.status >= 500:
+            message, hint = self.text(message), self.text(hint)
         if (message, hint) != (error.message, error.hint):
             _LOG.warning("%s", error.message)
             error.message, error.hint = message, hint

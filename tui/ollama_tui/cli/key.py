@@ -48,7 +48,7 @@ def new(invocation: Invocation, name: str, scope: Scope, as_json: bool) -> None:
 @click.pass_obj
 def list_(invocation: Invocation, as_json: bool) -> None:
     """List the keys."""
-    keys = Keyring.of(invocation.settings).keys()
+    keys = Keyring.of(invocation.settings).known()
     if as_json:
         click.echo(json.dumps([_shown(key) for key in keys]))
         return

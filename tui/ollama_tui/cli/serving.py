@@ -28,7 +28,7 @@ def _access_lines(address: HostAddress, settings: Settings) -> list[str]:
         return []
     who = "Everybody" if settings.require_key == "always" else "Whoever is not on this machine"
     keyring = Keyring.of(settings)
-    if known := len(keyring.keys()):
+    if known := len(keyring.known()):
         count = "1 key is known" if known == 1 else f"{known} keys are known"
         return [f"{who} needs a key; {count} ('ollama-tui key list')."]
     _, token = keyring.create("first", "admin")

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ollama_engine.engine import Engine
-from ollama_engine.errors import EngineError, InvalidName
+from ollama_engine.errors import InvalidName, StoreError
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.errors import discreet
@@ -73,5 +73,5 @@ class Pulls:
 
 def _shown(view: PullView, request: Request) -> PullView:
     """`view`, with what its error must not tell left out."""
-    error = discreet(EngineError(view.error, hint=view.hint), request.scope)
+    error = discreet(StoreError(view.error, hint=view.hint), request.scope)
     return msgspec.structs.replace(view, error=error.message, hint=error.hint)

@@ -23,6 +23,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -144,7 +145,8 @@ class BoundedProtocol(HttpToolsProtocol):
         elif state is State.BODY:
             self._credit(len(data))
         self._silent_size += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._refused:
             return
         if in_head and self._in_head:
@@ -154,6 +156,30 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(_head_too_large(self.limits))
         elif self._in_body and self._silent_size > self.limits.head:
             self._refuse(HeadTooLarge("the request's chunks say too much beside what they hold"))
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._decline(data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(self._problem or InvalidRequest("the request is not HTTP/1.1"))
+
+    def _decline(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 where a client offers another protocol, as Java's does with every request.
+
+        The parser leaves off there, and passes over the body. So its head is read once more, without the offer, and
+        then the `rest` of what came.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(InvalidRequest("this is no proxy"))
+            return
+        offer = (b"connection", b"upgrade", b"http2-settings")
+        lines = [method + b" " + self.url + b" HTTP/1.1"]
+        lines += [name + b": " + value for name, value in self.headers if name not in offer]
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(b"\r\n".join([*lines, b"", b""]) + rest)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -187,6 +213,8 @@ class BoundedProtocol(HttpToolsProtocol):
             raise self._found(_head_too_large(self.limits))
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # _decline comes next
         if len(self.pipeline) >= MAX_PIPELINED:
             raise self._found(Busy("too many requests at once on one connection"))
         self._in_head, self._in_body, self._silent_size = False, True, 0
@@ -199,6 +227,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._in_head:
+            return
         super().on_message_complete()
         self._in_body = False
         self._enter()
@@ -209,9 +239,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unanswered = [cycle for cycle in self._unanswered if not cycle.response_complete]
         super().on_response_complete()
         self._enter()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(self._problem or InvalidRequest("the request is not HTTP/1.1"))
 
     # Time
 
@@ -260,7 +287,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # Refusals
 
     def _found(self, problem: EngineError) -> EngineError:
-        """`problem`, to raise inside the parser: `send_400_response` is called for it."""
+        """`problem`, to raise inside the parser, which tells only that something was raised."""
         self._problem = problem
         return problem
 

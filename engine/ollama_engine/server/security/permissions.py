@@ -21,6 +21,7 @@ INFERENCE = frozenset(
         ("GET", "/api/tags"),
         ("GET", "/api/ps"),
         ("GET", "/api/devices"),
+        ("GET", "/api/pulls"),
         ("GET", "/metrics"),
         ("POST", "/api/show"),
         ("POST", "/api/plan"),
