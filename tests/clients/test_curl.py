@@ -83,7 +83,7 @@ async def test_models(server: HostAddress, story: str) -> None:
     assert (await curl(server, "/api/delete", "-X", "DELETE", model="backup"))[0] == 200
     status, [error] = await curl(server, "/api/delete", "-X", "DELETE", model="backup")
     assert (status, error["error"]) == (404, "model 'backup' not found")
-    status, _ = await curl(server, f"/api/blobs/sha256:{'0' * 64}", "-I")
+    status, _ = await curl(server, f"/api/blobs/sha256:{'0' * 64}", "-I", "-o", "/dev/null")
     assert status == 404
 
 

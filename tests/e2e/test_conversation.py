@@ -40,7 +40,7 @@ def chats(engine: ScriptedEngine) -> list[list[str]]:
     """What was said in each request that asked something."""
     return [
         [message.content for message in request.messages]
-        for request in engine.requests
+        for request in engine.asked
         if isinstance(request, ChatRequest) and request.messages
     ]
 

@@ -141,6 +141,9 @@ def test_a_bad_option_names_the_variable_and_what_it_may_be(variable: str, text:
     with pytest.raises(InvalidRequest, match=variable) as caught:
         Settings.resolve(environ={variable: text})
     assert way_out in caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("name", "text", "field", "value"),
     [
         ("OLLAMA_MAX_BODY", "64M", "max_body", 64 << 20),

@@ -1,16 +1,17 @@
-"""The native API against a model of what should be: making, copying, removing, asking, loading, unloading in any order."""
+"""The native API against a model of what should be: made, copied, removed, asked, loaded, unloaded in any order."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -34,7 +35,8 @@ class Store(RuleBasedStateMachine):
     """`models` is what should be there: its weights and its system text, by name."""
 
     http: httpx.Client
-    digests: dict[str, str]
+    files: dict[str, bytes]
+    """The weights, as GGUF."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,9 +53,7 @@ class Store(RuleBasedStateMachine):
 
     @rule(name=NAMES, weights=st.sampled_from(sorted(TEXTS)), system=SYSTEMS, stream=st.booleans())
     def create_of_files(self, name: str, weights: str, system: str, stream: bool) -> None:
-        files = {f"{weights}.gguf": self.digests[weights]}
-        answer = self.post("/api/create", model=name, files=files, system=system, stream=stream)
-        self.expect_success(answer)
+        self.make(name, weights, system=system, stream=stream)
         self.models[key(name)] = weights, system
 
     @rule(name=NAMES, base=NAMES, system=SYSTEMS)
@@ -128,15 +128,26 @@ class Store(RuleBasedStateMachine):
         assert self.names() == set(self.models)
 
     def teardown(self) -> None:
-        for model in self.http.get("/api/tags").json()["models"]:
-            self.post("/api/generate", model=model["name"], keep_alive=0)
-            assert self.http.request("DELETE", "/api/delete", json={"model": model["name"]}).status_code == 200
-        self.loaded = {model["name"] for model in self.http.get("/api/ps").json()["models"]} and set()
+        # What was removed while it was in memory has no name to unload it by.
+        for weights in self.loaded:
+            self.make(weights, weights)
+            assert self.post("/api/generate", model=weights, keep_alive=0).json()["done_reason"] == "unload"
+        self.loaded.clear()
         self.look_at_memory()
+        for model in self.http.get("/api/tags").json()["models"]:
+            assert self.http.request("DELETE", "/api/delete", json={"model": model["name"]}).status_code == 200
+
+    def make(self, name: str, weights: str, **fields: Any) -> None:
+        """As a client does it: the blob first, unless it is there."""
+        data = self.files[weights]
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if self.http.head(f"/api/blobs/{digest}").status_code == 404:
+            assert self.http.post(f"/api/blobs/{digest}", content=data).status_code == 201
+        self.expect_success(self.post("/api/create", model=name, files={f"{weights}.gguf": digest}, **fields))
 
     def names(self) -> set[str]:
         models = self.http.get("/api/tags").json()["models"]
-        times = [model["modified_at"] for model in models]
+        times = [model["modified_at"][:19] for model in models]  # to the second, as Ollama has it
         assert times == sorted(times, reverse=True)
         return {model["name"].lower() for model in models}
 
@@ -146,31 +157,35 @@ class Store(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Any:
-    """The machine, on a live server whose store has no model, and blobs of both sets of weights."""
+def machine(tmp_path: Path) -> Iterator[type[Store]]:
+    """On a live server whose store has no model."""
     with (
         threaded_server(Settings(models=tmp_path / "models", context_length=128)) as address,
         httpx.Client(base_url=address.url, timeout=SECONDS) as http,
     ):
         assert http.request("DELETE", "/api/delete", json={"model": "bard"}).status_code == 200
-        digests = {}
-        for name, text in TEXTS.items():
-            data = scripted_model(tmp_path / f"{name}.gguf", text).read_bytes()
-            digests[name] = f"sha256:{hashlib.sha256(data).hexdigest()}"
-            (tmp_path / name).write_bytes(data)
-
-        class Machine(Store):
-            def begin_with_blobs(self) -> None:
-                """Blobs that no model uses are gone with the last one that did."""
-
-        Machine.http, Machine.digests = http, digests
-        yield Machine
+        Store.http = http
+        Store.files = {
+            name: scripted_model(tmp_path / f"{name}.gguf", text).read_bytes() for name, text in TEXTS.items()
+        }
+        yield Store
 
 
-def test_any_order_of_calls_leaves_what_it_should(store: type[Store]) -> None:
-    run_state_machine_as_test(
-        store,
-        settings=settings(
-            max_examples=12, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+def run(machine: type[Store], examples: int, steps: int) -> None:
+    bounds = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
     )
+    run_state_machine_as_test(machine, settings=bounds)
+
+
+def test_any_order_of_calls_leaves_what_it_should(machine: type[Store]) -> None:
+    run(machine, examples=5, steps=12)
+
+
+@pytest.mark.soak
+def test_many_orders_of_calls_leave_what_they_should(machine: type[Store]) -> None:
+    run(machine, examples=60, steps=25)

@@ -38,7 +38,7 @@ class Talk:
     @property
     def asked(self) -> list[ChatRequest]:
         """The chats that had something to answer."""
-        return [request for request in self.engine.requests if isinstance(request, ChatRequest) and request.messages]
+        return [request for request in self.engine.asked if isinstance(request, ChatRequest) and request.messages]
 
 
 class ShowingEngine(ScriptedEngine):

@@ -184,7 +184,7 @@ async def test_save_makes_a_model_of_the_session(capsys: Out) -> None:
     talk = Talk(ScriptedEngine(["Ay."]))
     text = await printed(talk, capsys, "Hello?", "/save kept")
     assert text.endswith("Created new model 'kept'\n")
-    request = next(request for request in talk.engine.requests if isinstance(request, CreateRequest))
+    request = next(request for request in talk.engine.asked if isinstance(request, CreateRequest))
     assert (request.model, request.from_) == ("kept", "bard")
     assert json.dumps([message.content for message in request.messages or ()]) == '["Hello?", "Ay."]'
 
