@@ -195,7 +195,7 @@ def test_on_the_model_itself_a_long_answer_is_wrapped_and_measured(tmp_path: Pat
         here = CommandLine(tmp_path, f"127.0.0.1:{port}")
         (tmp_path / "Modelfile").write_text("FROM exact.gguf\nPARAMETER num_ctx 2048\n")
         assert here.run("create", "exact").returncode == 0
-        with Terminal([*PROGRAM, "run", "exact", "--verbose"], here.environment, columns=40) as terminal:
+        with Terminal([*PROGRAM, "run", "exact", "--verbose"], here.environment, columns=40, lines=60) as terminal:
             terminal.wait_for(EMPTY)
             for count in (1, 2):
                 terminal.type("Say it\r")

@@ -57,7 +57,6 @@ def offered(ollama: CommandLine, line: str) -> list[str]:
         ("ollama-tui config set keep", ["keep_alive"]),
         ("ollama-tui completion z", ["zsh"]),
         ("ollama-tui service install --manager l", ["launchd"]),
-        ("ollama-tui nothing-such ", []),
     ],
 )
 def test_tab_offers(line: str, answers: list[str] | None, ollama: CommandLine) -> None:
@@ -116,7 +115,7 @@ def test_bash_completes_with_the_script(
 
 @pytest.mark.parametrize(("shell", "sign"), [("zsh", "#compdef ollama-tui"), ("fish", "complete --no-files")])
 def test_the_other_shells_have_scripts_too(shell: str, sign: str, ollama: CommandLine) -> None:
-    script = ollama.run("completion", shell)
+    script = ollama.call("completion", shell)
     assert script.returncode == 0
     assert sign in script.stdout
     assert "_OLLAMA_TUI_COMPLETE" in script.stdout

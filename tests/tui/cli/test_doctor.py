@@ -24,7 +24,7 @@ BUILD = LlamaBuild("0.25.3", "0c1e570", ["CPU"], ["AVX", "AVX2", "FMA", "F16C"],
 TABLES = {"registry": lambda table: RegistryConfig.from_table(table)}
 HERE = HostAddress(port=11434)
 
-as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+bound_by_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 
 
 def is_wrong(finding: Finding | None, message: str, fix: str = "") -> None:
@@ -120,7 +120,7 @@ class TestStore:
     def test_a_folder_that_is_not_there_yet(self, tmp_path: Path) -> None:
         assert store.check_folder(tmp_path / "a" / "b").state == "ok"
 
-    @as_root
+    @bound_by_permissions
     @pytest.mark.parametrize(("mode", "message"), [(0o000, "cannot be read"), (0o500, "can be read, and not written")])
     def test_a_folder_that_is_closed(self, mode: int, message: str, tmp_path: Path) -> None:
         root = tmp_path / "models"
@@ -135,7 +135,7 @@ class TestStore:
         root.chmod(0o777)
         is_wrong(store.check_folder(root), "anybody may write", "chmod o-w")
 
-    @as_root
+    @bound_by_permissions
     def test_blobs_of_somebody_elses(self, models: Store) -> None:
         assert store.check_foreign_files(models.root) is None
         next((models.root / "blobs").glob("sha256-*")).chmod(0o000)

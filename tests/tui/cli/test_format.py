@@ -142,7 +142,7 @@ def test_wide_characters_keep_columns_straight() -> None:
 
 @pytest.mark.parametrize(
     ("text", "cells"),
-    [("abc", 3), ("模型", 4), ("e\u0301", 1), ("👩‍💻", 2), ("❤️", 2), ("a\x07b", 2), ("模\x07", 2)],
+    [("abc", 3), ("模型", 4), ("e\u0301", 1), ("👩‍💻", 2), ("❤️", 2), ("模\x07", 2)],
 )
 def test_cells_are_counted_as_a_terminal_does(text: str, cells: int) -> None:
     assert format.cell_width(text) == cells

@@ -9,7 +9,7 @@ from tests.support.command_line import CommandLine
 
 
 def value(ollama: CommandLine, *arguments: str) -> Any:
-    result = ollama.run(*arguments, "--json")
+    result = ollama.call(*arguments, "--json")
     assert (result.returncode, result.stderr) == (0, "")
     return json.loads(result.stdout)
 
@@ -28,7 +28,7 @@ def test_show_has_what_api_show_has(ollama: CommandLine) -> None:
     assert shown["details"]["format"] == "gguf"
     assert shown["capabilities"] == ["completion"]
     assert "general.architecture" in shown["model_info"]
-    assert ollama.run("show", "bard", "--json", "--license").returncode == 1
+    assert ollama.call("show", "bard", "--json", "--license").returncode == 1
 
 
 def test_search_has_the_catalog_and_whether_a_model_fits(ollama: CommandLine) -> None:
@@ -37,7 +37,7 @@ def test_search_has_the_catalog_and_whether_a_model_fits(ollama: CommandLine) ->
     assert {"name", "parameters", "download", "context", "capabilities", "licence", "note", "memory", "fits"} <= set(
         found[0]
     )
-    nothing = ollama.run("search", "no-such-model", "--json")
+    nothing = ollama.call("search", "no-such-model", "--json")
     assert (nothing.returncode, json.loads(nothing.stdout)) == (1, [])
 
 
@@ -46,7 +46,7 @@ def test_devices_has_them_all(ollama: CommandLine) -> None:
 
 
 def test_prune_has_what_would_go_and_what_went(ollama: CommandLine) -> None:
-    ollama.run("list")
+    ollama.call("list")
     left = ollama.home / "models" / "blobs" / ".writing-0123456789abcdef.tmp"
     left.write_bytes(b"x" * 4096)
     expected = {"removed": [left.name], "freed": 4096, "dry_run": True, "unreadable": []}

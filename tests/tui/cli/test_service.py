@@ -34,8 +34,8 @@ def lines(text: str, name: str) -> list[str]:
     return [line.partition("=")[2] for line in text.splitlines() if line.startswith(f"{name}=")]
 
 
-def test_your_own_service_has_what_the_environment_says_now(home: Path) -> None:
-    config = home / "config" / "ollama-tui" / "config.toml"
+def test_your_own_service_has_what_the_environment_says_now(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "ollama-tui" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("max_queue = 3\n")
     environ = {
@@ -49,15 +49,15 @@ def test_your_own_service_has_what_the_environment_says_now(home: Path) -> None:
         "HTTPS_PROXY": "http://p:1",
         "OLLAMA_HOST": "0.0.0.0:8080",
         "OLLAMA_KEEP_ALIVE": "1h0m0s",
-        "OLLAMA_MODELS": str(home / "models"),
+        "OLLAMA_MODELS": str(tmp_path / "models"),
     }
     assert Path(plan.command[0]).is_absolute()
     assert plan.command[-1] == "serve"
 
 
 @pytest.mark.usefixtures("outside_home")
-def test_a_service_of_the_system_takes_the_settings_file_over(home: Path) -> None:
-    config = home / "config" / "ollama-tui" / "config.toml"
+def test_a_service_of_the_system_takes_the_settings_file_over(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "ollama-tui" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("max_queue = 3\n")
     plan = make_plan(Settings.resolve(environ={}), {}, system=True)
@@ -78,8 +78,8 @@ def test_a_service_of_the_system_takes_the_settings_file_over(home: Path) -> Non
     assert lines(privileged, "ReadWritePaths") == ["-/srv/my\\x20models"]
 
 
-def test_a_program_in_a_home_folder_is_no_system_service(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    program = home / "ollama-tui"
+def test_a_program_in_a_home_folder_is_no_system_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "ollama-tui"
     program.touch()
     monkeypatch.setattr(plan_module, "program", lambda: [str(program)])
     with pytest.raises(InvalidRequest, match="lies in a home folder") as caught:
@@ -130,13 +130,13 @@ def test_systemd_finds_nothing_wrong_with_the_unit(system: bool, tmp_path: Path)
     assert (result.returncode, [line for line in result.stderr.splitlines() if "ollama-tui" in line]) == (0, [])
 
 
-def test_the_property_list_says_the_same(home: Path) -> None:
+def test_the_property_list_says_the_same(tmp_path: Path) -> None:
     plan = ServicePlan(command=["/opt/ollama-tui", "serve"], environment={"OLLAMA_HOST": "127.0.0.1:1"})
     content = plistlib.loads(plist_text(plan).encode())
     assert content["ProgramArguments"] == ["/opt/ollama-tui", "serve"]
     assert content["EnvironmentVariables"] == {"OLLAMA_HOST": "127.0.0.1:1"}
     assert content["RunAtLoad"] is True
-    assert content["StandardErrorPath"] == str(home / "Library" / "Logs" / "ollama-tui.log")
+    assert content["StandardErrorPath"] == str(tmp_path / "Library" / "Logs" / "ollama-tui.log")
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def told(managed: CommandLine) -> list[str]:
 class TestInstalling:
     def test_it_says_every_command_before_it_runs_it(self, managed: CommandLine) -> None:
         unit = managed.home / ".config" / "systemd" / "user" / "ollama-tui.service"
-        result = managed.run("service", "install")
+        result = managed.call("service", "install")
         assert result.returncode == 0, result.stderr
         assert lines(unit.read_text(), "Environment")[0] == f'"OLLAMA_HOST={managed.host}"'
         commands = [
@@ -173,25 +173,25 @@ class TestInstalling:
         assert [line[2:] for line in result.stderr.splitlines() if line.startswith("$ ")] == commands
         assert result.stderr.startswith(f"Wrote {unit}\n")
 
-        status = managed.run("service", "status")
+        status = managed.call("service", "status")
         assert (status.returncode, status.stdout.splitlines()[0]) == (0, f"running ({unit})")
         assert "differs" not in status.stdout
-        changed = managed.with_env(OLLAMA_MAX_QUEUE="3").run("service", "status")
+        changed = managed.with_env(OLLAMA_MAX_QUEUE="3").call("service", "status")
         assert "differs from what install would write now" in changed.stdout
         told(managed)
 
-        assert managed.run("service", "uninstall").returncode == 0
+        assert managed.call("service", "uninstall").returncode == 0
         assert told(managed) == ["systemctl --user disable --now ollama-tui.service", "systemctl --user daemon-reload"]
         assert not unit.exists()
-        assert managed.run("service", "status").returncode == 1
-        assert managed.run("service", "uninstall").returncode == 1
+        assert managed.call("service", "status").returncode == 1
+        assert managed.call("service", "uninstall").returncode == 1
 
     def test_print_and_no_start_run_nothing(self, managed: CommandLine) -> None:
-        printed = managed.run("service", "install", "--print")
-        assert printed.stdout == managed.run("service", "print").stdout
+        printed = managed.call("service", "install", "--print")
+        assert printed.stdout == managed.call("service", "print").stdout
         unit = managed.home / ".config" / "systemd" / "user" / "ollama-tui.service"
         assert not unit.exists()
-        assert managed.run("service", "install", "--no-start").returncode == 0
+        assert managed.call("service", "install", "--no-start").returncode == 0
         assert unit.read_text() == printed.stdout
         assert told(managed) == []
 
@@ -200,15 +200,15 @@ class TestInstalling:
         unit.parent.mkdir(parents=True)
         unit.write_text("[Service]\n")
         for verb in ("install", "uninstall"):
-            result = managed.run("service", verb)
+            result = managed.call("service", verb)
             assert result.returncode == 1
             assert "was not made by this program" in result.stderr
         assert unit.read_text() == "[Service]\n"
-        assert managed.run("service", "install", "--force", "--no-start").returncode == 0
+        assert managed.call("service", "install", "--force", "--no-start").returncode == 0
 
     def test_a_command_that_fails_is_named_with_what_is_left(self, managed: CommandLine) -> None:
         (managed.home / "broken").touch()
-        result = managed.run("service", "install")
+        result = managed.call("service", "install")
         assert result.returncode == 1
         error, hint = result.stderr.splitlines()[-2:]
         assert error == "Error: systemctl --user daemon-reload ended with status 1"
@@ -217,10 +217,10 @@ class TestInstalling:
     def test_launchd_is_told_in_its_own_words(self, managed: CommandLine) -> None:
         plist = managed.home / "Library" / "LaunchAgents" / "ollama-tui.plist"
         domain = f"gui/{os.getuid()}"
-        assert managed.run("service", "install", "--manager", "launchd").returncode == 0
+        assert managed.call("service", "install", "--manager", "launchd").returncode == 0
         assert told(managed) == [f"launchctl bootstrap {domain} {plist}", f"launchctl kickstart {domain}/ollama-tui"]
-        assert managed.run("service", "uninstall", "--manager", "launchd").returncode == 0
+        assert managed.call("service", "uninstall", "--manager", "launchd").returncode == 0
         assert told(managed) == [f"launchctl bootout {domain}/ollama-tui"]
 
     def test_run_as_belongs_to_the_system(self, managed: CommandLine) -> None:
-        assert managed.run("service", "install", "--run-as", ME).returncode == 1
+        assert managed.call("service", "install", "--run-as", ME).returncode == 1
