@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from ollama_engine.errors import LoadFailed
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Loaded, LoadSpec
 from ollama_engine.scheduler.placement import FreeMemory, Placement
@@ -49,6 +50,7 @@ class World:
     Attributes:
         gate: loads wait for it; set by default.
         error: raised by loads from now on.
+        most_context: a load with a longer one lacks memory; 0: none does.
         free: what `measure` says, less what runs if `counts_memory`.
     """
 
@@ -59,6 +61,7 @@ class World:
     most_alive: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     error: Exception | None = None
+    most_context: int = 0
     free: FreeMemory = FREE
     needs: dict[str, int] = field(default_factory=dict)
     loading: int = 0
@@ -89,6 +92,8 @@ class World:
             self.loading -= 1
         if self.error is not None:
             raise self.error
+        if self.most_context and spec.n_ctx > self.most_context:
+            raise LoadFailed("failed to allocate", out_of_memory=True)
         runner = FakeRunner(spec, self)
         self.alive.add(runner)
         return cast("Runner", runner)
