@@ -143,6 +143,46 @@ def test_a_bad_option_names_the_variable_and_what_it_may_be(variable: str, text:
     assert way_out in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("OLLAMA_MAX_BODY", "64M", "max_body", 64 << 20),
+        ("OLLAMA_MAX_BODY", "1 GiB", "max_body", 1 << 30),
+        ("OLLAMA_MAX_UPLOAD", "123", "max_upload", 123),
+        ("OLLAMA_CLIENT_TIMEOUT", "90", "client_timeout", 90),
+        ("OLLAMA_CLIENT_TIMEOUT", "2m", "client_timeout", 120),
+        ("OLLAMA_REQUIRE_KEY", "ALWAYS", "require_key", "always"),
+        ("OLLAMA_TRUSTED_PROXIES", "10.0.0.1, fd00::/8", "trusted_proxies", ("10.0.0.1", "fd00::/8")),
+        ("OLLAMA_TLS_CERT", "/etc/x.pem", "tls_cert", Path("/etc/x.pem")),
+    ],
+)
+def test_the_servers_bounds_are_settings(name: str, text: str, field: str, value: object) -> None:
+    assert getattr(Settings.resolve(environ={name: text}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OLLAMA_MAX_BODY", "much"),
+        ("OLLAMA_MAX_BODY", "-1"),
+        ("OLLAMA_CLIENT_TIMEOUT", "0"),
+        ("OLLAMA_CLIENT_TIMEOUT", "-1"),
+        ("OLLAMA_REQUIRE_KEY", "sometimes"),
+        ("OLLAMA_TRUSTED_PROXIES", "proxy.example.org"),
+        ("OLLAMA_MAX_CONNECTIONS", "0"),
+    ],
+)
+def test_a_bad_bound_names_the_variable(name: str, text: str) -> None:
+    with pytest.raises(InvalidRequest, match=name):
+        Settings.resolve(environ={name: text})
+
+
+def test_a_key_is_not_shown_with_the_settings() -> None:
+    settings = Settings.resolve(environ={"OLLAMA_API_KEY": "otk_secret"})
+    assert settings.api_key == "otk_secret"
+    assert "otk_secret" not in repr(settings)
+
+
 @pytest.mark.parametrize("text", ["-3", "many", "1.5"])
 def test_a_bad_number_names_the_variable(text: str) -> None:
     with pytest.raises(InvalidRequest, match="OLLAMA_MAX_QUEUE"):
@@ -181,3 +221,14 @@ def test_a_table_of_the_file_is_read_for_who_asks(tmp_path: Path) -> None:
     path.write_text("registry = 3\n")
     with pytest.raises(InvalidRequest, match=r"'registry' in .* is not a table"):
         read_table("registry", path)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("keepalive", "keep_alive"), ("OLLAMA_KEEP_ALIVE", "keep_alive"), ("noprune", "no_prune")]
+)
+def test_a_key_that_is_none_is_told_what_it_may_have_meant(key: str, meant: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"{key} = 1\n")
+    with pytest.raises(InvalidRequest, match=f"unknown setting '{key}' in {config}") as caught:
+        Settings.resolve(environ={}, config_file=config)
+    assert caught.value.hint == f"Did you mean '{meant}'?"

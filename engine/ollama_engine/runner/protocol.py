@@ -329,7 +329,11 @@ class Text(Struct, tag="text"):
 
 
 class Stats(Struct, tag="stats"):
-    """`cells_used` of `cells` KV cells hold something, finished sequences that may be reused included."""
+    """`cells_used` of `cells` KV cells hold something, finished sequences that may be reused included.
+
+    Speeds are those of the last seconds, all slots together: of tokens generated, and of tokens of prompts (or of
+    inputs to embed) that no cache had; 0 where there were none.
+    """
 
     id: int
     cells: int
@@ -338,6 +342,7 @@ class Stats(Struct, tag="stats"):
     slots_busy: int
     queued: int
     tokens_per_second: float
+    prompt_tokens_per_second: float = 0.0
 
 
 class Failed(Struct, tag="failed"):
@@ -363,6 +368,17 @@ class GgmlDevice(Struct, frozen=True):
     free: int
     total: int
     id: str = ""
+
+
+class LlamaBuild(Struct, frozen=True):
+    """What llama.cpp says it is: ggml's version and commit, its backends (`CPU`, `CUDA` …), and the features of the
+    processor that it was compiled for (`AVX2`, `NEON` …)."""
+
+    ggml: str
+    commit: str
+    backends: list[str]
+    features: list[str]
+    gpu_offload: bool
 
 
 Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | MediaSizes | Text | Stats | Failed

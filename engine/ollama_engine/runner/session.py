@@ -264,6 +264,7 @@ class Session:
             slots_busy=worker.slots_busy,
             queued=worker.queued,
             tokens_per_second=worker.tokens_per_second,
+            prompt_tokens_per_second=worker.prompt_tokens_per_second,
         )
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata
@@ -51,43 +49,42 @@ COMFORT = 0.8
 """Share of the free memory that a default choice may fill."""
 
 
+CPU = "CPU"
+"""ggml's name of the processor, whose memory is the machine's."""
+
+
+@dataclass(frozen=True)
+class GpuMemory:
+    """Bytes of a GPU, by ggml's name of it (`CUDA0`). `unified`: what it has is RAM, the same bytes as the host's."""
+
+    name: str
+    free: int
+    total: int
+    unified: bool = False
+
+
 @dataclass(frozen=True)
 class FreeMemory:
-    """Bytes. Device figures are 0 where there is no device whose driver tells."""
+    """Bytes. `gpus` are those that llama.cpp puts a model on where nobody says which."""
 
     ram: int
-    device: int = 0
-    device_total: int = 0
-    devices: int = 0
+    gpus: tuple[GpuMemory, ...] = ()
+
+    @property
+    def device(self) -> int:
+        return sum(gpu.free for gpu in self.gpus)
+
+    @property
+    def device_total(self) -> int:
+        return sum(gpu.total for gpu in self.gpus)
+
+    @property
+    def devices(self) -> int:
+        return len(self.gpus)
 
     @property
     def usable(self) -> int:
-        return self.ram + self.device
-
-
-def measure_memory() -> FreeMemory:
-    """What is free now: RAM by the system, NVIDIA devices by their driver."""
-    free, total, devices = _nvidia_memory()
-    return FreeMemory(psutil.virtual_memory().available, free, total, devices)
-
-
-def _nvidia_memory() -> tuple[int, int, int]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return 0, 0, 0
-    try:
-        infos = [
-            pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(i))
-            for i in range(pynvml.nvmlDeviceGetCount())
-        ]
-        return sum(int(info.free) for info in infos), sum(int(info.total) for info in infos), len(infos)
-    except pynvml.NVMLError:
-        return 0, 0, 0
-    finally:
-        pynvml.nvmlShutdown()
+        return self.ram + sum(gpu.free for gpu in self.gpus if not gpu.unified)
 
 
 @dataclass(frozen=True)
@@ -178,8 +175,10 @@ def place(
         image_min_tokens=QWEN_IMAGE_TOKENS if projector_paths and metadata.architecture in QWEN_VISION else 0,
         adapters=list(adapters),
     )
+    bytes_needed = needed(n_ctx, n_seq)
     chosen = _chosen_by_us(given, bool(asked))
-    return Placement(spec, needed(n_ctx, n_seq), chosen, layers=metadata.block_count + 1)
+    spread = _spread(bytes_needed, options.num_gpu, free)
+    return Placement(spec, bytes_needed, chosen, spread, layers=metadata.block_count + 1)
 
 
 def _place_embedder(
@@ -225,7 +224,17 @@ def _place_embedder(
         adapters=list(adapters),
     )
     chosen = _chosen_by_us(given, bool(options.num_ctx)) | {"n_batch"}
-    return Placement(spec, needed(n_ctx), chosen, layers=metadata.block_count + 1)
+    spread = _spread(needed(n_ctx), options.num_gpu, free)
+    return Placement(spec, needed(n_ctx), chosen, spread, layers=metadata.block_count + 1)
+
+
+def _spread(needed: int, num_gpu: int, free: FreeMemory) -> dict[str, int]:
+    """GPUs first, one after the other; what they have no room for lies in RAM."""
+    shares: dict[str, int] = {}
+    for gpu in free.gpus if num_gpu else ():
+        shares[gpu.name] = min(needed, gpu.free)
+        needed -= shares[gpu.name]
+    return {CPU: needed, **shares}
 
 
 def _fixed_bytes(model_paths: list[Path], adapters: Sequence[Adapter]) -> int:
