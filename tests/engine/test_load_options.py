@@ -68,7 +68,7 @@ async def test_a_runner_is_used_again_unless_something_else_is_asked_for(engine:
         {"flash_attention": True, "num_thread": 0, "num_gpu": "auto"},
         {"flash_attention": True, "num_thread": 2},
         {"num_ctx": 1024},
-        {"num_ctx": 2048},
+        {"num_ctx": 8192},
     ):
         await chat(engine, **options)
         pids.append((await running(engine)).pid)

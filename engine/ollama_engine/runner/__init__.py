@@ -22,6 +22,10 @@ media_files.py    strangers' files made safe to look at
 media_cells.py    cells of the KV cache that hold a piece of an image or a sound
 mtmd.py           the binding to mtmd, loaded where a model has a projector
 llama.py          the binding: with mtmd.py the only modules of the project that import llama_cpp
+model_params.py   the spec as llama.cpp's parameters: devices, their shares, what stays in RAM, how the file is read
+ggml_devices.py   ggml's devices, as its API names them
+memlock.py        locking weights in memory, and what to say where the system does not let it
+oom.py            whether the kernel killed a process for lack of memory
 llama_model.py, llama_context.py, llama_batch.py, llama_sampler.py   what the runner needs of it, as small classes
 quantizer.py      the parent's side of a quantization, which has a process of its own
 quantize.py       that process: `python -m ollama_engine.runner.quantize`

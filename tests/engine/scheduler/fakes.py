@@ -64,6 +64,7 @@ class World:
         load_seconds: how long a load takes; `gate`: all of them wait for it too.
         foreign: RAM that other programs hold.
         errors: raised by loads, by name of the model; `""` by all.
+        most_context: a load with a longer one lacks memory; 0: none does.
         excess: where more was loaded than there is, or more models than may be.
     """
 
@@ -78,6 +79,7 @@ class World:
     loads: list[LoadSpec] = field(default_factory=list)
     cancelled_loads: int = 0
     alive: set[FakeRunner] = field(default_factory=set)
+    most_context: int = 0
     loading: list[dict[str, int]] = field(default_factory=list)
     most_models: int = 0
     excess: list[str] = field(default_factory=list)
@@ -113,7 +115,7 @@ class World:
         return shifted(self.total, taken)
 
     async def start(self, spec: LoadSpec, *, on_progress: Callable[[float], None], stall_timeout: float) -> Runner:
-        name, needs = spec.model_paths[0], self.needs[_label(spec)]
+        name, needs = spec.model_paths[0], self._needs(spec)
         self.loads.append(spec)
         self.loading.append(needs)
         self._check(name)
@@ -123,6 +125,8 @@ class World:
             await self.gate.wait()
             if error := self.errors.get(name) or self.errors.get(""):
                 raise error
+            if self.most_context and spec.n_ctx > self.most_context:
+                raise LoadFailed("failed to allocate", out_of_memory=True)
         except asyncio.CancelledError:
             self.cancelled_loads += 1
             raise
@@ -131,6 +135,11 @@ class World:
         runner = FakeRunner(spec, self, needs)
         self.alive.add(runner)
         return cast("Runner", runner)
+
+    def _needs(self, spec: LoadSpec) -> dict[str, int]:
+        """Of one with less context than was asked for: what was expected."""
+        known = [needs for label, needs in self.needs.items() if repr(spec.model_paths) in label]
+        return self.needs.get(_label(spec), known[-1])
 
     def _check(self, name: str) -> None:
         count = len(self.alive) + len(self.loading)
