@@ -23,8 +23,10 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    MemoryPlan,
     ModelInfo,
     ModelSummary,
+    PlanRequest,
     Progress,
     PullRequest,
     PullView,
@@ -156,6 +158,13 @@ class Engine(Protocol):
     async def cancel(self, id: str) -> None:
         """End a request, wherever it is: its answer ends with `done_reason` `canceled` where it has begun, else with
         RequestCanceled. It takes nothing any more when this returns. NotFound, NotSupported."""
+
+    async def plan(self, request: PlanRequest) -> MemoryPlan:
+        """Where a model would lie in memory if it were loaded now, said from its header: nothing is loaded.
+
+        ModelNotFound, InvalidRequest; NotSupported where the server at the other end does not tell (Ollama's own).
+        """
+        ...
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         """Bring a model into memory now."""

@@ -14,6 +14,7 @@ from ollama_engine.errors import EngineError
 from ollama_engine.reading import Reading, in_thread
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Buffer, Stats
+from ollama_engine.scheduler.buffers import HOST, device_of
 from ollama_engine.scheduler.devices import DeviceMonitor
 from ollama_engine.scheduler.process_memory import ProcessMemory
 from ollama_engine.scheduler.residency import Scheduler
@@ -152,10 +153,6 @@ def _sum_up(model: RunningModel) -> None:
         model.compute += share.compute
 
 
-HOST = "CPU"
-"""ggml's name of the processor, whose memory is the host's."""
-
-
 def shares(buffers: list[Buffer]) -> list[DeviceShare]:
     """Buffers as llama.cpp allocated them, by device; the host's last."""
     found: dict[str, DeviceShare] = {}
@@ -169,10 +166,3 @@ def shares(buffers: list[Buffer]) -> list[DeviceShare]:
             case _:
                 share.compute += buffer.size
     return sorted(found.values(), key=lambda share: share.name == HOST)
-
-
-def device_of(buffer: str) -> str:
-    """The device whose memory a kind of buffer of ggml's lies in: `CUDA0` of `CUDA0`, `MTL0` of `MTL0_Mapped`,
-    the host of `CPU_Mapped`, `CPU_REPACK`, `AMX` and `CUDA_Host` (which a device can reach quickly)."""
-    name, _, kind = buffer.partition("[")[0].partition("_")  # in brackets stands the address of another machine
-    return HOST if name in (HOST, "AMX") or kind == "Host" else name

@@ -10,12 +10,12 @@ import tomllib
 from datetime import date
 from functools import lru_cache
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
-from ollama_engine.types import Capability
+from ollama_engine.types import Capability, Fit
 
 SHOWN_CONTEXT = 8192
 """Tokens of context that the memory need is told for, or the model's own context where that is shorter."""
@@ -27,7 +27,6 @@ HOST_SHARE = 0.8
 """Of the machine's memory, what a model may take: the system and the other programs need the rest."""
 
 Positive = Annotated[int, Meta(gt=0)]
-Fit = Literal["GPU", "GPU and CPU", "CPU", "no"]
 
 
 class KnownModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,10 +85,10 @@ def fits(model: KnownModel, memory: Memory) -> Fit:
     """Where the model would run: whole on the GPU, partly there, on the CPU, or not at all."""
     host = round(memory.host * HOST_SHARE)
     if model.memory <= memory.device:
-        return "GPU"
+        return "gpu"
     if memory.device and model.memory <= memory.device + host:
-        return "GPU and CPU"
-    return "CPU" if model.memory <= host else "no"
+        return "partial"
+    return "cpu" if model.memory <= host else "none"
 
 
 def machine_memory() -> Memory:

@@ -23,6 +23,8 @@ from ollama_engine.gguf import read_header
 from ollama_engine.inference import Inference
 from ollama_engine.opening import Opener
 from ollama_engine.requests import Requests
+from ollama_engine.runner.client import Runner
+from ollama_engine.scheduler.calibration import Calibration, calibrated
 from ollama_engine.scheduler.devices import DeviceMonitor
 from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.settings import Settings, default_config_file, read_table
@@ -42,8 +44,10 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    MemoryPlan,
     ModelInfo,
     ModelSummary,
+    PlanRequest,
     Progress,
     PruneReport,
     PullRequest,
@@ -79,13 +83,16 @@ class LocalEngine:
 
     async def __aenter__(self) -> Self:
         self._devices = DeviceMonitor()
-        self._scheduler = Scheduler(self._settings, measure=self._devices.free_memory)
+        calibration = Calibration()
+        start = calibrated(Runner.start, calibration, self._gpus)
+        self._scheduler = Scheduler(self._settings, start=start, measure=self._devices.free_memory)
         self._requests = Requests(self._scheduler)
         self._figures = Figures(self._scheduler, self._devices)
-        self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings)
+        self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings, calibration)
         self._inference = Inference(self._opener)
         self._embedding = Embedding(self._opener)
         self._tokenizing = Tokenizing(self._opener)
+        await asyncio.to_thread(calibration.load)
         await asyncio.to_thread(_check_root, self._settings.models)
         await asyncio.to_thread(bundled.install, self._store)
         return self
@@ -236,6 +243,12 @@ class LocalEngine:
 
     async def devices(self) -> list[Device]:
         return await self._devices.read()
+
+    async def plan(self, request: PlanRequest) -> MemoryPlan:
+        return await self._opener.plan(request)
+
+    async def _gpus(self) -> list[str]:
+        return [gpu.name for gpu in (await self._devices.free_memory()).gpus]
 
     async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
         async with self._requests.breakable("tokenize", request.model) as running:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ollama_engine.catalog import Catalog, details
 from ollama_engine.durations import parse_keep_alive
@@ -19,13 +19,15 @@ from ollama_engine.prompt.render import ChatTemplate
 from ollama_engine.requests import Request
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Adapter, Pooling
+from ollama_engine.scheduler.calibration import Calibration
 from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, FreeMemory, Placement, place
+from ollama_engine.scheduler.plan import as_loaded, memory_plan, ways_out
 from ollama_engine.scheduler.residency import Lease, Scheduler
 from ollama_engine.scheduler.ticket import Subject, Ticket, Use
 from ollama_engine.settings import Settings
 from ollama_engine.store.model import Model, open_model
 from ollama_engine.store.store import Store
-from ollama_engine.types import JSON, KeepAlive
+from ollama_engine.types import JSON, KeepAlive, MemoryPlan, PlanRequest
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,16 @@ class Opened:
 class Opener:
     """Opens models of a store and leases their runners."""
 
-    def __init__(self, store: Store, catalog: Catalog, scheduler: Scheduler, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        scheduler: Scheduler,
+        settings: Settings,
+        calibration: Calibration | None = None,
+    ) -> None:
         self.catalog = catalog
+        self._calibration = calibration
         self._store = store
         self._scheduler = scheduler
         self._settings = settings
@@ -161,7 +171,30 @@ class Opener:
             pooling,
             opened.model.projector_paths,
             opened.adapters,
+            self._calibration,
         )
+
+    async def plan(self, request: PlanRequest) -> MemoryPlan:
+        """Where the model would lie if it were loaded now, for what it is there for; where it lies, if it is."""
+        opened = await self.open(request.model, request.options)
+        pooling = opened.main_use
+        await asyncio.to_thread(self._check, opened, pooling)
+        subject = opened.subject(pooling)
+        free = await self._scheduler.room_for(subject)
+
+        def place(options: Options, given: frozenset[str] = opened.given) -> Placement:
+            return self._place(replace(opened, options=options, given=given), pooling, free)
+
+        def planned() -> MemoryPlan:
+            placement = place(opened.options)
+            there = next((one for one in self._scheduler.residents if one.subject.key == subject.key), None)
+            if there is not None and there.runner and placement.served_by(there.placement.spec):
+                lies = as_loaded(there.placement, there.runner)
+                return memory_plan(request.model, lies, free, loaded=True)
+            ways = ways_out(opened.options, placement)
+            return memory_plan(request.model, placement, free, ways=ways, place=place)
+
+        return await asyncio.to_thread(planned)
 
     async def load(self, name: str, keep_alive: KeepAlive, *, request: Request, pin: bool = False) -> None:
         """Bring a model into memory, for what it is there for."""

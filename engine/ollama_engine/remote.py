@@ -28,8 +28,10 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    MemoryPlan,
     ModelInfo,
     ModelSummary,
+    PlanRequest,
     Progress,
     PullRequest,
     PullView,
@@ -212,6 +214,17 @@ class RemoteEngine:
         except NotFound as error:
             raise self._not_supported("does not tell its devices") from error
         return self._listed(answer.get("devices"), Device)
+
+    async def plan(self, request: PlanRequest) -> MemoryPlan:
+        try:
+            return self._made(await self._server.ask("POST", "/api/plan", request), MemoryPlan)
+        except EngineError as error:
+            # A server that plans names the model that it has not; others do not know the path.
+            if error.status in (404, 405) and request.model not in error.message:
+                raise self._not_supported("plans no memory") from error
+            if error.status == 404:
+                raise ModelNotFound(request.model, error.message, hint=error.hint) from error
+            raise
 
     async def requests(self) -> list[RequestView]:
         try:

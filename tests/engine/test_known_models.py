@@ -62,7 +62,7 @@ def test_the_memory_need_is_weights_a_tenth_and_the_cache_of_8192_tokens() -> No
 
 @pytest.mark.parametrize(
     ("host", "device", "where"),
-    [(64, 8, "GPU"), (64, 4, "GPU and CPU"), (16, 0, "CPU"), (4, 0, "no"), (4, 2, "no"), (4, 16, "GPU")],
+    [(64, 8, "gpu"), (64, 4, "partial"), (16, 0, "cpu"), (4, 0, "none"), (4, 2, "none"), (4, 16, "gpu")],
 )
 def test_where_a_model_would_run(host: int, device: int, where: str) -> None:
     (model,) = (model for model in MODELS if model.name == "llama3.1:8b")

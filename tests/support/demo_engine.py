@@ -28,10 +28,12 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    MemoryPlan,
     Message,
     ModelDetails,
     ModelInfo,
     ModelSummary,
+    PlanRequest,
     Progress,
     PullRequest,
     PushRequest,
@@ -391,6 +393,11 @@ class DemoEngine:
         self.device_polls += 1
         self._check("devices")
         return list(self.machine)
+
+    async def plan(self, request: PlanRequest) -> MemoryPlan:
+        self._check("plan")
+        model = self._find(request.model)
+        return MemoryPlan(model=request.model, fit="cpu", context_length=4096, slots=4, size=model.size * 11 // 10)
 
     async def requests(self) -> list[RequestView]:
         self._check("requests")

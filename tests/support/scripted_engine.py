@@ -24,10 +24,12 @@ from ollama_engine.types import (
     GenerateRequest,
     KeepAlive,
     Logprob,
+    MemoryPlan,
     Message,
     ModelDetails,
     ModelInfo,
     ModelSummary,
+    PlanRequest,
     Progress,
     PullRequest,
     PushRequest,
@@ -73,6 +75,7 @@ class ScriptedEngine:
         closed_early: set when a caller closed (or cancelled) a stream before its end.
         counted: every request whose tokens were counted.
         asked: every request that reached a stream, as it arrived.
+        planned: every request for a plan; `plan_answer` is what `plan` says.
         running_requests: what `requests` tells; `cancel` takes from it.
     """
 
@@ -90,6 +93,8 @@ class ScriptedEngine:
         self.loaded: list[RunningModel] = []
         self.running_requests: list[RequestView] = []
         self.pinned: set[str] = set()
+        self.planned: list[PlanRequest] = []
+        self.plan_answer: MemoryPlan | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -249,6 +254,11 @@ class ScriptedEngine:
 
     async def devices(self) -> list[Device]:
         return [Device("CPU", "A processor", "cpu", 16_000_000_000, 8_000_000_000, utilization=12.0)]
+
+    async def plan(self, request: PlanRequest) -> MemoryPlan:
+        self._known(request.model)
+        self.planned.append(request)
+        return self.plan_answer or MemoryPlan(model=request.model, fit="cpu", context_length=4096, slots=1)
 
     async def requests(self) -> list[RequestView]:
         return self.running_requests

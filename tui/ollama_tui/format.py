@@ -8,6 +8,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ollama_engine.types import Fit
 
 _SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
 _HOURS_TO_FOREVER = 20 * 365 * 24
@@ -21,6 +25,11 @@ def size(count: int) -> str:
             whole, rest = divmod(count, scale)
             return f"{whole} {unit}" if whole >= 10 or not rest else f"{count / scale:.1f} {unit}"
     return f"{count} B"
+
+
+def fit(where: Fit) -> str:
+    """Where a model would run: `GPU`, `GPU and CPU`, `CPU`, `no`."""
+    return {"gpu": "GPU", "partial": "GPU and CPU", "cpu": "CPU", "none": "no"}[where]
 
 
 def parameter_count(count: int) -> str:

@@ -88,16 +88,25 @@ WINDOWS = {
 EXAONE4_WINDOWED_LAYERS = 64
 """Only the EXAONE 4 of so many layers has windows."""
 
+# fmt: off
 NO_CACHE = frozenset(
-    "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding dream llada "
-    "llada-moe rnd1 wavtokenizer-dec t5encoder".split()
+    (
+        "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3",
+        "eurobert", "gemma-embedding", "dream", "llada", "llada-moe", "rnd1", "wavtokenizer-dec", "t5encoder",
+    )
 )
+# fmt: on
 """They look at a whole input at once and keep nothing."""
 
-RECURRENT = frozenset("mamba mamba2 rwkv6 rwkv6qwen2 rwkv7 arwkv7".split())
+RECURRENT = frozenset(["mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"])
+# fmt: off
 HYBRID_BY_HEADS = frozenset(
-    "bailingmoe3 glm5-next granitehybrid jamba kimi-k3 kimi-linear lfm2 lfm2moe nemotron_h nemotron_h_moe plamo2".split()
+    (
+        "bailingmoe3", "glm5-next", "granitehybrid", "jamba", "kimi-k3", "kimi-linear", "lfm2", "lfm2moe",
+        "nemotron_h", "nemotron_h_moe", "plamo2",
+    )
 )
+# fmt: on
 """A layer without KV heads is a recurrent one."""
 HYBRID_BY_INTERVAL = {"minimax-01": 8, "qwen35": 4, "qwen35moe": 4, "qwen3next": 4, "qwen4exp": 4}
 """Every so many layers one attends, unless the file says another interval or has a list."""
@@ -105,7 +114,7 @@ BOTH = frozenset({"falcon-h1"})
 """Each layer attends and has a state."""
 HEADS_OR_FEED_FORWARD = frozenset({"nemotron_h", "nemotron_h_moe"})
 """A layer is either attention, or a state, or a feed-forward network, which keeps nothing."""
-INDEXED = frozenset("deepseek32 dots3note glm-dsa glm5-next hy_v4 qwen4exp".split())
+INDEXED = frozenset(["deepseek32", "dots3note", "glm-dsa", "glm5-next", "hy_v4", "qwen4exp"])
 """They keep an indexer's key beside the latent one."""
 OWN_CACHE_LAYERS = {"gemma3n": 20}
 """Layers that keep keys and values; the ones behind them use theirs."""

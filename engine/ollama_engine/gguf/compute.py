@@ -52,7 +52,7 @@ class ComputeShape:
 
 @dataclass(frozen=True)
 class ComputeBytes:
-    """`layers`: of a device that computes layers. `inputs`: of the CPU, where it only prepares what others compute with.
+    """`layers`: of a device that computes layers. `inputs`: of the CPU, where it only prepares what others compute.
     `output`: results in RAM that callers read."""
 
     layers: int

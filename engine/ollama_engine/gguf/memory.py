@@ -4,7 +4,6 @@ the sequences that it works on. Buffers to compute with are compute.py's.
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,17 +29,12 @@ _INPUT = ("token_embd.weight", "position_embd.weight", "token_types.weight", "pe
 """Looked up, never multiplied: they stay in RAM wherever the layers are."""
 
 UNTIED = frozenset(
-    "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert llama-embed".split()
+    (
+        *("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert"),
+        *("jina-bert-v2", "jina-bert-v3", "eurobert", "llama-embed"),
+    )
 )
 """Encoders: without an output matrix they have none. In other models the embeddings of the tokens serve as one."""
-
-REPACKED = {
-    "x86_64": frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"}),
-    "aarch64": frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL", "MXFP4"}),
-}
-"""Types that ggml keeps in another order of its own where the CPU multiplies with them (ggml-cpu/repack.cpp, for AVX2
-and for NEON with dot products)."""
-_MACHINES = {"AMD64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True)
@@ -63,8 +57,7 @@ class ModelMemory:
     Attributes:
         input: what is only looked up.
         output: the output layer.
-        tied: of `output` what are the embeddings of the tokens over again; in RAM both are the same bytes unless
-            `tied_repacked`.
+        tied: of `output` what are the embeddings of the tokens over again; in RAM both are the same bytes.
         vocabulary: what the tokenizer makes of its lists in RAM.
     """
 
@@ -72,7 +65,6 @@ class ModelMemory:
     input: int = 0
     output: int = 0
     tied: int = 0
-    tied_repacked: bool = False
     vocabulary: int = 0
     cache: CacheLayout = field(default_factory=CacheLayout)
 
@@ -88,8 +80,7 @@ class ModelMemory:
     @property
     def weights(self) -> int:
         """All of it in RAM."""
-        twice = 0 if self.tied_repacked else self.tied
-        return self.input + self.output - twice + sum(layer.dense + layer.experts for layer in self.layers)
+        return self.input + self.output - self.tied + sum(layer.dense + layer.experts for layer in self.layers)
 
 
 @dataclass(frozen=True)
@@ -136,7 +127,6 @@ def model_memory(header: Header) -> ModelMemory:
         input=sum(tensor.nbytes for tensor in given if tensor.name in _INPUT),
         output=sum(tensor.nbytes for tensor in given if tensor.name not in _INPUT) + (tied.nbytes if tied else 0),
         tied=tied.nbytes if tied else 0,
-        tied_repacked=tied is not None and is_repacked(tied),
         vocabulary=_count(header, "tokenizer.ggml.tokens") * TOKEN_BYTES
         + _count(header, "tokenizer.ggml.merges") * MERGE_BYTES,
         cache=cache,
@@ -155,16 +145,7 @@ def _weights(tensors: Iterable[Tensor]) -> LayerWeights:
     return LayerWeights(sum(dense), sum(experts), max(dense), max(experts))
 
 
-def is_repacked(tensor: Tensor) -> bool:
-    """Whether this machine's CPU multiplies with a matrix in an order of its own, which is a copy of it."""
-    machine = platform.machine()
-    types = REPACKED.get(_MACHINES.get(machine, machine), frozenset[str]())
-    return tensor.type in types and len(tensor.shape) > 1 and tensor.shape[1] % 8 == 0
-
-
-def kv_cells(
-    cache: CacheLayout, n_ctx: int, n_seq: int, n_ubatch: int, *, unified: bool, full_windows: bool
-) -> Cells:
+def kv_cells(cache: CacheLayout, n_ctx: int, n_seq: int, n_ubatch: int, *, unified: bool, full_windows: bool) -> Cells:
     """The KV cells of a context of `n_ctx` tokens, for `n_seq` sequences, computed `n_ubatch` tokens at once.
 
     Args:

@@ -17,7 +17,9 @@ SOUND_POSITIONS = 1500
 """30 seconds."""
 
 WARM_UP = {
-    **dict.fromkeys(("qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger", "ling3vl", "glm4v", "glm5v"), (46 * 2) ** 2),
+    **dict.fromkeys(
+        ("qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger", "ling3vl", "glm4v", "glm5v"), (46 * 2) ** 2
+    ),
     **dict.fromkeys(("qwen2.5o", "paddleocr", "dots_ocr", "dots3note_v", "mimovl", "hunyuanvl"), (46 * 2) ** 2),
     **dict.fromkeys(("pixtral", "lightonocr", "kimivl", "youtuvl", "minimax_m3"), (16 * 2) ** 2),
     **dict.fromkeys(("gemma4v", "gemma4uv"), (16 * 3) ** 2),

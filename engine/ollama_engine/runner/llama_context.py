@@ -95,6 +95,7 @@ class LlamaContext:
         """Whether sequences share one pool of cells. Else each has a stream of its own, which attention on a CPU reads
         without looking at the others' cells; but only what stands in neighbouring streams is decoded at once."""
         params.kv_unified = self.unified
+        params.swa_full = spec.full_windows
         self._abort = AbortFlag(params)
         handle = C.llama_init_from_model(model.handle, params)
         if not handle:

@@ -51,9 +51,10 @@ class LlamaLog:
         if found := _NOT_LOCKED.search(text):
             self.not_locked = found[1]
         for device, kind, mib in _BUFFER.findall(text):
-            # A second line for the same buffer replaces the first: it was reserved again, not added.
+            # Of weights and caches each line is a buffer more: a model in several files, a cache for windows beside the
+            # one for the other layers. A buffer to compute in that is told of again was reserved anew.
             size = int(float(mib) * MIB)
-            if kind == "model":
+            if kind in ("model", "KV", "RS"):
                 size += self._buffers.get((device, kind), 0)
             self._buffers[device, kind] = size
 

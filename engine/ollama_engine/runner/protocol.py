@@ -82,6 +82,9 @@ class LoadSpec(Struct, tag="load", frozen=True):
     use_amx: bool = False
     kv_unified: bool | None = None
     """One pool of KV cells for all sequences, which can share them, or a stream for each; None by where it computes."""
+    full_windows: bool = True
+    """Whether layers with a sliding window keep as many tokens as the others: more memory, but a sequence can be cut
+    back to where its window has moved on."""
 
     @property
     def may_offload(self) -> bool:

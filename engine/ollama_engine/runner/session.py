@@ -21,6 +21,7 @@ from ollama_engine.runner.llama import LlamaError
 from ollama_engine.runner.llama_context import LlamaContext
 from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.logs import LlamaLog
+from ollama_engine.runner.mapped import copied_weights, release_mapped, without_copied
 from ollama_engine.runner.media import MediaReader
 from ollama_engine.runner.media_files import MediaError
 from ollama_engine.runner.model_params import CannotLoadSo
@@ -143,7 +144,7 @@ class Session:
                 n_vocab=model.n_vocab,
                 n_layers=model.n_layers,
                 description=model.description,
-                buffers=[*self._log.buffers, *self._projector_buffers(spec)],
+                buffers=[*self._buffers(spec), *self._projector_buffers(spec)],
                 can_shift=isinstance(context, LlamaContext) and context.can_shift,
                 special=model.special_tokens,
                 vision=media is not None and media.sees,
@@ -167,6 +168,12 @@ class Session:
 
         self._keep_projector_log = mtmd.set_log(self._projector_log.write)
         return [mtmd.Projector(path, model, spec) for path in spec.projector_paths]
+
+    def _buffers(self, spec: LoadSpec) -> list[Buffer]:
+        buffers = self._log.buffers
+        if copied := copied_weights(buffers):
+            release_mapped(spec.model_paths)
+        return [without_copied(buffer, copied) for buffer in buffers]
 
     def _projector_buffers(self, spec: LoadSpec) -> list[Buffer]:
         """The projectors' weights, which mtmd's log tells without a device, and what it computes with."""

@@ -34,8 +34,8 @@ KEPT_PROJECTORS = 64
 
 @dataclass(frozen=True)
 class Context:
-    """Sizes in tokens. `unified`: all sequences share one pool of KV cells. `full_windows`: layers with a sliding window
-    keep as many tokens as the others. `pooled`: it embeds, one batch of inputs at a time."""
+    """Sizes in tokens. `unified`: all sequences share one pool of KV cells. `full_windows`: layers with a sliding
+    window keep as many tokens as the others. `pooled`: it embeds, one batch of inputs at a time."""
 
     n_ctx: int
     n_seq: int
@@ -106,9 +106,7 @@ def estimate(metadata: ModelMetadata, context: Context, extras: Extras) -> Estim
         cache, total, n_seq, n_ubatch, unified=context.unified or context.pooled, full_windows=context.full_windows
     )
     flash_attention = context.flash_attention and metadata.architecture not in NO_FLASH_ATTENTION
-    layers = layer_cache_bytes(
-        cache, cells, n_seq, context.type_k, context.type_v, flash_attention=flash_attention
-    )
+    layers = layer_cache_bytes(cache, cells, n_seq, context.type_k, context.type_v, flash_attention=flash_attention)
     n_tokens = min(n_ubatch, cells.total) if has_cache else n_ubatch
     compute = compute_bytes(
         shape,

@@ -28,6 +28,8 @@ from ollama_engine.runner.client import Runner
 from ollama_engine.scheduler.admission import SHUTTING_DOWN, Admission, seconds_until_turn
 from ollama_engine.scheduler.keeper import Keeper
 from ollama_engine.scheduler.line import Line
+from ollama_engine.scheduler.memory import room
+from ollama_engine.scheduler.placement import FreeMemory
 from ollama_engine.scheduler.resident import Resident, lookahead
 from ollama_engine.scheduler.residents import Measure, Residents, Start
 from ollama_engine.scheduler.ticket import Placer, Subject, Ticket, Use
@@ -72,6 +74,7 @@ class Scheduler:
     def __init__(self, settings: Settings, *, start: Start = Runner.start, measure: Measure) -> None:
         """`start` as Runner.start; `measure` says what memory is free now."""
         self._settings = settings
+        self._measure = measure
         self._residents = Residents(settings, start, measure, on_change=self._serve)
         self._admission = Admission(settings.max_queue)
         self._keeper = Keeper(self._residents, self._admission, measure, settings.max_loaded_models, serve=self._serve)
@@ -228,6 +231,14 @@ class Scheduler:
     def residents(self) -> list[Resident]:
         """What is in memory now; runners that have died are not."""
         return list(self._residents)
+
+    async def room_for(self, subject: Subject) -> FreeMemory:
+        """What a model could take if it were loaded now: idle models would go, and its own runner."""
+        free = await self._measure()
+        there = list(self._residents)
+        gone = [one for one in there if one.subject.key == subject.key or one.is_leaving]
+        gone += [one for one in there if one.is_idle and not one.pinned and one not in gone]
+        return room(free, there, gone=gone, weights=subject.weights)
 
     def standings(self) -> dict[Ticket, Standing]:
         """All who are on their way to a model, or wait in its runner. Who is not in here is being answered."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ollama_engine.scheduler.estimate import Estimate
 
@@ -73,6 +73,8 @@ class Split:
     gpus: dict[str, Share] = field(default_factory=dict)
     cpu_moe: int = 0
     fits: bool = True
+    process: int = 0
+    """Of what lies in RAM, the runner itself."""
 
     @property
     def gpu_layers(self) -> int:
@@ -150,7 +152,7 @@ class _Search:
         """So many layers were asked for, and do not fit by estimate: they are spread by room, as llama.cpp would."""
         parts = self._wishes.parts or tuple(float(max(1, room.size)) for room in self._rooms)
         found = _lay(self._need, self._wishes, self._rooms, by_parts(parts, count), cpu_moe)
-        return Split(found.cpu, found.gpus, found.cpu_moe, fits=_has_room(found, self._rooms))
+        return replace(found, fits=_has_room(found, self._rooms))
 
     def _fill(self, rooms: Sequence[Room], count: int, cpu_moe: int) -> list[int] | None:
         """How many of the last `count` layers each of `rooms` takes; None where they have no room for all."""
@@ -195,9 +197,7 @@ def _cache(need: Estimate) -> Sequence[int]:
     return need.cache or [0] * len(need.memory.layers)
 
 
-def _overhead(
-    need: Estimate, wishes: Wishes, rooms: Sequence[Room], count: int, cpu_moe: int, *, first: bool
-) -> int:
+def _overhead(need: Estimate, wishes: Wishes, rooms: Sequence[Room], count: int, cpu_moe: int, *, first: bool) -> int:
     """What a GPU needs beside its layers. The first one has projectors, and works for the CPU on long prompts: it is
     sent the matrices that lie in RAM, one at a time."""
     layers = need.memory.layers
@@ -236,7 +236,8 @@ def _lay(need: Estimate, wishes: Wishes, rooms: Sequence[Room], counts: Sequence
     if not gpus:
         weights = need.memory.weights + need.extra_weights
         compute = need.compute.layers + need.extra_compute
-        return Split(Share(len(layers) + 1, weights, sum(cache), compute, need.fixed))
+        share = Share(len(layers) + 1, weights, sum(cache), compute, need.fixed)
+        return Split(share, process=need.process)
     whole = count > len(layers)
     weights = need.memory.input + sum(layer.dense + layer.experts for layer in layers[:first_on_gpu])
     weights += sum(layer.experts for number, layer in enumerate(layers) if first_on_gpu <= number < cpu_moe)
@@ -244,7 +245,7 @@ def _lay(need: Estimate, wishes: Wishes, rooms: Sequence[Room], counts: Sequence
     computes = not whole or cpu_moe or not wishes.kv_offload
     compute = need.compute.layers if computes else need.compute.inputs
     cpu = Share(len(layers) + 1 - count, weights, kept, compute, need.fixed)
-    return Split(cpu, gpus, min(cpu_moe, len(layers)))
+    return Split(cpu, gpus, min(cpu_moe, len(layers)), process=need.process)
 
 
 def _by_rows(gpus: dict[str, Share]) -> dict[str, Share]:

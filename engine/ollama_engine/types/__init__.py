@@ -21,7 +21,7 @@ from ollama_engine.types.generation import (
 )
 from ollama_engine.types.messages import Message, Role, ToolCall, ToolCallFunction
 from ollama_engine.types.models import CreateRequest, ModelDetails, ModelInfo, ModelSummary, PruneReport, TensorInfo
-from ollama_engine.types.plan import DevicePlan, MemoryPlan, PlanRequest
+from ollama_engine.types.plan import DevicePlan, Fit, MemoryPlan, PlanRequest
 from ollama_engine.types.requests import RequestView
 from ollama_engine.types.running import Device, DeviceShare, RunningModel
 from ollama_engine.types.tokens import DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse
@@ -50,6 +50,7 @@ __all__ = [
     "DeviceShare",
     "EmbedRequest",
     "EmbedResponse",
+    "Fit",
     "GenerateChunk",
     "GenerateRequest",
     "KeepAlive",

@@ -8,6 +8,9 @@ from msgspec import Struct, field
 
 from ollama_engine.types.base import JSON
 
+Fit = Literal["gpu", "partial", "cpu", "none"]
+"""Whole on GPUs, partly, on the CPU alone, or not at all."""
+
 
 class PlanRequest(Struct, omit_defaults=True):
     """A model to plan for, with the `options` that it would be loaded with."""
@@ -25,15 +28,17 @@ class DevicePlan(Struct, omit_defaults=True, kw_only=True):
     weights: int = 0
     kv_cache: int = 0
     compute: int = 0
+    other: int = 0
+    """The runner itself, its vocabulary, and results that callers read: in RAM."""
     free: int = 0
-    """What the device has free now."""
+    """What the device would have free, idle models sent away for this one."""
 
 
 class MemoryPlan(Struct, omit_defaults=True, kw_only=True):
-    """Where a model would lie. `fit`: whole on GPUs, partly, on the CPU alone, or not at all (`reason` says why)."""
+    """Where a model would lie. `reason` says why it fits no better, `hint` what to do about it."""
 
     model: str
-    fit: Literal["gpu", "partial", "cpu", "none"]
+    fit: Fit
     context_length: int
     """Tokens of one slot."""
     slots: int
@@ -41,15 +46,20 @@ class MemoryPlan(Struct, omit_defaults=True, kw_only=True):
     layers: int = 0
     """Layers of the model, the output layer counted as one."""
     gpu_layers: int = 0
+    cpu_moe: int = 0
+    """Layers whose experts stay in RAM."""
     size: int = 0
-    """All bytes: weights, KV cache (or recurrent state), compute buffers, projectors."""
+    """All bytes: weights and projectors, KV cache (or recurrent state), compute buffers, the runner itself."""
     weights: int = 0
     kv_cache: int = 0
     compute: int = 0
+    other: int = 0
     kv_cache_type_k: str = ""
     kv_cache_type_v: str = ""
     devices: list[DevicePlan] = field(default_factory=list)
     calibrated: bool = False
     """Whether a load of this model by this build has been measured before; otherwise compute buffers are estimates."""
+    loaded: bool = False
+    """It is in memory, as it is told here."""
     reason: str = ""
     hint: str = ""

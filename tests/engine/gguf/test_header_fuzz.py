@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ollama_engine.errors import InvalidGGUF
-from ollama_engine.gguf import kv_cache_bytes, model_info, model_metadata, read_header, tensor_infos
+from ollama_engine.gguf import model_info, model_metadata, read_header, tensor_infos
 from tests.support import gguf_bytes as b
 
 VALID = b.gguf(
@@ -45,7 +45,9 @@ def digest(path: Path, content: bytes) -> None:
             with suppress(InvalidGGUF):
                 header.token(index)
         with suppress(InvalidGGUF):
-            kv_cache_bytes(model_metadata(header), 4096)
+            estimate(model_metadata(header), Context(4096, 2, 512), Extras())
+        with suppress(InvalidGGUF):
+            projector_memory(header)
         msgspec.json.encode([model_info(header), model_info(header, verbose=True), tensor_infos(header)])
 
 

@@ -15,7 +15,6 @@ from ollama_engine.gguf import (
     Header,
     ModelMetadata,
     format_parameters,
-    kv_cache_bytes,
     model_info,
     model_metadata,
     read_header,
@@ -201,35 +200,6 @@ def test_model_info_is_the_metadata_as_json(tmp_path: Path) -> None:
     assert list(model_info(found)) == sorted(short)
     assert model_info(found, verbose=True) == {**short, "llama.six": [0, 1, 2, 3, 4, 5]}
     assert msgspec.to_builtins(tensor_infos(found)) == [{"name": "w", "type": "Q8_0", "shape": [32, 2]}]
-
-
-def test_the_kv_cache_is_keys_and_values_of_every_layer(tmp_path: Path) -> None:
-    found = read_metadata(random_model(tmp_path / "random.gguf", **TINY))
-    per_token = 2 * 2 * 16
-    assert kv_cache_bytes(found, 1024) == 1024 * 2 * per_token * 2
-    assert kv_cache_bytes(found, 1000) == kv_cache_bytes(found, 1024)
-    assert kv_cache_bytes(found, 1024, "f32", "f16") == 1024 * per_token * (4 + 2)
-    assert kv_cache_bytes(found, 1024, "q8_0", "q8_0") == 1024 * 2 * per_token * 34 // 32
-    with pytest.raises(InvalidRequest, match="'q3_k' is no type for the KV cache"):
-        kv_cache_bytes(found, 1024, "q3_k")
-
-
-def test_the_kv_cache_follows_layers_of_different_width(tmp_path: Path) -> None:
-    found = metadata(
-        tmp_path,
-        b.number("llama.block_count", 3),
-        b.number("llama.embedding_length", 64),
-        b.number("llama.attention.head_count", 4),
-        b.array("llama.attention.head_count_kv", b.U32, b.u32(2) + b.u32(0) + b.u32(4), 3),
-        b.number("llama.attention.key_length", 32),
-    )
-    assert kv_cache_bytes(found, 256) == 256 * 6 * (32 + 16) * 2
-
-
-def test_a_model_without_attention_has_no_kv_cache(tmp_path: Path) -> None:
-    found = metadata(tmp_path, b.number("llama.block_count", 3), b.number("llama.attention.head_count", 0))
-    assert kv_cache_bytes(found, 4096) == 0
-    assert kv_cache_bytes(metadata(tmp_path), 4096) == 0
 
 
 def test_quantized_weights_are_counted_as_stored(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
-"""The sections that `show` prints: Model, Capabilities, Projector, Parameters, System, License, …"""
+"""The sections that `show` prints: Model, Capabilities, Projector, Memory, Parameters, System, License, …"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from ollama_engine.types import ModelInfo
+from ollama_engine.types import MemoryPlan, ModelInfo
 from ollama_tui import format
+from ollama_tui.cli.memory_plan import memory_rows
 
 Rows = list[tuple[str, ...]]
 
@@ -15,12 +16,13 @@ _LIST_CELLS = 40
 """How wide a metadata array may get before the rest of it is counted instead of shown."""
 
 
-def card(info: ModelInfo, *, verbose: bool = False) -> str:
+def card(info: ModelInfo, plan: MemoryPlan | None = None, *, verbose: bool = False) -> str:
     """All sections that have something to say, each with a blank line after it (spec §3)."""
     sections: list[tuple[str, Rows]] = [
         ("Model", _model(info)),
         ("Capabilities", [(capability,) for capability in info.capabilities]),
         ("Projector", _projector(info.projector_info or {})),
+        ("Memory", memory_rows(plan) if plan else []),
         ("Parameters", [_parameter(line) for line in info.parameters.splitlines() if line.strip()]),
         ("Metadata", _metadata(info.model_info) if verbose else []),
         ("Tensors", _tensors(info) if verbose else []),

@@ -34,7 +34,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
             model.name,
             format.size(model.download),
             format.size(model.memory),
-            fits(model, memory),
+            format.fit(fits(model, memory)),
             ", ".join(model.capabilities),
             model.note,
         )

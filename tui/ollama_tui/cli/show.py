@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ollama_engine.types import ModelInfo
+from ollama_engine.engine import Engine
+from ollama_engine.types import MemoryPlan, ModelInfo
 from ollama_tui.cli.as_json import echo_json, json_option
 from ollama_tui.cli.completing import complete_model
+from ollama_tui.cli.memory_plan import plan_or_none
 from ollama_tui.cli.model_card import card
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.toy import tell_if_toy
@@ -32,9 +34,16 @@ def command(invocation: Invocation, model: str, parts: tuple[str, ...], verbose:
     if len(set(parts)) > 1:
         flags = ", ".join(f"'--{part}'" for part in PARTS[:-1])
         raise click.UsageError(f"only one of {flags}, or '--{PARTS[-1]}' can be specified")
-    info: ModelInfo = with_engine(invocation, lambda engine: engine.show(model, verbose=verbose))
+
+    async def ask(engine: Engine) -> tuple[ModelInfo, MemoryPlan | None]:
+        info = await engine.show(model, verbose=verbose)
+        return info, None if parts else await plan_or_none(engine, model)
+
+    info, plan = with_engine(invocation, ask)
     if as_json:
-        echo_json(info)
+        import msgspec
+
+        echo_json({**msgspec.to_builtins(info), "memory": plan} if plan else info)
         return
     tell_if_toy(model)
-    click.echo(getattr(info, parts[0]) if parts else card(info, verbose=verbose), nl=bool(parts))
+    click.echo(getattr(info, parts[0]) if parts else card(info, plan, verbose=verbose), nl=bool(parts))

@@ -73,7 +73,7 @@ def _recommended() -> Recommendations:
     """Well-known models that chat and fit this machine, the largest first."""
     memory = machine_memory()
     fitting = [
-        model for model in known_models().models if "completion" in model.capabilities and fits(model, memory) != "no"
+        model for model in known_models().models if "completion" in model.capabilities and fits(model, memory) != "none"
     ]
     fitting.sort(key=lambda model: -model.memory)
     return Recommendations([_recommendation(model) for model in fitting[:MAX_RECOMMENDED]])

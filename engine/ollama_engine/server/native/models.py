@@ -13,7 +13,7 @@ from ollama_engine.server.encode import json_response
 from ollama_engine.server.native.overlay import overlaid
 from ollama_engine.server.references import DETAILS, INFERENCE, cloud_disabled, local_name
 from ollama_engine.server.streaming import progress_answer
-from ollama_engine.types import JSON, CreateRequest, Device, ModelSummary, RunningModel
+from ollama_engine.types import JSON, CreateRequest, Device, ModelSummary, PlanRequest, RunningModel
 
 _NAME = {"name": "model"}
 
@@ -75,6 +75,13 @@ class Models:
     async def devices(self, request: Request) -> Response:
         """What the machine computes on (ours)."""
         return json_response(Devices(await self.engine.devices()))
+
+    async def plan(self, request: Request) -> Response:
+        """Where a model would lie in memory (ours)."""
+        body = await read_request(request, PlanRequest, aliases=_NAME)
+        if not body.model:
+            raise InvalidRequest("model is required")
+        return json_response(await self.engine.plan(body))
 
     async def show(self, request: Request) -> Response:
         body = await read_request(request, ShowRequest, aliases=_NAME)

@@ -38,7 +38,9 @@ from ollama_engine.types import (
     EmbedResponse,
     GenerateChunk,
     GenerateRequest,
+    MemoryPlan,
     ModelInfo,
+    PlanRequest,
     Progress,
     PullRequest,
     PullView,
@@ -210,6 +212,10 @@ def _ours(engine: Engine) -> list[ExactRoute]:
             takes=DetokenizeRequest, gives=DetokenizeResponse,
         ),
         OURS("GET", "/api/devices", models.devices, "What the machine computes on", gives=Devices),
+        OURS(
+            "POST", "/api/plan", models.plan, "Where a model would lie in memory, before it is loaded",
+            details=_OLD_NAME, takes=PlanRequest, gives=MemoryPlan,
+        ),
         OURS("GET HEAD", "/healthz", health.alive, "Whether the process lives", gives=HealthStatus),
         OURS(
             "GET HEAD", "/readyz", health.ready, "Whether requests may be sent",
