@@ -30,6 +30,9 @@ from ollama_tui.widgets.live_lines import LiveLines
 from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.row_table import RowTable
 
+ROOM_FOR_DEVICES = 10
+"""Lines that the pane must have: models go first."""
+
 
 class PSPane(Pane):
     pane_id = "ps"
@@ -146,7 +149,8 @@ class PSPane(Pane):
 
     def _draw_devices(self) -> None:
         view = self._view
-        shown = not view.error and not isinstance(view.devices_error, NotSupported)
+        room = self.size.height >= ROOM_FOR_DEVICES
+        shown = room and not view.error and not isinstance(view.devices_error, NotSupported)
         self.device_lines.display = shown and bool(view.devices)
         if self.device_lines.display:
             self.device_lines.show(device_lines(view.devices, view.load, self.size.width))
