@@ -129,6 +129,7 @@ def _known(resident: Resident) -> RunningModel:
         pinned=resident.pinned,
         keep_alive=_seconds(resident.keep_alive),
         expires_in=_seconds(left),
+        notices=list(resident.all_notices),
     )
 
 

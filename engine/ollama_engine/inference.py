@@ -123,7 +123,7 @@ class Inference:
         use: Use = "answer" if request.messages else "load"
         async with self._opener.lease(opened, keep_alive, request=running, use=use) as lease:
             if not request.messages:
-                yield chunk(Message("assistant"), done_reason="load")
+                yield chunk(Message("assistant"), done_reason="load", notices=list(lease.notices))
                 return
             async with running.breakable():
                 await media.measure(lease.runner)
@@ -197,7 +197,7 @@ class Inference:
         use: Use = "load" if is_empty else "answer"
         async with self._opener.lease(opened, keep_alive, request=running, use=use) as lease:
             if is_empty:
-                yield chunk(done_reason="load")
+                yield chunk(done_reason="load", notices=list(lease.notices))
                 return
             async with running.breakable():
                 await media.measure(lease.runner)
@@ -440,6 +440,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
         "stop_sequence": done.stop,
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
+        "notices": list(lease.notices),
         "prompt_eval_count": done.prompt_tokens,
         "cached_tokens": done.cached_tokens,
         "prompt_eval_duration": done.prompt_duration,
@@ -449,4 +450,5 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    # Once a chunk, so by the quicker way: strftime takes six times as long.
+    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

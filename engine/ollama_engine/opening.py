@@ -14,7 +14,7 @@ from ollama_engine.catalog import Catalog, details
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.modelfile.adapters import check_scales
-from ollama_engine.options import Options, merge_options
+from ollama_engine.options import Options, asked_for, merge_options
 from ollama_engine.prompt.render import ChatTemplate
 from ollama_engine.requests import Request
 from ollama_engine.runner.client import Runner
@@ -100,8 +100,7 @@ class Opener:
         model = open_model(self._store, name)
         for path in (*model.model_paths, *model.projector_paths, *model.adapter_paths, *model.draft_paths):
             self._store.blobs.check_original(path)
-        given = {**model.parameters, **{k: v for k, v in (request_options or {}).items() if v is not None}}
-        options = merge_options(model.parameters, request_options)
+        options = merge_options(self._settings.options, model.parameters, request_options)
         metadata = self.catalog.metadata(model)
         return Opened(
             requested=name,
@@ -109,7 +108,7 @@ class Opener:
             metadata=metadata,
             capabilities=self.catalog.capabilities(model),
             options=options,
-            given=frozenset(given),
+            given=asked_for(options, model.parameters, request_options),
             template=self.catalog.template(model),
             inserter=self.catalog.inserter(model),
         )

@@ -166,7 +166,7 @@ class RemoteEngine:
         if await self.has_blob(digest):
             return False
         async with self._server.response("POST", f"/api/blobs/{_path_part(digest)}", content=data) as response:
-            if response.status_code >= 400:
+            if response.status_code >= 300:
                 raise await self._server.error(response, digest=True)
             return response.status_code == 201
 

@@ -39,7 +39,7 @@ class Request:
 
     def __init__(self, id: str, kind: Kind, model: str) -> None:
         self.id = id
-        self.kind = kind
+        self.kind: Kind = kind
         self.model = model
         self.caller = current_caller.get()
         self.created_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"

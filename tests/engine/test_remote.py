@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import msgspec
@@ -66,6 +67,45 @@ async def test_a_key_is_sent_as_a_bearer_token() -> None:
     async with raw_server(answer) as (raw, address), RemoteEngine(address, api_key="k3y") as engine:
         await engine.version()
     assert "authorization: bearer k3y" in raw.requests[0].lower()
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+async def test_a_key_does_not_follow_a_redirect(status: str) -> None:
+    async def blob() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    async with raw_server(http_answer(b"{}")) as (thief, elsewhere):
+        answer = http_answer(b"", status, f"Location: {elsewhere.url}/api/version\r\nContent-Length: 0\r\n")
+        async with raw_server(answer) as (_, address), RemoteEngine(address, api_key="k3y") as engine:
+            for verb in (engine.version, engine.models, lambda: engine.put_blob(f"sha256:{'0' * 64}", blob())):
+                with pytest.raises(EngineError, match=f"answered {status[:3]}"):
+                    await verb()
+        assert not await answers(address, "k3y")
+    assert thief.requests == []
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+async def test_a_server_that_asks_for_a_key_is_one_that_answers(status: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        refusal = http_answer(b'{"error":"unauthorized: no"}', status)
+        writer.write(http_answer(b"") if head.startswith(b"HEAD / ") else refusal)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = HostAddress(port=server.sockets[0].getsockname()[1])
+        assert await answers(address)
+        async with RemoteEngine(address) as engine:
+            with pytest.raises(EngineError, match="unauthorized: no") as error:
+                await engine.models()
+    assert error.value.status == int(status[:3])
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "größe", "\x00"])
+async def test_what_cannot_be_a_key_is_not_sent(key: str) -> None:
+    with pytest.raises(InvalidRequest, match="OLLAMA_API_KEY is no key") as error:
+        RemoteEngine(HostAddress(), api_key=key)
+    assert key not in str(error.value)
 
 
 async def test_what_an_older_server_leaves_out_is_zero() -> None:

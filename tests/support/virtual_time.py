@@ -29,6 +29,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.now = 0.0
         super().__init__(_JumpingSelector(self._jump))
+        # Late in virtual time a float has no nanoseconds any more: a timer must not be missed by less than that.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self.now
@@ -73,7 +75,11 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def settle(turns: int = 40) -> None:
+async def settle(turns: int = 1000) -> None:
     """Let everything happen that needs no time."""
+    loop = asyncio.get_running_loop()
     for _ in range(turns):
         await asyncio.sleep(0)
+        if not loop._ready:  # pyright: ignore[reportAttributeAccessIssue] - what is to run now, and nothing tells it else
+            return
+    raise AssertionError("there is no end to it")

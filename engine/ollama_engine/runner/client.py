@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 import socket
 import sys
 from array import array
@@ -20,6 +21,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar
 
 from ollama_engine.errors import InvalidRequest, LoadFailed, RequestCanceled, RunnerDied, RunnerError
+from ollama_engine.runner.logs import lacks_memory
+from ollama_engine.runner.oom import kernel_kills
 from ollama_engine.runner.protocol import (
     HEADER_BYTES,
     Cancel,
@@ -95,6 +98,7 @@ class Runner:
 
         Raises:
             LoadFailed: with llama.cpp's own reason.
+            InvalidRequest: the spec asks for a device that is not there.
         """
         runner = await cls._spawn()
         try:
@@ -135,6 +139,7 @@ class Runner:
         return runner
 
     async def _load(self, spec: LoadSpec, on_progress: Callable[[float], None], stall_timeout: float) -> None:
+        kills = kernel_kills()
         self._send(spec)
         while True:
             try:
@@ -153,13 +158,32 @@ class Runner:
                 case Loaded():
                     self.info = report
                     break
-                case Failed(message=message):
-                    raise LoadFailed(f"unable to load model: {message}", hint=_load_hint(message))
+                case Failed(message=message, kind="invalid"):
+                    raise InvalidRequest(message, hint="'ollama-tui devices' lists what there is to load models on.")
+                case Failed(message=message, kind=kind):
+                    hint = _load_hint(message, kind)
+                    raise LoadFailed(f"unable to load model: {message}", hint=hint, out_of_memory=kind == "memory")
                 case None:
-                    raise LoadFailed(f"the runner ended while it loaded the model{await self._last_words()}")
+                    raise await self._ended_while_loading(kills)
                 case _:
                     raise LoadFailed(f"the runner answered a load with {type(report).__name__}")
         self._tasks.append(asyncio.create_task(self._read_reports(), name="runner-reports"))
+
+    async def _ended_while_loading(self, kills_before: int) -> LoadFailed:
+        """Why it is gone before the model was there. A signal from a person is no lack of memory; the kernel's is."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE):
+                await self._process.wait()
+        words = await self._last_words()
+        killed = self._process.returncode == -signal.SIGKILL and kernel_kills() > kills_before
+        if killed:
+            words += ": the system has killed it because memory ran out"
+        out_of_memory = killed or lacks_memory(self._stderr.decode("utf-8", "replace"))
+        return LoadFailed(
+            f"the runner ended while it loaded the model{words}",
+            hint=NO_MEMORY_HINT if out_of_memory else "",
+            out_of_memory=out_of_memory,
+        )
 
     @property
     def pid(self) -> int:
@@ -396,7 +420,12 @@ DIED = "model runner has unexpectedly stopped, this may be due to resource limit
 DIED_HINT = "The next request starts it again; a smaller num_ctx or fewer loaded models need less memory."
 
 
-def _load_hint(message: str) -> str:
-    if "alloc" in message or "memory" in message:
-        return "Choose a smaller num_ctx, a smaller quantization, or stop another model first."
+NO_MEMORY_HINT = "Choose a smaller num_ctx, a smaller quantization, or stop another model first."
+
+
+def _load_hint(message: str, kind: str) -> str:
+    if kind == "memory":
+        return NO_MEMORY_HINT
+    if "cache type" in message or "V cache" in message:
+        return "Choose other types with cache_type_k and cache_type_v; f16 is what every model takes."
     return "The file may be broken, or made for a newer llama.cpp; try to create or pull the model again."

@@ -59,11 +59,11 @@ class Admission:
         return max(newest, key=lambda ticket: ticket.number)
 
     def refusal(self, ticket: Ticket, resident: Resident | None, now: float) -> Busy:
-        """What somebody is told for whom there is no room in the queue."""
+        """What somebody is told who stands in a line, and for whom there is no room in the queue."""
         return Busy(
             QUEUE_FULL,
             hint="Try again later, or set OLLAMA_MAX_QUEUE or OLLAMA_NUM_PARALLEL higher.",
-            retry_after=seconds_until_turn(len(self.line(ticket.subject.key)), resident, now),
+            retry_after=seconds_until_turn(len(self.line(ticket.subject.key)) - 1, resident, now),
         )
 
 
@@ -76,6 +76,8 @@ def seconds_until_turn(ahead: int, resident: Resident | None, now: float) -> flo
     if resident.phase == "loading":
         elapsed = now - resident.began
         seconds = elapsed * (1 - resident.progress) / resident.progress if resident.progress > 0 else elapsed
-    turn = resident.turn_seconds or max((now - ticket.since for ticket in resident.places), default=0.0)
+        return min(max(math.ceil(seconds), SOONEST), LATEST)
+    begun = (max(ticket.since, resident.ready_at) for ticket in resident.places)
+    turn = resident.turn_seconds or max((now - since for since in begun), default=0.0)
     seconds += turn * (ahead + 1) / max(1, resident.slots)
     return min(max(math.ceil(seconds), SOONEST), LATEST)

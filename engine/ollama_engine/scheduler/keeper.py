@@ -129,7 +129,9 @@ class Keeper:
 
     def _wait(self, line: Line, ticket: Ticket, wait: Wait) -> None:
         ticket.reason = wait.reason
-        line.decided = line.decided or not wait.soon
+        if not (line.decided or wait.soon):
+            line.decided = True
+            self._serve(line)  # those in it count as waiting from now on
         for resident in wait.evict:
             if resident.subject.key == line.key:
                 self._residents.replace(resident)

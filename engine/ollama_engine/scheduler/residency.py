@@ -44,11 +44,14 @@ class Lease:
 
     `end` gives it back before the block ends: as soon as the runner has done its work, however long the answer takes
     to its reader. Safe to call twice.
+
+    `notices` say what is otherwise than asked for: a smaller context, weights that could not be locked in memory.
     """
 
     runner: Runner
     load_duration: int
     end: Callable[[], None]
+    notices: tuple[str, ...] = ()
 
 
 WaitState = Literal["queued", "loading", "waiting"]
@@ -120,7 +123,8 @@ class Scheduler:
             self._enter(ticket)
             resident = await self._granted(ticket)
             runner = await asyncio.shield(resident.loaded)
-            yield Lease(runner, int((loop.time() - ticket.arrived) * 1e9), lambda: self._end(ticket))
+            waited = int((loop.time() - ticket.arrived) * 1e9)
+            yield Lease(runner, waited, lambda: self._end(ticket), resident.all_notices)
         finally:
             self._leave(ticket)
 
@@ -203,7 +207,7 @@ class Scheduler:
             return
         ticket.resident, ticket.since = resident, now
         resident.users[ticket] = None
-        resident.used_at = now
+        resident.last_use = ticket.number
         resident.subject = ticket.subject
         resident.pinned = resident.pinned or ticket.pin
         if ticket.keep_alive is not None:

@@ -47,6 +47,7 @@ class Resident:
         loaded: the runner, once it is there; else why not.
         closed_for: the model that needs its memory; no new request gets in, those inside may end.
         pinned: it goes neither with time nor for another model.
+        notices: what is otherwise than asked for.
     """
 
     subject: Subject
@@ -63,7 +64,8 @@ class Resident:
     pinned: bool = False
     progress: float = 0.0
     ready_at: float = math.inf
-    used_at: float = 0.0
+    last_use: int = 0
+    """Number of the ticket that came in last."""
     idle_since: float = 0.0
     turn_seconds: float = 0.0
     """How long a request has kept a place of late; 0 where none has ended yet."""
@@ -73,6 +75,8 @@ class Resident:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     users: dict[Ticket, None] = field(default_factory=dict)
     """In the order in which they came in."""
+
+    notices: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -84,6 +88,11 @@ class Resident:
         if self.loaded.done() and not self.loaded.cancelled() and self.loaded.exception() is None:
             return self.loaded.result()
         return None
+
+    @property
+    def all_notices(self) -> tuple[str, ...]:
+        """What is otherwise than asked for, the runner's own words included."""
+        return (*self.notices, *(self.runner.info.notices if self.runner else ()))
 
     @property
     def is_gone(self) -> bool:

@@ -9,14 +9,17 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ollama_engine.errors import EngineError, RequestCanceled
 from ollama_engine.runner.client import Runner
+from ollama_engine.runner.protocol import LoadSpec
 from ollama_engine.scheduler.line import Line
-from ollama_engine.scheduler.placement import FreeMemory
+from ollama_engine.scheduler.placement import FreeMemory, Placement
 from ollama_engine.scheduler.recovery import lies_on_gpu, memory_given_back
 from ollama_engine.scheduler.resident import Resident
 from ollama_engine.scheduler.room import Load
+from ollama_engine.scheduler.step_down import load_or_step_down
 from ollama_engine.scheduler.ticket import Subject
 from ollama_engine.settings import Settings
 
@@ -161,8 +164,14 @@ class Residents:
         def on_progress(fraction: float) -> None:
             resident.progress = fraction
 
-        spec, timeout = resident.placement.spec, self._settings.load_timeout
-        starting = asyncio.ensure_future(self._start(spec, on_progress=on_progress, stall_timeout=timeout))
+        def on_smaller(smaller: Placement, notice: str) -> None:
+            resident.placement = smaller
+            resident.notices.append(notice)
+
+        def start(spec: LoadSpec) -> Awaitable[Runner]:
+            return self._start(spec, on_progress=on_progress, stall_timeout=self._settings.load_timeout)
+
+        starting = asyncio.ensure_future(load_or_step_down(resident.placement, start, on_smaller))
         await _either(starting, resident.stop)
         if not starting.done():
             starting.cancel()
@@ -219,7 +228,7 @@ class Residents:
         self._on_change(resident.line)
 
 
-async def _either(task: asyncio.Future[object], event: asyncio.Event) -> None:
+async def _either(task: asyncio.Future[Any], event: asyncio.Event) -> None:
     """Wait until the task has ended or the event is set."""
     waiting = asyncio.ensure_future(event.wait())
     try:

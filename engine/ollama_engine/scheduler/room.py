@@ -9,6 +9,7 @@ for ever after the others. Pinned ones stay. Where nothing idle is left, busy on
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -91,41 +92,35 @@ class _Case:
         self._pinned = [one for one in staying if one.pinned]
         movable = [one for one in staying if not one.pinned]
         idle = (one for one in movable if one.is_idle)
-        self._idle = sorted(idle, key=lambda one: (math.isinf(one.keep_alive), one.idle_since))
-        self._busy = sorted((one for one in movable if not one.is_idle), key=lambda one: one.used_at)
+        self._idle = sorted(idle, key=lambda one: (math.isinf(one.keep_alive), one.idle_since, one.last_use))
+        self._busy = sorted((one for one in movable if not one.is_idle), key=lambda one: one.last_use)
         # Where that is impossible the user has said what lies where, and llama.cpp has the last word.
         self._by_device = True
-        self._by_device = self._attempt(self._others) is not None
+        self._by_device = self._attempt(self._others, claims=()) is not None
 
     def verdict(self) -> Verdict:
-        if self._memory.claims:
-            return self._behind_others()
-        if best := self._attempt([*self._leaving, *self._idle]):
+        free_ones = [*self._leaving, *self._idle]
+        best = self._attempt(free_ones)
+        if not best and not self._attempt([*free_ones, *self._busy], claims=()):
+            raise self._why_never()
+        if self._own is not None and not self._own.is_idle:
+            # Nobody goes, and nobody has to wait for it, as long as its own requests run.
+            return Wait(f"{_what_it_does(self._own)} with other options")
+        if best:
             return self._in_place_of_idle(best)
-        if self._attempt([*self._leaving, *self._idle, *self._busy]):
-            return self._in_place_of_busy()
-        raise self._why_never()
+        if self._memory.claims:
+            return Wait(f"{self._memory.claims[0].name} is to be loaded first")
+        return self._in_place_of_busy()
 
-    # -- the three ways ----------------------------------------------------------------------------------------
-
-    def _behind_others(self) -> Verdict:
-        """Somebody waits for room already. What does not make that one wait longer may go before."""
-        claims = self._memory.claims
-        if self._own is None and (load := self._attempt([], claims)):
-            return load
-        return Wait(f"{claims[0].name} is to be loaded first")
+    # -- the two ways ------------------------------------------------------------------------------------------
 
     def _in_place_of_idle(self, best: Load) -> Verdict:
         if self._own is None and (now := self._attempt([])) and _is_as_good(now, best):
             return now
         evict = self._fewest(self._idle, self._leaving, lambda load: _is_as_good(load, best))
-        if self._own is None:
-            return Wait("room is being made for it", evict=evict, claim=self._claim(best, evict), soon=True)
-        claim = self._claim(best, [*evict, self._own])
-        if self._own.is_idle:
-            return Wait("it is being loaded anew", evict=(*evict, self._own), claim=claim, soon=True)
-        # Nobody goes as long as its own requests run.
-        return Wait(f"{_what_it_does(self._own)} with other options", claim=claim)
+        if self._own is not None:
+            evict = (*evict, self._own)
+        return Wait("room is being made for it", evict=evict, claim=self._claim(best, evict), soon=True)
 
     def _in_place_of_busy(self) -> Verdict:
         free_ones = [*self._leaving, *self._idle]
@@ -136,8 +131,12 @@ class _Case:
 
     # -- steps -------------------------------------------------------------------------------------------------
 
-    def _attempt(self, gone: Collection[Resident], claims: Sequence[Claim] = ()) -> Load | None:
-        """How it would be loaded if those were gone, and its own predecessor with them; None where it would not be."""
+    def _attempt(self, gone: Collection[Resident], *, claims: Sequence[Claim] | None = None) -> Load | None:
+        """How it would be loaded if those were gone, and its own predecessor with them; None where it would not be.
+
+        It may take nothing that those before it have a claim on: they would have to wait longer.
+        """
+        claims = self._memory.claims if claims is None else claims
         others = [one for one in self._others if one not in gone]
         later = [one for one in others if not any(one in claim.gone for claim in claims)]
         if max(len(others), len(later) + len(claims)) >= self._memory.limit:
@@ -156,11 +155,16 @@ class _Case:
         if self._own is not None:
             gone = [*gone, self._own]
         free = room(measured, residents, gone=gone, weights=weights)
+        if not claims:
+            return free
+        # Now, and once all those who wait have come in the place of who goes for them.
+        later = room(
+            measured, residents, gone={*gone, *(one for claim in claims for one in claim.gone)}, weights=weights
+        )
+        taken: Counter[str] = Counter()
         for claim in claims:
-            later = room(measured, residents, gone=claim.gone, weights=weights)
-            taken = {device: -n for device, n in needs_of(claim.placement).items()}
-            free = common(free, shifted(later, taken))
-        return free
+            taken.update(needs_of(claim.placement))
+        return common(free, shifted(later, {device: -n for device, n in taken.items()}))
 
     def _fewest(
         self, order: Sequence[Resident], gone: Sequence[Resident], enough: Callable[[Load], bool]
@@ -184,7 +188,7 @@ class _Case:
 
     def _why_never(self) -> EngineError:
         name = self._ticket.subject.name
-        if self._attempt(self._others):
+        if self._attempt(self._others, claims=()):
             pinned = ", ".join(f"{one.name} ({_gib(one)})" for one in self._pinned)
             return LoadFailed(
                 f"no room for {name} beside what is pinned: {pinned}",

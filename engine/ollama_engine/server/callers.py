@@ -1,7 +1,8 @@
 """Who sends a request (ASGI middleware): the scheduler takes turns between callers, and a list of requests names them.
 
-A client is its address. Programs of this machine all have the same one, so that they are told apart by the name that
-they give themselves (`User-Agent`); what that is worth is that none of them has to wait for all requests of another.
+A client is its address, and the name of its key. Programs of this machine all have the same address, so that they are
+told apart by the name that they give themselves (`User-Agent`); what that is worth is that none of them has to wait for
+all requests of another.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ollama_engine.caller import Caller, current_caller
-from ollama_engine.server.security import is_loopback
+from ollama_engine.server.security.clients import client_of
 from ollama_engine.terminal_pass import HEADER
 
 _PRODUCT = re.compile(r"[A-Za-z0-9._+/-]{1,40}")
@@ -39,12 +40,14 @@ class NameCallers:
 
 
 def caller_of(scope: Scope, terminal_pass: str = "") -> Caller:
-    host = scope["client"][0] if scope.get("client") else UNKNOWN
-    if not is_loopback(host):
-        return Caller(host)
+    """As `authentication` has found the client out to be, its key's name included."""
+    client = client_of(scope)
+    name = client.name or UNKNOWN
+    if not client.local:
+        return Caller(name)
     headers = Headers(scope=scope)
     shown = headers.get(HEADER, "").encode()
     if terminal_pass and secrets.compare_digest(shown, terminal_pass.encode()):
-        return Caller(f"{host} (terminal)", local=True)
+        return Caller(f"{name} (terminal)", local=True)
     product = _PRODUCT.match(headers.get("user-agent", ""))
-    return Caller(f"{host} {product[0]}" if product else host)
+    return Caller(f"{name} {product[0]}" if product else name)

@@ -116,7 +116,7 @@ class World:
         name, needs = spec.model_paths[0], self.needs[_label(spec)]
         self.loads.append(spec)
         self.loading.append(needs)
-        self._check()
+        self._check(name)
         try:
             on_progress(0.5)
             await asyncio.sleep(self.load_seconds)
@@ -132,7 +132,7 @@ class World:
         self.alive.add(runner)
         return cast("Runner", runner)
 
-    def _check(self) -> None:
+    def _check(self, name: str) -> None:
         count = len(self.alive) + len(self.loading)
         self.most_models = max(self.most_models, count)
         if self.settings.max_loaded_models and count > self.settings.max_loaded_models:
@@ -140,6 +140,8 @@ class World:
         have = {CPU: self.total.ram, **{gpu.name: gpu.free for gpu in self.total.gpus}}
         for device, n in have.items():
             taken = sum(needs.get(device, 0) for needs in [*self.loading, *(one.needs for one in self.alive)])
+            if device == CPU and any(one.spec.model_paths[0] == name for one in self.alive):
+                taken -= self.mapped.get(name, 0)  # the same pages
             if taken > n:
                 self.excess.append(f"{taken} of {n} on {device}")
 

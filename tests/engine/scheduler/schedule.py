@@ -88,11 +88,12 @@ class Schedule:
             assert isinstance(runner, FakeRunner)
             assert runner.spec.model_paths == [one.name]
             assert one.use == "ask" or runner.spec.n_ctx >= one.n_ctx
-            ending = asyncio.ensure_future(one.let_go.wait())
-            dying = asyncio.ensure_future(runner.died.wait())
-            await asyncio.wait({ending, dying}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            ending.cancel()
-            dying.cancel()
+            ends = {asyncio.ensure_future(event.wait()) for event in (one.let_go, runner.died)}
+            try:
+                await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for end in ends:
+                    end.cancel()
             return "answered" if runner.alive else "died"
 
     def placer(self, one: Asked) -> Placer:

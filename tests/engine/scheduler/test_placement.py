@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import pytest
 
-from ollama_engine.errors import InvalidRequest, LoadFailed
+from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
 from ollama_engine.options import Options
 from ollama_engine.runner.protocol import Adapter
+from ollama_engine.scheduler.load_options import FIELDS
 from ollama_engine.scheduler.placement import (
     COMPUTE_RESERVE,
     GIB,
@@ -54,7 +55,7 @@ def test_the_defaults(model: Path, metadata: ModelMetadata) -> None:
     assert spec.model_paths == [str(model)]
     assert (spec.n_ctx, spec.n_seq, spec.n_batch) == (4096, 4, 512)
     assert (spec.n_gpu_layers, spec.main_gpu, spec.use_mmap, spec.n_threads) == (-1, None, None, 0)
-    assert placement.chosen == {"n_ctx", "n_batch", "n_gpu_layers", "main_gpu", "use_mmap", "n_threads"}
+    assert placement.chosen == {"n_ctx", *FIELDS.values()}
     assert placement.needed == model.stat().st_size + kv_cache_bytes(metadata, 4 * 4096) + COMPUTE_RESERVE
 
 
@@ -63,7 +64,8 @@ def test_options_are_taken_and_known_as_asked_for(model: Path, metadata: ModelMe
     spec = placement.spec
     assert (spec.n_ctx, spec.n_batch, spec.n_gpu_layers, spec.main_gpu) == (1000, 64, 3, 1)
     assert (spec.use_mmap, spec.n_threads) == (False, 2)
-    assert placement.chosen == frozenset()
+    given = {"n_ctx", "n_batch", "n_gpu_layers", "main_gpu", "use_mmap", "n_threads"}
+    assert placement.chosen == set(FIELDS.values()) - given
 
 
 @pytest.mark.parametrize(
@@ -104,11 +106,10 @@ def test_a_context_of_our_choice_shrinks_before_memory_is_full(model: Path, meta
 
 
 def test_a_smaller_kv_cache_type_needs_less(model: Path, metadata: ModelMetadata) -> None:
-    sizes = [placed(model, metadata, settings=Settings(kv_cache_type=kind)).needed for kind in ("f16", "q8_0", "q4_0")]
+    pairs = [("", ""), ("q8_0", ""), ("q8_0", "q8_0"), ("q4_0", "q8_0"), ("q4_0", "q4_0")]
+    sizes = [placed(model, metadata, cache_type_k=k, cache_type_v=v).needed for k, v in pairs]
     assert sizes == sorted(sizes, reverse=True)
-    assert len(set(sizes)) == 3
-    with pytest.raises(InvalidRequest, match="q3_9"):
-        placed(model, metadata, settings=Settings(kv_cache_type="q3_9"))
+    assert len(set(sizes)) == 5
 
 
 def test_shards_are_weighed_together(model: Path, metadata: ModelMetadata) -> None:

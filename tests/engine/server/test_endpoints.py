@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ollama_engine.errors import Busy, EngineError, InvalidName, LoadFailed, NotFound
-from ollama_engine.types import CreateRequest, GenerateRequest, PullRequest, PushRequest, RunningModel
+from ollama_engine.types import CreateRequest, GenerateRequest, ModelInfo, PullRequest, PushRequest, RunningModel
 from tests.support.scripted_engine import CREATED_AT, DETAILS, ScriptedEngine
 
 JSON = "application/json; charset=utf-8"
@@ -62,6 +62,33 @@ async def test_show_takes_the_old_field_name_and_escapes_html(http: httpx.AsyncC
     assert answer.status_code == 200
     assert b'"modelfile":"FROM \\u003cx\\u003e \\u0026 y"' in answer.content
     assert answer.json()["model_info"]["verbose"] is True
+
+
+async def test_show_lays_a_sessions_system_and_options_over_the_modelfile(
+    http: httpx.AsyncClient, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modelfile = 'FROM x\nSYSTEM """You are\na poet."""\nPARAMETER stop "A"\nPARAMETER stop B\nPARAMETER top_k 3\n'
+
+    async def show(name: str, *, verbose: bool = False) -> ModelInfo:
+        return ModelInfo(modelfile=modelfile, system="You are\na poet.")
+
+    monkeypatch.setattr(engine, "show", show)
+    plain = (await http.post("/api/show", json={"model": "bard"})).json()
+    assert plain["modelfile"] == modelfile
+    options = {"stop": ["C", "D "], "temperature": 0.5}
+    shown = (await http.post("/api/show", json={"model": "bard", "system": "Be brief.", "options": options})).json()
+    assert shown["system"] == "Be brief."
+    assert shown["modelfile"] == (
+        "FROM x\nPARAMETER top_k 3\nSYSTEM Be brief.\n"
+        'PARAMETER stop C\nPARAMETER stop "D "\nPARAMETER temperature 0.5\n'
+    )
+
+
+async def test_copilot_is_told_the_name_it_asked_for(http: httpx.AsyncClient) -> None:
+    agent = {"User-Agent": "GitHubCopilotChat/0.30"}
+    info = (await http.post("/api/show", json={"model": "bard"}, headers=agent)).json()["model_info"]
+    assert info["general.basename"] == "bard"
+    assert "general.basename" not in (await http.post("/api/show", json={"model": "bard"})).json()["model_info"]
 
 
 @pytest.mark.parametrize("path", ["/api/show", "/api/chat"])

@@ -15,6 +15,7 @@ from ollama_engine import terminal_pass
 from ollama_engine.caller import Caller, current_caller
 from ollama_engine.server.app import create_app
 from ollama_engine.server.callers import caller_of
+from ollama_engine.server.security.clients import Client, set_client
 from ollama_engine.settings import Settings
 from ollama_engine.types import ChatRequest, GenerateRequest, RequestView
 from tests.support.live_server import live_server
@@ -104,7 +105,9 @@ async def test_the_other_dialects_have_an_error_for_it(
 
 def scope(host: str, **headers: str) -> dict[str, Any]:
     raw = [(name.replace("_", "-").lower().encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http", "client": (host, 1234), "headers": raw}
+    found: dict[str, Any] = {"type": "http", "headers": raw}
+    set_client(found, Client(host, local=host in ("127.0.0.1", "::1")))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def scope(host: str, **headers: str) -> dict[str, Any]:
         (scope("127.0.0.1", x_ollama_tui_terminal="secre"), Caller("127.0.0.1")),
         (scope("127.0.0.1", x_ollama_tui_terminal=""), Caller("127.0.0.1")),
         (scope("10.0.0.7", x_ollama_tui_terminal="secret"), Caller("10.0.0.7")),
-        ({"type": "http", "client": None, "headers": []}, Caller("unknown")),
+        ({"type": "http", "headers": []}, Caller("unknown")),
     ],
 )
 def test_a_caller_is_its_address_and_on_this_machine_its_program(asked: dict[str, Any], caller: Caller) -> None:

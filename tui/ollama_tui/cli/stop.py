@@ -6,13 +6,14 @@ import click
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import NotFound
+from ollama_tui.cli.completing import complete_model
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.work import needs_server, with_server
 
 
 @click.command("stop")
 @click.option("--force", is_flag=True, help="Cancel its requests; else it goes when they have ended.")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_model)
 @click.pass_obj
 def command(invocation: Invocation, model: str, force: bool) -> None:
     """Let go of a running model as soon as its answers have ended."""

@@ -16,6 +16,7 @@ from ollama_engine.errors import InvalidRequest
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.streaming import while_connected
+from ollama_engine.types import RequestView
 
 
 class PinRequest(Struct):
@@ -23,12 +24,16 @@ class PinRequest(Struct):
     pinned: bool = True
 
 
+class RequestList(Struct):
+    requests: list[RequestView]
+
+
 class Requests:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    async def requests(self, request: Request) -> Response:
-        return json_response({"requests": await self.engine.requests()})
+    async def list(self, request: Request) -> Response:
+        return json_response(RequestList(await self.engine.requests()))
 
     async def cancel(self, request: Request) -> Response:
         await self.engine.cancel(request.path_params["id"])
