@@ -21,6 +21,12 @@ def no_amx() -> Iterator[None]:
     del kept
 
 
+@pytest.fixture(scope="session")
+def real_home() -> dict[str, str]:
+    """The environment as it was before any test: for tools that keep their settings and downloads in HOME."""
+    return dict(os.environ)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary HOME, also for the processes that a test starts."""

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from ollama_engine import terminal_pass
 from ollama_engine.errors import (
     Busy,
     DigestMismatch,
@@ -194,9 +195,12 @@ async def answers(host: HostAddress, api_key: str | None = None, timeout: float 
 def _client(host: HostAddress, api_key: str | None) -> httpx.AsyncClient:
     if api_key and not (api_key.isascii() and api_key.isprintable()):
         raise InvalidRequest("OLLAMA_API_KEY is no key", hint="A key is letters, digits and signs on one line.")
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    if _is_loopback(host.host) and (shown := terminal_pass.read(host.port)):
+        headers[terminal_pass.HEADER] = shown
     return httpx.AsyncClient(
         base_url=host.url,
-        headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+        headers=headers,
         # The key is for this host: where it sends us elsewhere we do not go.
         follow_redirects=False,
         timeout=httpx.Timeout(QUICK_SECONDS, connect=CONNECT_SECONDS),

@@ -131,7 +131,11 @@ class RunnerError(EngineError):
 
 
 class LoadFailed(RunnerError):
-    pass
+    """A model that did not load; `out_of_memory` tells whether that was for lack of memory, and not for its file."""
+
+    def __init__(self, message: str, *, hint: str = "", out_of_memory: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.out_of_memory = out_of_memory
 
 
 class RunnerDied(RunnerError):

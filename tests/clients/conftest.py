@@ -15,10 +15,12 @@ from ollama_engine.types import CreateRequest
 from tests.support.embedding_models import bert_model
 from tests.support.gguf_models import looping_model, scripted_model
 from tests.support.live_server import live_server
+from tests.support.media_models import text_model, vision_projector
 
 TEXT = "Once upon a time, a café served 🦙s."
 
-Make = Callable[[str, Path], Awaitable[str]]
+Make = Callable[..., Awaitable[str]]
+"""A name and GGUF files to the name of the model."""
 
 
 @pytest.fixture
@@ -36,9 +38,9 @@ async def server(engine: Engine, tmp_path: Path) -> AsyncIterator[HostAddress]:
 
 @pytest.fixture
 def make(engine: Engine) -> Make:
-    """Makes a model of a GGUF file, for clients that cannot."""
+    """Makes a model of GGUF files, for clients that cannot."""
 
-    async def make(name: str, path: Path) -> str:
+    async def upload(path: Path) -> str:
         data = path.read_bytes()
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
 
@@ -46,7 +48,11 @@ def make(engine: Engine) -> Make:
             yield data
 
         await engine.put_blob(digest, body())
-        async for _ in engine.create(CreateRequest(name, files={path.name: digest})):
+        return digest
+
+    async def make(name: str, *paths: Path) -> str:
+        files = {path.name: await upload(path) for path in paths}
+        async for _ in engine.create(CreateRequest(name, files=files)):
             pass
         return name
 
@@ -76,6 +82,15 @@ async def caller(make: Make, tmp_path: Path) -> str:
 async def bert(make: Make, tmp_path: Path) -> str:
     """A model that embeds, in 64 dimensions."""
     return await make("bert", bert_model(tmp_path / "bert.gguf"))
+
+
+@pytest.fixture
+async def eyes(make: Make, tmp_path: Path) -> str:
+    """A model that sees: a picture is CELLS tokens to it."""
+    return await make("eyes", text_model(tmp_path / "text.gguf"), vision_projector(tmp_path / "vision.gguf"))
+
+
+CELLS = 16
 
 
 async def settle(engine: Engine, model: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from ollama_engine.engine import Engine
 from ollama_engine.settings import HostAddress
-from tests.clients.conftest import TEXT, Make, settle
+from tests.clients.conftest import CELLS, TEXT, Make, settle
 from tests.support.gguf_models import scripted_model
+from tests.support.media_models import picture
 
 anthropic = pytest.importorskip("anthropic", reason="the anthropic package is not installed")
 
@@ -88,6 +90,21 @@ async def test_it_keeps_to_a_schema(client: anthropic.AsyncAnthropic, make: Make
         model=model, max_tokens=99, messages=ASK, extra_body={"output_config": wanted}
     )
     assert answer.content[0].text == '{"city": "Paris"}'
+
+
+async def test_it_shows_pictures(client: anthropic.AsyncAnthropic, eyes: str) -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(picture()).decode()}
+    text = {"type": "text", "text": "What is it?"}
+
+    async def count(*blocks: object) -> int:
+        messages = [{"role": "user", "content": [*blocks, text]}]
+        answer = await client.messages.create(model=eyes, max_tokens=3, messages=messages)
+        counted = await client.messages.count_tokens(model=eyes, messages=messages)
+        tokens = answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
+        assert counted.input_tokens == tokens
+        return tokens
+
+    assert await count({"type": "image", "source": source}) == await count() + CELLS
 
 
 async def test_it_meets_errors_with_their_kind(client: anthropic.AsyncAnthropic, story: str, bert: str) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from pathlib import Path
 
 import pytest
 
 from ollama_engine.engine import Engine
 from ollama_engine.settings import HostAddress
-from tests.clients.conftest import TEXT, Make, settle
+from tests.clients.conftest import CELLS, TEXT, Make, settle
 from tests.support.gguf_models import scripted_model
+from tests.support.media_models import picture
 
 langchain_ollama = pytest.importorskip("langchain_ollama", reason="the extra `clients` is not installed")
 pydantic = pytest.importorskip("pydantic", reason="the extra `clients` is not installed")
@@ -70,6 +72,17 @@ async def test_it_keeps_to_a_schema(server: HostAddress, make: Make, tmp_path: P
     assert await chat(server, model).with_structured_output(Place).ainvoke("Tell me.") == Place(city="Paris")
     loose = await chat(server, model, format="json").ainvoke("Tell me.")
     assert loose.content == '{"city": "Paris"}'
+
+
+async def test_it_shows_pictures(server: HostAddress, eyes: str) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
+
+    async def count(*parts: object) -> int:
+        content = [{"type": "text", "text": "What is it?"}, *parts]
+        answer = await chat(server, eyes, num_predict=3).ainvoke([{"role": "user", "content": content}])
+        return answer.usage_metadata["input_tokens"]
+
+    assert await count({"type": "image_url", "image_url": {"url": url}}) == await count() + CELLS
 
 
 async def test_it_embeds(server: HostAddress, bert: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 from ollama_engine.engine import Engine
 from ollama_engine.remote import RemoteEngine
 from ollama_engine.settings import HostAddress, Settings
-from tests.clients.conftest import TEXT, Make, settle
+from tests.clients.conftest import CELLS, TEXT, Make, settle
 from tests.support.gguf_models import scripted_model
 from tests.support.live_server import threaded_server
+from tests.support.media_models import picture
 
 ASK = [{"role": "user", "content": "Tell me."}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -88,6 +90,19 @@ async def test_it_keeps_to_a_schema(
     wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
     answer = await litellm.acompletion(messages=ASK, response_format=wanted, **target(server, dialect, model))
     assert json.loads(answer.choices[0].message.content) == {"city": "Paris"}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_it_shows_pictures(litellm: Any, server: HostAddress, eyes: str, dialect: str) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
+    text = {"type": "text", "text": "What is it?"}
+
+    async def count(*parts: object) -> int:
+        messages = [{"role": "user", "content": [text, *parts]}]
+        answer = await litellm.acompletion(messages=messages, max_tokens=3, **target(server, dialect, eyes))
+        return answer.usage.prompt_tokens
+
+    assert await count({"type": "image_url", "image_url": {"url": url}}) == await count() + CELLS
 
 
 @pytest.mark.parametrize("dialect", ["ollama", "openai"])

@@ -9,8 +9,9 @@ import pytest
 
 from ollama_engine.engine import Engine
 from ollama_engine.settings import HostAddress
-from tests.clients.conftest import TEXT, Make, settle
+from tests.clients.conftest import CELLS, TEXT, Make, settle
 from tests.support.gguf_models import scripted_model
+from tests.support.media_models import picture
 
 index_ollama = pytest.importorskip("llama_index.llms.ollama", reason="the extra `clients` is not installed")
 core = pytest.importorskip("llama_index.core.llms", reason="the extra `clients` is not installed")
@@ -67,6 +68,17 @@ async def test_it_keeps_to_a_schema(server: HostAddress, make: Make, tmp_path: P
     model = await make("json", scripted_model(tmp_path / "json.gguf", '{"city": "Paris"}'))
     answer = await llm(server, model).as_structured_llm(Place).achat(ASK)
     assert answer.raw == Place(city="Paris")
+
+
+async def test_it_shows_pictures(server: HostAddress, eyes: str, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(picture())
+
+    async def count(*blocks: object) -> int:
+        message = core.ChatMessage(role="user", blocks=[core.TextBlock(text="What is it?"), *blocks])
+        answer = await llm(server, eyes, additional_kwargs={"num_predict": 3}).achat([message])
+        return answer.raw["prompt_eval_count"]
+
+    assert await count(core.ImageBlock(path=tmp_path / "cat.png")) == await count() + CELLS
 
 
 async def test_it_meets_errors(server: HostAddress) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -12,8 +13,9 @@ import pytest
 
 from ollama_engine.engine import Engine
 from ollama_engine.settings import HostAddress
-from tests.clients.conftest import TEXT, Make, settle
+from tests.clients.conftest import CELLS, TEXT, Make, settle
 from tests.support.gguf_models import scripted_model
+from tests.support.media_models import picture
 
 openai = pytest.importorskip("openai", reason="the openai package is not installed")
 pydantic = pytest.importorskip("pydantic", reason="the openai package is not installed")
@@ -100,6 +102,27 @@ async def test_it_keeps_to_a_schema(client: openai.AsyncOpenAI, make: Make, tmp_
     )
     if loose.choices[0].finish_reason == "stop":
         assert isinstance(json.loads(loose.choices[0].message.content or ""), dict)
+
+
+async def test_it_shows_pictures(client: openai.AsyncOpenAI, eyes: str) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
+    text = {"type": "text", "text": "What is it?"}
+
+    async def count(*parts: object) -> int:
+        answer = await client.chat.completions.create(
+            model=eyes, messages=[{"role": "user", "content": [text, *parts]}], max_tokens=3
+        )
+        assert answer.usage
+        return answer.usage.prompt_tokens
+
+    assert await count({"type": "image_url", "image_url": {"url": url}}) == await count() + CELLS
+    seen = await client.responses.create(
+        model=eyes,
+        max_output_tokens=3,
+        input=[{"role": "user", "content": [{"type": "input_image", "image_url": url, "detail": "auto"}]}],
+    )
+    assert seen.usage
+    assert seen.usage.input_tokens > CELLS
 
 
 async def test_it_completes(client: openai.AsyncOpenAI, story: str) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from ollama_engine.engine import Engine
 from ollama_engine.settings import HostAddress
-from tests.clients.conftest import TEXT, TOOLS, Make, settle
+from tests.clients.conftest import CELLS, TEXT, TOOLS, Make, settle
 from tests.support.gguf_models import scripted_model
+from tests.support.media_models import picture
 
 pydantic_ai = pytest.importorskip("pydantic_ai", reason="the extra `clients` is not installed")
 pytest.importorskip("openai", reason="the openai package is not installed")
@@ -100,6 +101,16 @@ async def test_it_keeps_to_a_schema_by_its_format(server: HostAddress, make: Mak
     model = await make("json", scripted_model(tmp_path / "json.gguf", '{"city": "Paris"}'))
     agent = pydantic_ai.Agent(as_ollama(server, model), output_type=pydantic_ai.NativeOutput(Place))
     assert (await agent.run("Tell me.")).output == Place(city="Paris")
+
+
+async def test_it_shows_pictures(server: HostAddress, eyes: str, connect: Connect) -> None:
+    agent = pydantic_ai.Agent(connect(server, eyes), model_settings={"max_tokens": 3})
+
+    async def count(*parts: object) -> int:
+        return (await agent.run(["What is it?", *parts])).usage.input_tokens
+
+    seen = pydantic_ai.BinaryContent(picture(), media_type="image/png")
+    assert await count(seen) >= await count() + CELLS
 
 
 async def test_it_meets_errors(server: HostAddress, connect: Connect) -> None:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+import msgspec
 import pytest
 
-from ollama_engine.errors import Busy, EngineError, InvalidRequest, ModelNotFound, NotFound, ServerUnreachable
+from ollama_engine.errors import (
+    Busy,
+    EngineError,
+    InvalidRequest,
+    ModelNotFound,
+    NotFound,
+    NotSupported,
+    ServerUnreachable,
+)
 from ollama_engine.remote import RemoteEngine, answers
 from ollama_engine.settings import HostAddress
 from ollama_engine.types import ChatRequest, CreateRequest, GenerateRequest, Message
+from tests.support.foreign_server import RUNNING
 from tests.support.live_server import live_server
 from tests.support.raw_server import http_answer, raw_server
 from tests.support.scripted_engine import ScriptedEngine
@@ -105,6 +116,24 @@ async def test_what_an_older_server_leaves_out_is_zero() -> None:
     assert (model.name, model.size, model.digest, model.details.families) == ("a", 3, "", None)
     assert (running.context_length, running.state, running.size_vram) == (0, "", 0)
     assert "/api/ps?loading=true" in raw.requests[1]
+
+
+async def test_ollamas_own_server_measures_nothing_and_nothing_is_made_up() -> None:
+    answer = http_answer(json.dumps({"models": [RUNNING]}).encode())
+    async with raw_server(answer) as (_, address), RemoteEngine(address) as engine:
+        [model] = await engine.running()
+    told = msgspec.to_builtins(model)
+    assert all(told[field] == value for field, value in RUNNING.items() if field != "details")
+    others = [getattr(model, field) for field in model.__struct_fields__ if field not in RUNNING]
+    assert set(map(repr, others)) == {"''", "0", "0.0", "None", "False", "[]"}
+    assert (model.keep_alive, model.expires_in) == (None, None)
+
+
+async def test_ollamas_own_server_does_not_tell_its_devices() -> None:
+    answer = http_answer(b"404 page not found", "404 Not Found", "Content-Type: text/plain\r\n")
+    async with raw_server(answer) as (_, address), RemoteEngine(address) as engine:
+        with pytest.raises(NotSupported, match=f"{address.url} does not tell its devices"):
+            await engine.devices()
 
 
 @pytest.mark.parametrize("body", [b'{"models":null}', b"{}", b'{"models":[]}'])

@@ -57,7 +57,7 @@ def address_label(settings: Settings) -> str:
 
 async def server_answers(settings: Settings) -> bool:
     """Whether an Ollama-compatible server answers at `settings.host`."""
-    if is_this_machine(settings.host) and not await _listens(settings.host.client):
+    if is_this_machine(settings.host) and not await listens(settings.host.client):
         # Known in a millisecond; the HTTP client takes a hundred times that to import.
         return False
     remote = await asyncio.to_thread(importlib.import_module, "ollama_engine.remote")
@@ -91,7 +91,8 @@ def is_this_machine(address: HostAddress) -> bool:
     return ip.is_loopback
 
 
-async def _listens(address: HostAddress) -> bool:
+async def listens(address: HostAddress) -> bool:
+    """Whether anything accepts connections there."""
     try:
         _, writer = await asyncio.open_connection(address.host, address.port)
     except OSError:

@@ -55,6 +55,10 @@ class Batcher:
         self._draws = Draws(context)
         self._media_was_last = False
         """Whether the last step decoded an image: then it is the text's turn."""
+        self._prompts_turn = False
+        """Whether the last step read prompts while sequences ran: then it is their turn."""
+        self._oldest_turn = True
+        """Whether the last step with several prompts began with the one that came first."""
         self._running: list[Sequence] = []
         self._suspects: list[Sequence] = []
         """One of these has spoiled a batch. Each is decoded alone, the first one next, until its logits are good."""
@@ -65,9 +69,12 @@ class Batcher:
         self._lock = threading.Condition()
         """Guards what another thread touches: the intake, `_canceled`, `_in_batch` and its abort flag."""
         self._intake = Intake(context, media, self._batch.capacity, self._lock)
-        self._throughput = Throughput()
+        self._generation = Throughput()
+        self._reading_speed = Throughput()
         self._sampled = 0
         """Tokens chosen in the current step."""
+        self._read = 0
+        """Tokens of prompts that the current step has decoded."""
         self._failures: list[Failed] = []
 
         if media is not None:
@@ -120,8 +127,9 @@ class Batcher:
 
     def step(self) -> tuple[Step, list[Failed]]:
         """One round. Both lists may be empty (a chunk of a long prompt gives no text)."""
+        began = time.perf_counter()
         step = Step([], [])
-        self._sampled = 0
+        self._sampled = self._read = 0
         self._drop_canceled(step)
         self._failures += self._intake.take_read()
         self._admit()
@@ -132,7 +140,9 @@ class Batcher:
         elif media is not None:
             self._decode_media(media, step)
             self._media_was_last = True
-        self._throughput.add(self._sampled)
+        took = time.perf_counter() - began
+        self._generation.add(self._sampled, took)
+        self._reading_speed.add(self._read, took)
         failures, self._failures = self._failures, []
         return step, failures
 
@@ -161,7 +171,11 @@ class Batcher:
 
     @property
     def tokens_per_second(self) -> float:
-        return self._throughput.per_second
+        return self._generation.per_second
+
+    @property
+    def prompt_tokens_per_second(self) -> float:
+        return self._reading_speed.per_second
 
     # -- requests come and go ----------------------------------------------------------------------------------
 
@@ -244,7 +258,11 @@ class Batcher:
     # -- schedule ----------------------------------------------------------------------------------------------
 
     def _schedule(self) -> list[Sequence]:
-        """Fill the batch: running sequences first, then prompts, sharing the room that is left evenly. Who is in it."""
+        """Fill the batch: running sequences first, then prompts in the room that is left. Who is in it.
+
+        Where each sequence has a stream of KV cells of its own, llama.cpp would compute the two one after the other: so
+        they get steps of their own, in turn, and what runs is decoded in the order of its slots, as llama.cpp wants it.
+        """
         batch = self._batch
         batch.clear()
         self._taken = {}
@@ -254,15 +272,27 @@ class Batcher:
         suspects = [s for s in self._suspects if s.run is None]
         sequences = suspects[:1] or [s for s in ready if s not in self._suspects]
         streams = [s for s in sequences if not s.in_prefill]
-        for sequence in streams:
+        beside = len(streams)
+        prefill = [s for s in sequences if s.in_prefill and not self._waits(s)]
+        if not self._context.unified:
+            self._prompts_turn = bool(prefill) and not (streams and self._prompts_turn)
+            streams, prefill = ([], prefill) if self._prompts_turn else (streams, [])
+        for sequence in sorted(streams, key=lambda s: s.slot.id):
             self._put(sequence, 1)
-        # The shortest first: what it does not need of its share is the others'.
-        prefill = sorted((s for s in sequences if s.in_prefill and not self._waits(s)), key=lambda s: len(s.pending))
-        room = min(self._pace.chunk(len(streams)), batch.capacity - batch.n_tokens)
-        for i, sequence in enumerate(prefill):
-            share = -(-room // (len(prefill) - i))
-            room -= self._put(sequence, share)
+        room = min(self._pace.chunk(beside, in_batch=len(streams)), batch.capacity - batch.n_tokens)
+        for sequence in self._next_prompts(prefill):
+            room -= self._put(sequence, room)
         return [s for s in sequences if s.id in self._taken]
+
+    def _next_prompts(self, prefill: list[Sequence]) -> list[Sequence]:
+        """In which order they are read. One after the other: a chunk of one prompt is computed faster than pieces of
+        many, and the first of them can answer while the others are read. The shortest first, and every second time
+        the one that came first, so that none waits for ever."""
+        if len(prefill) < 2:
+            return prefill
+        self._oldest_turn = not self._oldest_turn
+        shortest = sorted(prefill, key=lambda s: len(s.pending))
+        return [prefill[0], *(s for s in shortest if s is not prefill[0])] if self._oldest_turn else shortest
 
     def _put(self, sequence: Sequence, share: int) -> int:
         """Put up to `share` of what the sequence has to decode into the batch; how much it was."""
@@ -301,7 +331,7 @@ class Batcher:
             return
         n = len(run.cells) - start
         if run.chunk.is_causal:
-            n = min(n, self._pace.chunk(sum(not s.in_prefill for s in self._running)))
+            n = min(n, self._pace.chunk(sum(not s.in_prefill for s in self._running), in_batch=0))
         first = sequence.slot.position(len(sequence.slot.cells) - start)
         batch = EmbeddingBatch(
             run.rows[start : start + n],
@@ -336,14 +366,16 @@ class Batcher:
             self._blame(sequences, NOT_FINITE)
             self._start_over()
             return
+        self._read += batch.n_tokens - streams
         for sequence in sequences:
             self._advance(sequence, self._taken[sequence.id])
         for sequence, token in zip(sampled, self._draws.choose(sampled), strict=True):
             if not sequence.output:
                 self._cache.keep_state(sequence.slot)
             self._postprocess(sequence, token, step)
-        if sampled:  # else the device may not even have begun
+        if sampled:
             self._suspects = [s for s in self._suspects if s not in sampled]
+        if sampled or not self._context.unified:  # else the device may not even have begun
             self._pace.measured(time.perf_counter() - began, streams, batch.n_tokens - streams)
 
     def _advance(self, sequence: Sequence, n: int) -> None:

@@ -8,27 +8,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ollama_engine.engine import Engine
 from ollama_engine.keys import Keyring
 from ollama_engine.server.anthropic.routes import anthropic_routes
+from ollama_engine.server.callers import NameCallers
+from ollama_engine.server.description.routes import Description
 from ollama_engine.server.discretion import Discretion
 from ollama_engine.server.drain import Drain, DrainRequests
-from ollama_engine.server.encode import json_response
 from ollama_engine.server.errors import ErrorAnswers, http_exception
-from ollama_engine.server.native.blobs import Blobs
-from ollama_engine.server.native.embeddings import Embeddings
-from ollama_engine.server.native.health import Health
-from ollama_engine.server.native.inference import Inference
-from ollama_engine.server.native.models import Models
-from ollama_engine.server.native.pulls import Pulls
-from ollama_engine.server.native.tokens import Tokens
-from ollama_engine.server.native.transfers import Transfers
+from ollama_engine.server.metrics.engine import metered
+from ollama_engine.server.metrics.meters import Meters
+from ollama_engine.server.metrics.middleware import CountRequests
+from ollama_engine.server.metrics.routes import metrics_routes
+from ollama_engine.server.native.routes import native_routes
 from ollama_engine.server.openai.routes import openai_routes
 from ollama_engine.server.routing import ExactRoute
 from ollama_engine.server.security.addresses import is_loopback
@@ -39,16 +36,21 @@ from ollama_engine.server.security.limits import BodyLimits
 from ollama_engine.settings import Settings
 
 
-def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None) -> Starlette:
+def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None, terminal_pass: str = "") -> Starlette:
     """The app for a server bound to `settings.host`.
 
     Args:
         engine: what does the work; the caller opens and closes it.
         drain: shared with whoever ends the server, `serve.py`; the app makes its own where nobody does.
+        terminal_pass: what terminals show that go before others (terminal_pass.py).
     """
+    meters = Meters()
     app = Starlette(
-        routes=_routes(engine),
-        middleware=_middleware(settings, drain or Drain()),
+        routes=_routes(engine, meters),
+        middleware=[
+            Middleware(CountRequests, meters=meters),
+            *_middleware(settings, drain or Drain(), terminal_pass),
+        ],
         exception_handlers={HTTPException: http_exception},
     )
     app.router.redirect_slashes = False
@@ -56,7 +58,7 @@ def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None
     return app
 
 
-def _middleware(settings: Settings, drain: Drain) -> list[Middleware]:
+def _middleware(settings: Settings, drain: Drain, terminal_pass: str) -> list[Middleware]:
     discretion = Discretion.of(settings)
     middleware = [
         Middleware(ErrorAnswers, discretion=discretion),
@@ -69,6 +71,7 @@ def _middleware(settings: Settings, drain: Drain) -> list[Middleware]:
     if settings.trusted_proxies:
         middleware.append(Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies)))
     middleware.append(Middleware(Authenticate, keys=Keyring.of(settings), require_key=settings.require_key))
+    middleware.append(Middleware(NameCallers, terminal_pass=terminal_pass))
     # Who says that anybody from anywhere may ask anything cannot be asked for a list of the server's names, too.
     if settings.require_key != "never" or is_loopback(settings.host.host):
         middleware.append(Middleware(HostRule))
@@ -76,48 +79,15 @@ def _middleware(settings: Settings, drain: Drain) -> list[Middleware]:
     return middleware
 
 
-def _routes(engine: Engine) -> Sequence[Route]:
-    embeddings, tokens, health = Embeddings(engine), Tokens(engine), Health(engine)
-    inference, models, blobs, transfers = Inference(engine), Models(engine), Blobs(engine), Transfers(engine)
-    pulls = Pulls(engine)
-
-    async def root(request: Request) -> Response:
-        return PlainTextResponse("Ollama is running")
-
-    async def version(request: Request) -> Response:
-        return json_response({"version": await engine.version()})
-
-    return [
-        ExactRoute("/", root, "GET", "HEAD"),
-        ExactRoute("/api/version", version, "GET", "HEAD"),
-        ExactRoute("/api/tags", models.tags, "GET", "HEAD"),
-        ExactRoute("/api/ps", models.ps, "GET"),
-        ExactRoute("/api/devices", models.devices, "GET"),
-        ExactRoute("/api/show", models.show, "POST"),
-        ExactRoute("/api/generate", inference.generate, "POST"),
-        ExactRoute("/api/chat", inference.chat, "POST"),
-        ExactRoute("/api/embed", embeddings.embed, "POST"),
-        ExactRoute("/api/embeddings", embeddings.legacy, "POST"),
-        ExactRoute("/api/rerank", embeddings.rerank, "POST"),
-        ExactRoute("/api/create", models.create, "POST"),
-        ExactRoute("/api/copy", models.copy, "POST"),
-        ExactRoute("/api/delete", models.delete, "DELETE"),
-        ExactRoute("/api/blobs/{digest}", blobs.blob, "HEAD", "POST"),
-        ExactRoute("/api/pull", transfers.pull, "POST"),
-        ExactRoute("/api/push", transfers.push, "POST"),
-        ExactRoute("/api/updates", transfers.updates, "POST"),
-        ExactRoute("/api/pulls", pulls.pulls, "GET", "POST"),
-        ExactRoute("/api/pulls/{id}", pulls.cancel, "DELETE"),
-        ExactRoute("/api/pulls/{id}/pause", pulls.pause, "POST"),
-        ExactRoute("/api/pulls/{id}/resume", pulls.resume, "POST"),
-        ExactRoute("/api/pulls/{id}/move", pulls.move, "POST"),
-        ExactRoute("/api/tokenize", tokens.tokenize, "POST"),
-        ExactRoute("/api/detokenize", tokens.detokenize, "POST"),
-        ExactRoute("/healthz", health.alive, "GET", "HEAD"),
-        ExactRoute("/readyz", health.ready, "GET", "HEAD"),
-        *openai_routes(engine),
-        *anthropic_routes(engine),
+def _routes(engine: Engine, meters: Meters) -> Sequence[ExactRoute]:
+    counted = metered(engine, meters)
+    routes = [
+        *native_routes(counted),
+        *openai_routes(counted),
+        *anthropic_routes(counted),
+        *metrics_routes(engine, meters),
     ]
+    return Description(routes).routes
 
 
 def _no_route(app: Starlette) -> Callable[[Scope, Receive, Send], Awaitable[None]]:

@@ -83,7 +83,9 @@ def _fields(kind: type[Struct]) -> dict[str, tuple[str, Any, bool]]:
 
 
 def _stripped(hint: Any) -> Any:
-    """`hint` without None and UNSET; a union that is left stays one."""
+    """`hint` without None, UNSET and what is noted beside it; a union that is left stays one."""
+    if typing.get_origin(hint) is typing.Annotated:
+        hint = typing.get_args(hint)[0]
     if typing.get_origin(hint) not in (typing.Union, types.UnionType):
         return hint
     rest = [part for part in typing.get_args(hint) if part not in (types.NoneType, UnsetType)]

@@ -15,8 +15,9 @@ from ollama_engine.server.errors import error_response
 SHUTTING_DOWN = "shutting down"
 """`reason` of the http.disconnect message that an endpoint receives when the server waits for it no longer."""
 
-ANSWERED_TO_THE_END = ("/healthz",)
-"""Paths that are answered while the server drains: a process that is asked whether it lives still does."""
+ANSWERED_TO_THE_END = ("/healthz", "/metrics")
+"""Paths that are answered while the server drains: a process that is asked whether it lives still does, and what it
+does at its end is worth knowing."""
 
 
 class Drain:

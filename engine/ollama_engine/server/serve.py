@@ -14,6 +14,7 @@ from functools import partial
 
 import uvicorn
 
+from ollama_engine import terminal_pass
 from ollama_engine.engine import Engine
 from ollama_engine.server.app import create_app
 from ollama_engine.server.drain import Drain
@@ -58,14 +59,24 @@ async def serve(
         listener, address = listen(settings.host, scheme="https" if certificate else "http")
         with contextlib.closing(listener):
             drain = Drain()
-            app = create_app(engine, replace(settings, host=address), drain=drain)
-            config = _config(app, settings, certificate)
-            server = _Server(config, on_started=lambda: _announce(address, on_ready))
-            with _stop_signals() as signals, _reload_signal(certificate):
-                await _run(server, listener, drain, signals, drain_seconds)
+            with _terminal_pass(address) as shown:
+                app = create_app(engine, replace(settings, host=address), drain=drain, terminal_pass=shown)
+                config = _config(app, settings, certificate)
+                server = _Server(config, on_started=lambda: _announce(address, on_ready))
+                with _stop_signals() as signals, _reload_signal(certificate):
+                    await _run(server, listener, drain, signals, drain_seconds)
     finally:
         await engine.aclose()
     return 0
+
+
+@contextlib.contextmanager
+def _terminal_pass(address: HostAddress) -> Iterator[str]:
+    text = terminal_pass.issue(address.port)
+    try:
+        yield text
+    finally:
+        terminal_pass.revoke(address.port, text)
 
 
 def _config(app: Callable[..., Awaitable[None]], settings: Settings, certificate: Certificate | None) -> uvicorn.Config:

@@ -138,30 +138,38 @@ class StreamedAnswer(Response, Generic[T]):
 
 @asynccontextmanager
 async def _beating(beat: bytes, send: Send) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
-    """Sends parts of a body, and `beat` whenever none was sent for BEAT_SECONDS."""
-    sent_at = asyncio.get_running_loop().time()
+    """Sends parts of a body, and `beat`, if it is anything, whenever none was sent for BEAT_SECONDS."""
 
     async def send_part(part: bytes) -> None:
+        if part:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+
+    if not beat:
+        yield send_part
+        return
+    now = asyncio.get_running_loop().time
+    sent_at = now()
+
+    async def send_noted(part: bytes) -> None:
         nonlocal sent_at
         if part:
-            sent_at = asyncio.get_running_loop().time()
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+            sent_at = now()
+            await send_part(part)
 
     async def keep_beating() -> None:
         while True:
-            silent = asyncio.get_running_loop().time() - sent_at
+            silent = now() - sent_at
             if silent >= BEAT_SECONDS:
-                await send_part(beat)
+                await send_noted(beat)
             else:
                 await asyncio.sleep(BEAT_SECONDS - silent)
 
-    beating = asyncio.ensure_future(keep_beating()) if beat else None
+    beating = asyncio.ensure_future(keep_beating())
     try:
-        yield send_part
+        yield send_noted
     finally:
-        if beating is not None:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
 
 
 def progress_answer(steps: AsyncGenerator[Progress, None], stream: bool | None) -> StreamedAnswer[Progress]:

@@ -1,4 +1,4 @@
-// Uses the `ollama` package from npm against the server at argv[2]; prints what it got as one JSON object.
+// Uses the `ollama` package from npm against the server at argv[2], with the base64 of a picture in argv[3]; prints what it got as one JSON object.
 import { Ollama } from 'ollama'
 
 const ollama = new Ollama({ host: process.argv[2] })
@@ -23,6 +23,10 @@ got.structured = JSON.parse((await ollama.chat({
   model: 'json', messages, format: tools[0].function.parameters,
 })).message.content)
 got.dimensions = (await ollama.embed({ model: 'bert', input: ['the cat', 'hello'] })).embeddings.map((v) => v.length)
+const seen = async (images) => (await ollama.chat({
+  model: 'eyes', messages: [{ ...messages[0], images }], options: { num_predict: 3 },
+})).prompt_eval_count
+got.cells = await seen([process.argv[3]]) - await seen([])
 try {
   await ollama.chat({ model: 'nope', messages })
 } catch (error) {

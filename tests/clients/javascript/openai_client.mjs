@@ -1,4 +1,4 @@
-// Uses the `openai` package from npm against the server at argv[2]; prints what it got as one JSON object.
+// Uses the `openai` package from npm against the server at argv[2], with the base64 of a picture in argv[3]; prints what it got as one JSON object.
 import OpenAI from 'openai'
 
 const openai = new OpenAI({ baseURL: `${process.argv[2]}/v1`, apiKey: 'none', maxRetries: 0 })
@@ -22,6 +22,12 @@ got.structured = JSON.parse(
 got.dimensions = (await openai.embeddings.create({ model: 'bert', input: ['the cat', 'hello'] })).data
   .map((entry) => entry.embedding.length)
 got.response = (await openai.responses.create({ model: 'story', input: 'Tell me.' })).output_text
+const text = { type: 'text', text: 'Tell me.' }
+const picture = { type: 'image_url', image_url: { url: `data:image/png;base64,${process.argv[3]}` } }
+const seen = async (content) => (await openai.chat.completions.create({
+  model: 'eyes', messages: [{ role: 'user', content }], max_tokens: 3,
+})).usage.prompt_tokens
+got.cells = await seen([text, picture]) - await seen([text])
 try {
   await openai.chat.completions.create({ model: 'nope', messages })
 } catch (error) {

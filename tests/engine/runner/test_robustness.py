@@ -17,7 +17,7 @@ from tests.engine.runner.stepping import Stepper, load
 from tests.support.gguf_models import looping_model, scripted_model
 from tests.support.state_models import llama_model
 
-EXACT = {"kv_cache_type": "f32", "flash_attention": False}
+EXACT = {"cache_type_k": "f32", "cache_type_v": "f32", "flash_attention": False}
 BROKEN = 7
 
 
@@ -33,7 +33,9 @@ def model(path: Path) -> LlamaModel:
 
 @pytest.fixture(params=[False, True], ids=["plain", "flash"])
 def four(model: LlamaModel, request: pytest.FixtureRequest) -> Iterator[Stepper]:
-    with Stepper(model, n_seq=4, n_batch=64, kv_cache_type="f32", flash_attention=request.param) as stepper:
+    with Stepper(
+        model, n_seq=4, n_batch=64, cache_type_k="f32", cache_type_v="f32", flash_attention=request.param
+    ) as stepper:
         yield stepper
 
 
@@ -80,7 +82,7 @@ class TestNaN:
             assert stepper.output(good) == alone(model, [5, 6], 40)
 
     def test_one_can_be_cancelled_while_the_culprit_is_sought(self, model: LlamaModel) -> None:
-        with Stepper(model, n_seq=4, n_batch=16, **EXACT) as stepper:
+        with Stepper(model, n_seq=4, n_batch=16, kv_unified=True, **EXACT) as stepper:
             good = stepper.add([5, 6], max_tokens=40)
             other = stepper.add([7 + n for n in range(1, 60)], max_tokens=40)
             bad = stepper.add([BROKEN, *[2] * 60])

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ollama_engine.errors import Busy, EngineError, InvalidName, LoadFailed, NotFound
-from ollama_engine.types import CreateRequest, GenerateRequest, PullRequest, PushRequest, RunningModel
+from ollama_engine.types import CreateRequest, GenerateRequest, ModelInfo, PullRequest, PushRequest, RunningModel
 from tests.support.scripted_engine import CREATED_AT, DETAILS, ScriptedEngine
 
 JSON = "application/json; charset=utf-8"
@@ -62,6 +62,33 @@ async def test_show_takes_the_old_field_name_and_escapes_html(http: httpx.AsyncC
     assert answer.status_code == 200
     assert b'"modelfile":"FROM \\u003cx\\u003e \\u0026 y"' in answer.content
     assert answer.json()["model_info"]["verbose"] is True
+
+
+async def test_show_lays_a_sessions_system_and_options_over_the_modelfile(
+    http: httpx.AsyncClient, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modelfile = 'FROM x\nSYSTEM """You are\na poet."""\nPARAMETER stop "A"\nPARAMETER stop B\nPARAMETER top_k 3\n'
+
+    async def show(name: str, *, verbose: bool = False) -> ModelInfo:
+        return ModelInfo(modelfile=modelfile, system="You are\na poet.")
+
+    monkeypatch.setattr(engine, "show", show)
+    plain = (await http.post("/api/show", json={"model": "bard"})).json()
+    assert plain["modelfile"] == modelfile
+    options = {"stop": ["C", "D "], "temperature": 0.5}
+    shown = (await http.post("/api/show", json={"model": "bard", "system": "Be brief.", "options": options})).json()
+    assert shown["system"] == "Be brief."
+    assert shown["modelfile"] == (
+        "FROM x\nPARAMETER top_k 3\nSYSTEM Be brief.\n"
+        'PARAMETER stop C\nPARAMETER stop "D "\nPARAMETER temperature 0.5\n'
+    )
+
+
+async def test_copilot_is_told_the_name_it_asked_for(http: httpx.AsyncClient) -> None:
+    agent = {"User-Agent": "GitHubCopilotChat/0.30"}
+    info = (await http.post("/api/show", json={"model": "bard"}, headers=agent)).json()["model_info"]
+    assert info["general.basename"] == "bard"
+    assert "general.basename" not in (await http.post("/api/show", json={"model": "bard"})).json()["model_info"]
 
 
 @pytest.mark.parametrize("path", ["/api/show", "/api/chat"])
@@ -147,7 +174,7 @@ async def test_create_streams_progress_or_answers_the_last_step(
     streamed = await http.post("/api/create", json={"name": "m", "from": "bard", "quantization": "q8_0"})
     assert streamed.headers["content-type"] == "application/x-ndjson"
     assert streamed.text == '{"status":"parsing GGUF"}\n{"status":"writing manifest"}\n{"status":"success"}\n'
-    assert engine.requests[-1] == CreateRequest("m", from_="bard", quantize="q8_0")
+    assert engine.asked[-1] == CreateRequest("m", from_="bard", quantize="q8_0")
     whole = await http.post("/api/create", json={"model": "m", "from": "bard", "stream": False})
     assert whole.content == b'{"status":"success"}'
 
@@ -203,7 +230,7 @@ async def test_a_transfer_is_told_step_by_step(
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert answer.text == '{"status":"Hello"}\n{"status":" world"}\n{"status":"success"}\n'
-    assert engine.requests == [kind("x", insecure=True)]
+    assert engine.asked == [kind("x", insecure=True)]
 
 
 @pytest.mark.parametrize("path", ["/api/pull", "/api/push"])
@@ -318,7 +345,7 @@ async def test_the_engine_gets_the_request_as_it_was_meant(http: httpx.AsyncClie
         "/api/generate",
         content=b'{"MODEL":"bard","Prompt":"x","options":{"num_Predict":3,"stop":["A"]},"keep_alive":"5m","unknown":1}',
     )
-    assert engine.requests == [GenerateRequest("bard", "x", options={"num_Predict": 3, "stop": ["A"]}, keep_alive="5m")]
+    assert engine.asked == [GenerateRequest("bard", "x", options={"num_Predict": 3, "stop": ["A"]}, keep_alive="5m")]
 
 
 async def test_a_stream_that_never_ends_properly_is_an_error(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ollama_tui.cli.serving_options import serving_options, with_options
 
@@ -27,19 +29,28 @@ _COMMANDS = {
     "serve": LazyCommand("Answer Ollama's HTTP API, with no terminal", "serve"),
     "create": LazyCommand("Make a model from a Modelfile", "create"),
     "show": LazyCommand("Show what is known of a model", "show"),
-    "run": LazyCommand("Run a model", "run"),
+    "run": LazyCommand("Talk with a model, or have one answer", "run"),
+    "chat": LazyCommand("Open the workstation on a chat with a model", "chat"),
     "stop": LazyCommand("Let a running model go", "stop"),
     "pull": LazyCommand("Pull a model from a registry", "pull"),
     "push": LazyCommand("Push a model to a registry", "push"),
     "list": LazyCommand("List models", "list"),
     "search": LazyCommand("List well-known models, and which fit this machine", "search"),
     "ps": LazyCommand("List running models", "ps"),
+    "pin": LazyCommand("Keep a model in memory", "pin"),
+    "requests": LazyCommand("List what a server works on, and who waits", "requests"),
+    "cancel": LazyCommand("End requests", "cancel"),
     "devices": LazyCommand("List what there is to compute on", "devices"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),
     "save": LazyCommand("Write models to a file, for a machine without a network", "save"),
     "load": LazyCommand("Read models from such a file", "load"),
     "prune": LazyCommand("Remove files that no model uses", "prune"),
+    "config": LazyCommand("Show or change settings", "config"),
+    "doctor": LazyCommand("Say what is wrong with this installation, and how to put it right", "doctor"),
+    "service": LazyCommand("Let the system run the server", "service"),
+    "completion": LazyCommand("Let a shell complete commands and models", "completion"),
+    "help": LazyCommand("Help about a command", "help"),
     "key": LazyCommand("Make, list and revoke the keys of a server", "key"),
 }
 _ALIASES = {"ls": "list", "start": "serve"}
@@ -54,6 +65,23 @@ class LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         lazy = _COMMANDS.get(_ALIASES.get(cmd_name, cmd_name))
         return import_module(f"ollama_tui.cli.{lazy.module}").command if lazy else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click's, which would import every command for its help line."""
+        commands = [
+            CompletionItem(name, help=lazy.summary) for name, lazy in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the nearest command where there is none of that name."""
+        if ctx.resilient_parsing or not args or self.get_command(ctx, args[0]) or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = difflib.get_close_matches(args[0], [*_COMMANDS, *_ALIASES], n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = {target: alias for alias, target in _ALIASES.items()}

@@ -41,7 +41,10 @@ def serve_until_told_to_stop(settings: Settings) -> int:
     # Libraries tell of every connection at INFO; that is not what somebody who serves a model wants to read.
     for library in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    return asyncio.run(_serve(settings))
+    from ollama_engine.server.loop import new_event_loop
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> int:

@@ -9,41 +9,50 @@ import msgspec
 
 from ollama_engine.errors import EngineError
 from ollama_engine.server.anthropic.errors import anthropic_error
+from ollama_engine.server.anthropic.objects import (
+    Block,
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    InputJSONDelta,
+    MessageDelta,
+    MessageObject,
+    MessageStart,
+    MessageStop,
+    MessageUsage,
+    Ping,
+    StopDelta,
+    TextBlock,
+    TextDelta,
+    ThinkingBlock,
+    ThinkingDelta,
+    ToolUseBlock,
+)
 from ollama_engine.server.events import EVENTS_TYPE, event
 from ollama_engine.server.merge import merge_chat
 from ollama_engine.types import JSON, ChatChunk, ToolCall
 
 
-def message(model: str, stops: Collection[str], chunks: Sequence[ChatChunk]) -> JSON:
+def message(model: str, stops: Collection[str], chunks: Sequence[ChatChunk]) -> MessageObject:
     """The whole answer. `stops` are the request's own stop strings."""
     last = merge_chat(chunks)
     said = last.message
-    content: list[JSON] = []
+    content: list[Block] = []
     if said.thinking:
-        content.append({"type": "thinking", "thinking": said.thinking, "signature": ""})
+        content.append(ThinkingBlock(said.thinking))
     if said.content:
-        content.append({"type": "text", "text": said.content})
+        content.append(TextBlock(said.content))
     content += [_tool_use(call, call.function.arguments) for call in said.tool_calls or ()]
     reason, stop = _stop(last, stops, has_calls=bool(said.tool_calls))
-    return _message(model, content, reason, stop, _usage(last))
+    return MessageObject(_message_id(), "assistant", model, content, reason, stop, _usage(last))
 
 
-def _message(model: str, content: list[JSON], reason: str | None, stop: str | None, usage: JSON) -> JSON:
-    return {
-        "id": f"msg_{secrets.token_hex(12)}",
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": content,
-        "stop_reason": reason,
-        "stop_sequence": stop,
-        "usage": usage,
-    }
+def _message_id() -> str:
+    return f"msg_{secrets.token_hex(12)}"
 
 
-def _tool_use(call: ToolCall, arguments: JSON) -> JSON:
-    call_id = call.id or f"toolu_{secrets.token_hex(12)}"
-    return {"type": "tool_use", "id": call_id, "name": call.function.name, "input": arguments}
+def _tool_use(call: ToolCall, arguments: JSON) -> ToolUseBlock:
+    return ToolUseBlock(call.id or f"toolu_{secrets.token_hex(12)}", call.function.name, arguments)
 
 
 def _stop(chunk: ChatChunk, stops: Collection[str], *, has_calls: bool) -> tuple[str, str | None]:
@@ -55,14 +64,8 @@ def _stop(chunk: ChatChunk, stops: Collection[str], *, has_calls: bool) -> tuple
     return ("tool_use" if has_calls else "end_turn"), None
 
 
-def _usage(last: ChatChunk) -> JSON:
-    """Anthropic's input_tokens are those that no cache had; the three of them together are the prompt."""
-    return {
-        "input_tokens": last.prompt_eval_count - last.cached_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": last.cached_tokens,
-        "output_tokens": last.eval_count,
-    }
+def _usage(last: ChatChunk) -> MessageUsage:
+    return MessageUsage(last.prompt_eval_count - last.cached_tokens, 0, last.cached_tokens, last.eval_count)
 
 
 class MessageEvents:
@@ -73,14 +76,14 @@ class MessageEvents:
     """
 
     content_type = EVENTS_TYPE
-    beat = event({"type": "ping"}, "ping")
+    beat = event(Ping(), "ping")
 
     def __init__(self, model: str, stops: Collection[str]) -> None:
         self._model = model
         self._stops = stops
         self._begun = False
-        self._block = ""
-        """The type of the block that is open, if one is."""
+        self._open: type[Block] | None = None
+        """The kind of the block that is open, if one is."""
         self._index = -1
         self._has_calls = False
         self.input_tokens: int | None = None
@@ -89,9 +92,9 @@ class MessageEvents:
         said = chunk.message
         parts = [] if self._begun else [self._start()]
         if said.thinking:
-            parts.append(self._said("thinking", "thinking", said.thinking))
+            parts.append(self._think(said.thinking))
         if said.content:
-            parts.append(self._said("text", "text", said.content))
+            parts.append(self._say(said.content))
         parts += [self._call(call) for call in said.tool_calls or ()]
         if chunk.done:
             parts.append(self._finish(chunk))
@@ -105,56 +108,45 @@ class MessageEvents:
 
     def _start(self) -> bytes:
         self._begun = True
-        usage = {
-            "input_tokens": self.input_tokens or 0,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "output_tokens": 0,
-        }
-        start = {"type": "message_start", "message": _message(self._model, [], None, None, usage)}
+        usage = MessageUsage(self.input_tokens or 0, 0, 0, 0)
+        start = MessageStart(MessageObject(_message_id(), "assistant", self._model, [], None, None, usage))
         return event(start, "message_start") + self.beat
 
-    def _said(self, kind: str, key: str, text: str) -> bytes:
-        """More text of a block of that kind, which is opened where another is open, or none."""
-        opening = b""
-        if self._block != kind:
-            block = {"type": kind, key: "", "signature": ""} if kind == "thinking" else {"type": kind, key: ""}
-            opening = self._open(kind, block)
-        return opening + self._delta({"type": f"{kind}_delta", key: text})
+    def _think(self, text: str) -> bytes:
+        opening = b"" if self._open is ThinkingBlock else self._begin(ThinkingBlock(""))
+        return opening + self._delta(ThinkingDelta(text))
+
+    def _say(self, text: str) -> bytes:
+        opening = b"" if self._open is TextBlock else self._begin(TextBlock(""))
+        return opening + self._delta(TextDelta(text))
 
     def _call(self, call: ToolCall) -> bytes:
         self._has_calls = True
         arguments = msgspec.json.encode(call.function.arguments).decode()
-        return (
-            self._open("tool_use", _tool_use(call, {}))
-            + self._delta({"type": "input_json_delta", "partial_json": arguments})
-            + self._close()
-        )
+        return self._begin(_tool_use(call, {})) + self._delta(InputJSONDelta(arguments)) + self._close()
 
-    def _open(self, kind: str, block: JSON) -> bytes:
+    def _begin(self, block: Block) -> bytes:
+        """Open a block; one that is open ends."""
         closing = self._close()
-        self._block = kind
+        self._open = type(block)
         self._index += 1
-        start = {"type": "content_block_start", "index": self._index, "content_block": block}
-        return closing + event(start, "content_block_start")
+        return closing + event(BlockStart(self._index, block), "content_block_start")
 
-    def _delta(self, delta: JSON) -> bytes:
-        data = {"type": "content_block_delta", "index": self._index, "delta": delta}
-        return event(data, "content_block_delta")
+    def _delta(self, delta: ThinkingDelta | TextDelta | InputJSONDelta) -> bytes:
+        return event(BlockDelta(self._index, delta), "content_block_delta")
 
     def _close(self) -> bytes:
-        if not self._block:
+        if self._open is None:
             return b""
-        self._block = ""
-        return event({"type": "content_block_stop", "index": self._index}, "content_block_stop")
+        self._open = None
+        return event(BlockStop(self._index), "content_block_stop")
 
     def _finish(self, chunk: ChatChunk) -> bytes:
         reason, stop = _stop(chunk, self._stops, has_calls=self._has_calls)
-        delta = {"stop_reason": reason, "stop_sequence": stop}
         return b"".join(
             (
                 self._close(),
-                event({"type": "message_delta", "delta": delta, "usage": _usage(chunk)}, "message_delta"),
-                event({"type": "message_stop"}, "message_stop"),
+                event(MessageDelta(StopDelta(reason, stop), _usage(chunk)), "message_delta"),
+                event(MessageStop(), "message_stop"),
             )
         )

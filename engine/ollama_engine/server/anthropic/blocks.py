@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ollama_engine.errors import InvalidRequest, from_status
+from ollama_engine.errors import InvalidRequest
 from ollama_engine.server.images import checked_base64
+from ollama_engine.server.references import WEB_SEARCH, cloud_disabled
 from ollama_engine.types import JSON, Message, ToolCall, ToolCallFunction
 
 BETWEEN_TEXTS = "\n\n"
@@ -50,6 +51,8 @@ def _turn(role: str, blocks: list[Any], names: dict[str, str]) -> list[Message]:
                 names[calls[-1].id] = calls[-1].function.name
             case {"type": "tool_result"}:
                 results.append(_tool_result(block, names))
+            case {"type": "document", "source": {"type": "text", "data": str(text)}}:
+                texts.append(text)
             case {"type": "document"}:
                 raise InvalidRequest("document blocks are not supported", hint="Send the text itself.")
             case {"type": str()}:
@@ -130,7 +133,7 @@ def read_tools(tools: list[JSON] | None) -> list[JSON] | None:
 def _tool(tool: JSON) -> JSON:
     kind = tool.get("type")
     if isinstance(kind, str) and kind.startswith("web_search"):
-        raise from_status(403, "ollama cloud is disabled: web search is unavailable")
+        raise cloud_disabled(WEB_SEARCH)
     if kind not in (None, "custom"):
         raise InvalidRequest(f"tools of type {kind!r} are not supported", hint="Describe the tool by an input_schema.")
     match tool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from ollama_engine.errors import EngineError
+from ollama_engine.server.anthropic.objects import AnthropicError, AnthropicErrorDetails
 
 _TYPES = {
     400: "invalid_request_error",
@@ -19,11 +19,8 @@ _TYPES = {
 }
 
 
-def anthropic_error(error: EngineError) -> dict[str, Any]:
+def anthropic_error(error: EngineError) -> AnthropicError:
     """`{"type": "error", "error": {type, message}, "request_id"}`; the message ends with our hint, if there is one."""
     message = f"{error.message} {error.hint}" if error.hint else error.message
-    return {
-        "type": "error",
-        "error": {"type": _TYPES.get(error.status, "api_error"), "message": message},
-        "request_id": f"req_{secrets.token_hex(12)}",
-    }
+    details = AnthropicErrorDetails(_TYPES.get(error.status, "api_error"), message)
+    return AnthropicError(details, f"req_{secrets.token_hex(12)}")

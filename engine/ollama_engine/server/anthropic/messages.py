@@ -18,8 +18,12 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest
 from ollama_engine.server.anthropic.answer import MessageEvents, message
 from ollama_engine.server.anthropic.blocks import read_messages, read_tool_choice, read_tools
+from ollama_engine.server.anthropic.objects import TokenCount
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.references import local_name
+from ollama_engine.server.shapes import OptionalItems
 from ollama_engine.server.streaming import StreamedAnswer, while_connected
 from ollama_engine.types import JSON, ChatChunk, ChatRequest, KeepAlive, Think
 
@@ -27,13 +31,13 @@ _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "
 _SAMPLING = ("temperature", "top_p", "top_k")
 
 
-class MessagesRequest(Struct):
+class MessagesRequest(Struct, kw_only=True):
     """`keep_alive` and `options` are Ollama's, as extra keys."""
 
-    model: str = ""
+    model: str
     max_tokens: int = 0
-    messages: list[JSON] = []
-    system: Any = None
+    messages: list[JSON]
+    system: OptionalItems = None
     stream: bool = False
     temperature: float | None = None
     top_p: float | None = None
@@ -61,7 +65,7 @@ class Messages:
         stops = body.stop_sequences or []
         events = MessageEvents(body.model, stops)
         return StreamedAnswer(
-            self._counted(asked, events) if body.stream else self.engine.chat(asked),
+            self._counted(asked, events) if body.stream else unless_canceled(self.engine.chat(asked)),
             stream=body.stream,
             merge=lambda chunks: message(body.model, stops, chunks),
             wire=events,
@@ -72,17 +76,17 @@ class Messages:
         if not body.model:
             raise InvalidRequest("model is required")
         asked = await self._chat_request(body)
-        return json_response({"input_tokens": await while_connected(self.engine.count_tokens(asked), request.receive)})
+        return json_response(TokenCount(await while_connected(self.engine.count_tokens(asked), request.receive)))
 
     async def _chat_request(self, body: MessagesRequest) -> ChatRequest:
         tools = read_tools(body.tools)
         choice, parallel = read_tool_choice(body.tool_choice, tools)
         messages = read_messages(body.messages, body.system)
         think = _think(body)
-        if think and "thinking" not in (await self.engine.show(body.model)).capabilities:
+        if think and "thinking" not in (await self.engine.show(local_name(body.model))).capabilities:
             think = None  # the dialect has no error for it; its clients send it to every model
         return ChatRequest(
-            body.model,
+            local_name(body.model),
             messages,
             format=_format(body.output_config),
             keep_alive=body.keep_alive,
@@ -97,7 +101,7 @@ class Messages:
         """The chat's chunks. Its first event tells the length of the prompt, which is counted beside the prefill."""
         counting = asyncio.ensure_future(self._count(asked))
         try:
-            async with aclosing(self.engine.chat(asked)) as chunks:
+            async with aclosing(unless_canceled(self.engine.chat(asked))) as chunks:
                 async for chunk in chunks:
                     if events.input_tokens is None:
                         events.input_tokens = await counting

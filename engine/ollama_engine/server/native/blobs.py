@@ -15,11 +15,11 @@ class Blobs:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    async def blob(self, request: Request) -> Response:
-        digest: str = request.path_params["digest"]
-        if request.method == "HEAD":
-            return Response(status_code=200 if await self.engine.has_blob(digest) else 404)
-        written = await self.engine.put_blob(digest, _body(request))
+    async def exists(self, request: Request) -> Response:
+        return Response(status_code=200 if await self.engine.has_blob(request.path_params["digest"]) else 404)
+
+    async def store(self, request: Request) -> Response:
+        written = await self.engine.put_blob(request.path_params["digest"], _body(request))
         return Response(status_code=201 if written else 200)
 
 

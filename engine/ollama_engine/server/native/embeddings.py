@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,16 +10,21 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidName, InvalidRequest
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.references import local_name
 from ollama_engine.server.security.permissions import check_unload
 from ollama_engine.server.streaming import while_connected
-from ollama_engine.types import EmbedRequest, EmbedResponse, KeepAlive, RerankRequest
+from ollama_engine.types import JSON, EmbedRequest, EmbedResponse, KeepAlive, RerankRequest
 
 
 class EmbeddingRequest(Struct):
-    model: str = ""
+    model: str
     prompt: str = ""
     keep_alive: KeepAlive | UnsetType = UNSET
-    options: dict[str, Any] | None = None
+    options: JSON | None = None
+
+
+class EmbeddingResponse(Struct):
+    embedding: list[float]
 
 
 class Embeddings:
@@ -31,6 +34,7 @@ class Embeddings:
     async def embed(self, request: Request) -> Response:
         body = await read_request(request, EmbedRequest)
         check_unload(request.scope, body.keep_alive, idle=not body.input)
+        body.model = local_name(body.model)
         return json_response(await while_connected(self.engine.embed(body), request.receive))
 
     async def legacy(self, request: Request) -> Response:
@@ -40,10 +44,10 @@ class Embeddings:
             raise InvalidRequest("model is required")
         check_unload(request.scope, body.keep_alive, idle=not body.prompt)
         asked = EmbedRequest(
-            body.model, body.prompt, keep_alive=body.keep_alive, options=body.options, normalize="model"
+            local_name(body.model), body.prompt, keep_alive=body.keep_alive, options=body.options, normalize="model"
         )
         answer = await while_connected(self._embed_legacy(asked), request.receive)
-        return json_response({"embedding": answer.embeddings[0] if answer.embeddings else []})
+        return json_response(EmbeddingResponse(answer.embeddings[0] if answer.embeddings else []))
 
     async def _embed_legacy(self, request: EmbedRequest) -> EmbedResponse:
         try:
@@ -55,4 +59,5 @@ class Embeddings:
 
     async def rerank(self, request: Request) -> Response:
         body = await read_request(request, RerankRequest)
+        body.model = local_name(body.model)
         return json_response(await while_connected(self.engine.rerank(body), request.receive))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ollama_engine.engine import Engine
 from ollama_engine.server.encode import json_response
+
+
+class HealthStatus(Struct):
+    status: str
 
 
 class Health:
@@ -15,9 +20,9 @@ class Health:
 
     async def alive(self, request: Request) -> Response:
         """Answered even while the server drains: it is not dead then, and must not be killed (see drain.py)."""
-        return json_response({"status": "ok"})
+        return json_response(HealthStatus("ok"))
 
     async def ready(self, request: Request) -> Response:
         """Whether the store can be read; while the server drains, 503 (drain.py refuses it as any other request)."""
         await self.engine.models()
-        return json_response({"status": "ready"})
+        return json_response(HealthStatus("ready"))

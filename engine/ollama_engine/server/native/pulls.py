@@ -26,25 +26,29 @@ from ollama_engine.types import PullRequest, PullView
 
 class MoveRequest(Struct):
     position: int = 0
+    """0 is the first."""
 
 
 class CancelRequest(Struct):
     remove_partials: bool = False
+    """Also what it has fetched so far."""
+
+
+class PullQueue(Struct):
+    pulls: list[PullView]
 
 
 class Pulls:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    async def pulls(self, request: Request) -> Response:
-        if request.method == "POST":
-            return await self._enqueue(request)
+    async def list(self, request: Request) -> Response:
         async with aclosing(self.engine.pulls()) as states:
             async for views in states:
-                return json_response({"pulls": [_shown(view, request) for view in views]})
-        return json_response({"pulls": []})
+                return json_response(PullQueue([_shown(view, request) for view in views]))
+        return json_response(PullQueue([]))
 
-    async def _enqueue(self, request: Request) -> Response:
+    async def enqueue(self, request: Request) -> Response:
         body = await read_request(request, PullRequest, aliases={"name": "model"})
         if not body.model:
             raise InvalidName("invalid model name")

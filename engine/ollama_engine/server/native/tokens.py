@@ -10,6 +10,7 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.references import local_name
 from ollama_engine.server.streaming import while_connected
 from ollama_engine.types import DetokenizeRequest, TokenizeRequest
 
@@ -22,10 +23,12 @@ class Tokens:
         body = await read_request(request, TokenizeRequest, aliases={"text": "content", "prompt": "content"})
         if not body.model:
             raise InvalidRequest("model is required")
+        body.model = local_name(body.model)
         return json_response(await while_connected(self.engine.tokenize(body), request.receive))
 
     async def detokenize(self, request: Request) -> Response:
         body = await read_request(request, DetokenizeRequest)
         if not body.model:
             raise InvalidRequest("model is required")
+        body.model = local_name(body.model)
         return json_response(await while_connected(self.engine.detokenize(body), request.receive))

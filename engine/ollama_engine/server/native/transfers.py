@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,9 +16,13 @@ from ollama_engine.errors import InvalidName, InvalidRequest
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.streaming import progress_answer, while_connected
-from ollama_engine.types import PullRequest, PushRequest, UpdatesRequest
+from ollama_engine.types import PullRequest, PushRequest, Update, UpdatesRequest
 
 _NAME = {"name": "model"}
+
+
+class Updates(Struct):
+    updates: list[Update]
 
 
 class Transfers:
@@ -37,7 +42,7 @@ class Transfers:
 
     async def _updates(self, body: UpdatesRequest) -> Response:
         async with aclosing(self.engine.updates(body.models, insecure=body.insecure)) as answers:
-            return json_response({"updates": [answer async for answer in answers]})
+            return json_response(Updates([answer async for answer in answers]))
 
     async def push(self, request: Request) -> Response:
         body = await read_request(request, PushRequest, aliases=_NAME)

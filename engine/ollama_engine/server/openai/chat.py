@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -14,15 +13,32 @@ from starlette.responses import Response
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.events import DONE, EVENTS_TYPE, event
 from ollama_engine.server.merge import is_whole, merge_chat
 from ollama_engine.server.openai.errors import openai_error
 from ollama_engine.server.openai.messages import call_id, read_messages
+from ollama_engine.server.openai.objects import (
+    AssistantMessage,
+    Call,
+    CallFunction,
+    ChatChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChoiceLogprobs,
+    ChunkChoice,
+    CompletionUsage,
+    Delta,
+    TokenLogprobs,
+    TopLogprob,
+)
 from ollama_engine.server.openai.reasoning import think_of
 from ollama_engine.server.openai.sampling import SamplingKeys, choices, options_of, stop_strings
 from ollama_engine.server.openai.tools import choose, format_of
 from ollama_engine.server.openai.usage import Usage
+from ollama_engine.server.references import local_name
+from ollama_engine.server.shapes import Choice, Effort
 from ollama_engine.server.side_by_side import side_by_side
 from ollama_engine.server.streaming import StreamedAnswer
 from ollama_engine.types import JSON, ChatChunk, ChatRequest, Logprob, ToolCall
@@ -34,24 +50,28 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool = False
 
 
-class ChatCompletionRequest(SamplingKeys):
-    model: str = ""
-    messages: list[JSON] = msgspec.field(default_factory=list)
+class ChatCompletionRequest(SamplingKeys, kw_only=True):
+    """From `min_p` to `options`, and from `truncate` on, the keys are Ollama's, as extras."""
+
+    model: str
+    messages: list[JSON]
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    """Goes before `max_tokens`."""
     response_format: JSON | None = None
     tools: list[JSON] | None = None
-    tool_choice: Any = None
+    tool_choice: Choice = None
     parallel_tool_calls: bool | None = None
     reasoning: JSON | None = None
-    reasoning_effort: Any = None
+    reasoning_effort: Effort = None
     logprobs: bool = False
     top_logprobs: int | None = None
     truncate: bool | None = None
     shift: bool | None = None
     grammar: str = ""
+    """GBNF that the answer keeps to."""
     debug_render_only: bool = msgspec.field(name="_debug_render_only", default=False)
 
 
@@ -62,16 +82,6 @@ class Heading:
     model: str
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
-
-    def object(self, kind: str, choices: list[JSON]) -> JSON:
-        return {
-            "id": self.id,
-            "object": kind,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": FINGERPRINT,
-            "choices": choices,
-        }
 
 
 class ChatCompletions:
@@ -84,7 +94,7 @@ class ChatCompletions:
             raise InvalidRequest("model is required")
         heading = Heading(body.model)
         return StreamedAnswer(
-            side_by_side([self.engine.chat(each) for each in chat_requests(body)]),
+            side_by_side([unless_canceled(self.engine.chat(each)) for each in chat_requests(body)]),
             stream=body.stream,
             merge=lambda pieces: chat_completion(heading, pieces),
             is_whole=lambda piece: is_whole(piece[1]),
@@ -97,7 +107,7 @@ def chat_requests(body: ChatCompletionRequest) -> list[ChatRequest]:
     tools, choice = choose(body.tools, body.tool_choice)
     max_tokens = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     first = ChatRequest(
-        body.model,
+        local_name(body.model),
         read_messages(body.messages),
         format=format_of(body.response_format),
         keep_alive=body.keep_alive,
@@ -121,31 +131,39 @@ def chat_requests(body: ChatCompletionRequest) -> list[ChatRequest]:
     ]
 
 
-def chat_completion(heading: Heading, pieces: Sequence[tuple[int, ChatChunk]]) -> JSON:
+def chat_completion(heading: Heading, pieces: Sequence[tuple[int, ChatChunk]]) -> ChatCompletion:
     """The whole answer as one object."""
     by_choice: dict[int, list[ChatChunk]] = {}
     for number, chunk in pieces:
         by_choice.setdefault(number, []).append(chunk)
     merged = [(number, merge_chat(chunks)) for number, chunks in sorted(by_choice.items())]
-    whole = heading.object("chat.completion", [_choice(number, chunk) for number, chunk in merged])
-    whole["usage"] = Usage.of(chunk for _, chunk in pieces).completions()
-    if merged[0][1].debug_info is not None:
-        whole["_debug_info"] = merged[0][1].debug_info
-    return whole
+    return ChatCompletion(
+        id=heading.id,
+        object="chat.completion",
+        created=heading.created,
+        model=heading.model,
+        system_fingerprint=FINGERPRINT,
+        choices=[_choice(number, chunk) for number, chunk in merged],
+        usage=Usage.of(chunk for _, chunk in pieces).completions(),
+        debug_info=merged[0][1].debug_info,
+    )
 
 
-def _choice(number: int, chunk: ChatChunk) -> JSON:
+def _choice(number: int, chunk: ChatChunk) -> ChatChoice:
     said = chunk.message
     calls = [_call(call, index) for index, call in enumerate(said.tool_calls or ())]
-    message: JSON = {"role": "assistant", "content": None if calls and not said.content else said.content}
-    if said.thinking:
-        message["reasoning"] = said.thinking
-    if calls:
-        message["tool_calls"] = calls
-    choice: JSON = {"index": number, "message": message, "finish_reason": finish_reason(chunk, has_calls=bool(calls))}
-    if chunk.logprobs:
-        choice["logprobs"] = _logprobs(chunk.logprobs)
-    return choice
+    message = AssistantMessage(
+        role="assistant",
+        content=None if calls and not said.content else said.content,
+        reasoning=said.thinking,
+        tool_calls=calls or None,
+    )
+    return ChatChoice(
+        index=number,
+        message=message,
+        finish_reason=finish_reason(chunk, has_calls=bool(calls)),
+        logprobs=_logprobs(chunk.logprobs) if chunk.logprobs else None,
+    )
 
 
 def finish_reason(chunk: ChatChunk, *, has_calls: bool) -> str:
@@ -155,27 +173,23 @@ def finish_reason(chunk: ChatChunk, *, has_calls: bool) -> str:
     return "tool_calls" if has_calls else "stop"
 
 
-def _call(call: ToolCall, index: int) -> JSON:
+def _call(call: ToolCall, index: int) -> Call:
     arguments = msgspec.json.encode(call.function.arguments).decode()
-    function = {"name": call.function.name, "arguments": arguments}
-    return {"index": index, "id": call_id(call), "type": "function", "function": function}
+    return Call(index, call_id(call), "function", CallFunction(call.function.name, arguments))
 
 
-def _logprobs(entries: Sequence[Logprob]) -> JSON:
-    return {
-        "content": [
-            {
-                "token": entry.token,
-                "logprob": entry.logprob,
-                "bytes": entry.bytes,
-                "top_logprobs": [
-                    {"token": top.token, "logprob": top.logprob, "bytes": top.bytes} for top in entry.top_logprobs or ()
-                ],
-            }
+def _logprobs(entries: Sequence[Logprob]) -> ChoiceLogprobs:
+    return ChoiceLogprobs(
+        [
+            TokenLogprobs(
+                entry.token,
+                entry.logprob,
+                entry.bytes,
+                [TopLogprob(top.token, top.logprob, top.bytes) for top in entry.top_logprobs or ()],
+            )
             for entry in entries
-        ],
-        "refusal": None,
-    }
+        ]
+    )
 
 
 @dataclass
@@ -202,42 +216,50 @@ class ChatEvents:
         number, chunk = piece
         progress = self._progress.setdefault(number, _Progress())
         self._usage.add(chunk)
-        parts = [self._delta(number, delta, None, chunk) for delta in _deltas(chunk, progress)]
+        parts = [self._event(choice) for choice in _deltas(number, chunk, progress)]
         if chunk.done:
-            parts.append(self._delta(number, {}, finish_reason(chunk, has_calls=progress.calls > 0)))
+            reason = finish_reason(chunk, has_calls=progress.calls > 0)
+            parts.append(self._event(ChunkChoice(index=number, delta=Delta(), finish_reason=reason)))
         return b"".join(parts)
 
     def end(self) -> bytes:
-        if not self._include_usage:
-            return DONE
-        last = self._heading.object("chat.completion.chunk", [])
-        return event({**last, "usage": self._usage.completions()}) + DONE
+        return self._event(usage=self._usage.completions()) + DONE if self._include_usage else DONE
 
     def failure(self, error: EngineError) -> bytes:
         return event(openai_error(error)) + DONE
 
-    def _delta(self, number: int, delta: JSON, reason: str | None, chunk: ChatChunk | None = None) -> bytes:
-        choice: JSON = {"index": number, "delta": delta, "finish_reason": reason}
-        # In a chunk that is split in two the log probabilities go with the first part, or they would count twice.
-        if chunk is not None and chunk.logprobs:
-            choice["logprobs"] = _logprobs(chunk.logprobs)
-            chunk.logprobs = None
-        return event(self._heading.object("chat.completion.chunk", [choice]))
+    def _event(self, *choices: ChunkChoice, usage: CompletionUsage | None = None) -> bytes:
+        heading = self._heading
+        return event(
+            ChatCompletionChunk(
+                id=heading.id,
+                object="chat.completion.chunk",
+                created=heading.created,
+                model=heading.model,
+                system_fingerprint=FINGERPRINT,
+                choices=list(choices),
+                usage=usage,
+            )
+        )
 
 
-def _deltas(chunk: ChatChunk, progress: _Progress) -> list[JSON]:
-    """The parts of a chunk: reasoning has one of its own. The first of an answer names the role."""
+def _deltas(number: int, chunk: ChatChunk, progress: _Progress) -> list[ChunkChoice]:
+    """The parts of a chunk: reasoning has one of its own. The first of an answer names the role, and has the log
+    probabilities, or in two parts they would count twice."""
     said = chunk.message
-    deltas: list[JSON] = []
+    deltas: list[Delta] = []
     if said.thinking:
-        deltas.append({"content": "", "reasoning": said.thinking})
+        deltas.append(Delta(content="", reasoning=said.thinking))
     if said.content or said.tool_calls or chunk.logprobs or not (progress.begun or deltas):
-        delta: JSON = {"content": said.content}
+        delta = Delta(content=said.content)
         if said.tool_calls:
-            delta["tool_calls"] = [_call(call, progress.calls + at) for at, call in enumerate(said.tool_calls)]
+            delta.tool_calls = [_call(call, progress.calls + at) for at, call in enumerate(said.tool_calls)]
             progress.calls += len(said.tool_calls)
         deltas.append(delta)
     if deltas and not progress.begun:
         progress.begun = True
-        deltas[0] = {"role": "assistant", **deltas[0]}
-    return deltas
+        deltas[0].role = "assistant"
+    choices = [ChunkChoice(index=number, delta=delta, finish_reason=None) for delta in deltas]
+    if chunk.logprobs:
+        choices[0].logprobs = _logprobs(chunk.logprobs)
+    return choices

@@ -16,21 +16,25 @@ from starlette.responses import Response
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.events import DONE, EVENTS_TYPE, event
 from ollama_engine.server.merge import is_whole, merge_generate
-from ollama_engine.server.openai.chat import Heading, StreamOptions
+from ollama_engine.server.openai.chat import FINGERPRINT, Heading, StreamOptions
 from ollama_engine.server.openai.errors import openai_error
+from ollama_engine.server.openai.objects import CompletionUsage, TextChoice, TextCompletion, TextLogprobs
 from ollama_engine.server.openai.sampling import SamplingKeys, choices, options_of, stop_strings
 from ollama_engine.server.openai.usage import Usage
+from ollama_engine.server.references import local_name
+from ollama_engine.server.shapes import Texts
 from ollama_engine.server.side_by_side import side_by_side
 from ollama_engine.server.streaming import StreamedAnswer
-from ollama_engine.types import JSON, GenerateChunk, GenerateRequest, Logprob
+from ollama_engine.types import DebugInfo, GenerateChunk, GenerateRequest, Logprob
 
 
-class CompletionRequest(SamplingKeys):
-    model: str = ""
-    prompt: Any = None
+class CompletionRequest(SamplingKeys, kw_only=True):
+    model: str
+    prompt: Texts
     suffix: str = ""
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -38,6 +42,7 @@ class CompletionRequest(SamplingKeys):
     logprobs: int | None = None
     echo: bool = False
     raw: bool = False
+    """Without the chat template (Ollama's key)."""
     debug_render_only: bool = msgspec.field(name="_debug_render_only", default=False)
 
 
@@ -51,9 +56,9 @@ class Completions:
             raise InvalidRequest("model is required")
         requests = generate_requests(body)
         heading = Heading(body.model, id=f"cmpl-{secrets.token_hex(12)}")
-        texts = [TextChoice(number, each.prompt if body.echo else "") for number, each in enumerate(requests)]
+        texts = [ChoiceInTheMaking(number, each.prompt if body.echo else "") for number, each in enumerate(requests)]
         return StreamedAnswer(
-            side_by_side([self.engine.generate(each) for each in requests]),
+            side_by_side([unless_canceled(self.engine.generate(each)) for each in requests]),
             stream=body.stream,
             merge=lambda pieces: _text_completion(heading, texts, pieces),
             is_whole=lambda piece: is_whole(piece[1]),
@@ -70,7 +75,7 @@ def generate_requests(body: CompletionRequest) -> list[GenerateRequest]:
         body.top_p = None
     return [
         GenerateRequest(
-            body.model,
+            local_name(body.model),
             prompt,
             suffix=body.suffix,
             raw=body.raw,
@@ -94,7 +99,7 @@ def _prompts(prompt: Any) -> list[str]:
     return prompts
 
 
-class TextChoice:
+class ChoiceInTheMaking:
     """One choice in the making. `echo` is the prompt where it is to stand before the answer."""
 
     def __init__(self, number: int, echo: str) -> None:
@@ -102,44 +107,60 @@ class TextChoice:
         self._echo = echo
         self._offset = len(echo)
 
-    def object(self, text: str, logprobs: Sequence[Logprob] | None, reason: str | None) -> JSON:
+    def next(self, text: str, logprobs: Sequence[Logprob] | None, reason: str | None) -> TextChoice:
         """The next text of the choice, with what is known of its tokens."""
         text, self._echo = self._echo + text, ""
         legacy = self._legacy(logprobs) if logprobs else None
-        return {"text": text, "index": self.number, "logprobs": legacy, "finish_reason": reason}
+        return TextChoice(text=text, index=self.number, logprobs=legacy, finish_reason=reason)
 
-    def _legacy(self, logprobs: Sequence[Logprob]) -> JSON:
+    def _legacy(self, logprobs: Sequence[Logprob]) -> TextLogprobs:
         offsets: list[int] = []
         for entry in logprobs:
             offsets.append(self._offset)
             self._offset += len(entry.token)
-        return {
-            "tokens": [entry.token for entry in logprobs],
-            "token_logprobs": [entry.logprob for entry in logprobs],
-            "top_logprobs": [{top.token: top.logprob for top in entry.top_logprobs or ()} for entry in logprobs],
-            "text_offset": offsets,
-        }
+        return TextLogprobs(
+            tokens=[entry.token for entry in logprobs],
+            token_logprobs=[entry.logprob for entry in logprobs],
+            top_logprobs=[{top.token: top.logprob for top in entry.top_logprobs or ()} for entry in logprobs],
+            text_offset=offsets,
+        )
 
 
 def _reason(chunk: GenerateChunk) -> str:
     return "length" if chunk.done_reason in ("length", "repetition") else "stop"
 
 
+def _object(
+    heading: Heading,
+    choices: list[TextChoice],
+    usage: CompletionUsage | None = None,
+    debug_info: DebugInfo | None = None,
+) -> TextCompletion:
+    return TextCompletion(
+        id=heading.id,
+        object="text_completion",
+        created=heading.created,
+        model=heading.model,
+        system_fingerprint=FINGERPRINT,
+        choices=choices,
+        usage=usage,
+        debug_info=debug_info,
+    )
+
+
 def _text_completion(
-    heading: Heading, texts: Sequence[TextChoice], pieces: Sequence[tuple[int, GenerateChunk]]
-) -> JSON:
+    heading: Heading, texts: Sequence[ChoiceInTheMaking], pieces: Sequence[tuple[int, GenerateChunk]]
+) -> TextCompletion:
     by_choice: dict[int, list[GenerateChunk]] = {}
     for number, chunk in pieces:
         by_choice.setdefault(number, []).append(chunk)
     merged = [(number, merge_generate(chunks)) for number, chunks in sorted(by_choice.items())]
-    whole = heading.object(
-        "text_completion",
-        [texts[number].object(chunk.response, chunk.logprobs, _reason(chunk)) for number, chunk in merged],
+    return _object(
+        heading,
+        [texts[number].next(chunk.response, chunk.logprobs, _reason(chunk)) for number, chunk in merged],
+        Usage.of(chunk for _, chunk in pieces).completions(),
+        merged[0][1].debug_info,
     )
-    whole["usage"] = Usage.of(chunk for _, chunk in pieces).completions()
-    if merged[0][1].debug_info is not None:
-        whole["_debug_info"] = merged[0][1].debug_info
-    return whole
 
 
 class CompletionEvents:
@@ -148,7 +169,7 @@ class CompletionEvents:
     content_type = EVENTS_TYPE
     beat = b""
 
-    def __init__(self, heading: Heading, texts: Sequence[TextChoice], *, include_usage: bool) -> None:
+    def __init__(self, heading: Heading, texts: Sequence[ChoiceInTheMaking], *, include_usage: bool) -> None:
         self._heading = heading
         self._texts = texts
         self._include_usage = include_usage
@@ -160,13 +181,10 @@ class CompletionEvents:
         if not (chunk.response or chunk.logprobs or chunk.done):
             return b""
         reason = _reason(chunk) if chunk.done else None
-        choice = self._texts[number].object(chunk.response, chunk.logprobs, reason)
-        return event(self._heading.object("text_completion", [choice]))
+        return event(_object(self._heading, [self._texts[number].next(chunk.response, chunk.logprobs, reason)]))
 
     def end(self) -> bytes:
-        if not self._include_usage:
-            return DONE
-        return event({**self._heading.object("text_completion", []), "usage": self._usage.completions()}) + DONE
+        return event(_object(self._heading, [], self._usage.completions())) + DONE if self._include_usage else DONE
 
     def failure(self, error: EngineError) -> bytes:
         return event(openai_error(error)) + DONE

@@ -15,15 +15,19 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.openai.objects import EmbeddingList, EmbeddingObject, PromptUsage
+from ollama_engine.server.references import local_name
+from ollama_engine.server.shapes import Texts
 from ollama_engine.server.streaming import while_connected
 from ollama_engine.types import JSON, EmbedRequest, KeepAlive
 
 
 class EmbeddingsRequest(Struct):
-    model: str = ""
-    input: Any = None
+    model: str
+    input: Texts
     dimensions: int | None = None
     encoding_format: str = ""
+    """`float` or `base64`."""
     truncate: bool | None = None
     keep_alive: KeepAlive | UnsetType = UNSET
     options: JSON | None = None
@@ -43,7 +47,7 @@ class Embeddings:
                 f"Invalid value for 'encoding_format' = {body.encoding_format}. Supported values: ['float', 'base64']."
             )
         asked = EmbedRequest(
-            body.model,
+            local_name(body.model),
             _inputs(body.input),
             truncate=body.truncate,
             dimensions=body.dimensions or 0,
@@ -53,11 +57,10 @@ class Embeddings:
         answer = await while_connected(self.engine.embed(asked), request.receive)
         tokens = answer.prompt_eval_count
         data = [
-            {"object": "embedding", "embedding": _base64(vector) if form == "base64" else vector, "index": index}
+            EmbeddingObject("embedding", _base64(vector) if form == "base64" else vector, index)
             for index, vector in enumerate(answer.embeddings)
         ]
-        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return json_response({"object": "list", "data": data, "model": body.model, "usage": usage})
+        return json_response(EmbeddingList("list", data, body.model, PromptUsage(tokens, tokens)))
 
 
 def _inputs(value: Any) -> list[str]:

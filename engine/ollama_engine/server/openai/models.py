@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from ollama_engine.engine import Engine
 from ollama_engine.server.encode import json_response
-from ollama_engine.types import JSON
+from ollama_engine.server.openai.objects import ModelObject, ModelObjectList
+from ollama_engine.server.references import DETAILS, local_name
 
 
 class Models:
@@ -17,18 +18,19 @@ class Models:
         self.engine = engine
 
     async def list(self, request: Request) -> Response:
-        data = [_model(model.name, model.modified_at) for model in await self.engine.models()]
-        return json_response({"object": "list", "data": data})
+        models = await self.engine.models()
+        return json_response(ModelObjectList("list", [_model(model.name, model.modified_at) for model in models]))
 
     async def one(self, request: Request) -> Response:
         name: str = request.path_params["model"]
         if not name:
             return await self.list(request)
-        return json_response(_model(name, (await self.engine.show(name)).modified_at))
+        info = await self.engine.show(local_name(name, DETAILS))
+        return json_response(_model(name, info.modified_at))
 
 
-def _model(name: str, modified_at: str) -> JSON:
-    return {"id": name, "object": "model", "created": _seconds(modified_at), "owned_by": _namespace(name)}
+def _model(name: str, modified_at: str) -> ModelObject:
+    return ModelObject(name, "model", _seconds(modified_at), _namespace(name))
 
 
 def _seconds(timestamp: str) -> int:

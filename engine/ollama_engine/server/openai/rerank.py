@@ -16,14 +16,17 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.openai.objects import PromptUsage, RankedText, RankingList, RankingResult
+from ollama_engine.server.references import local_name
+from ollama_engine.server.shapes import Documents
 from ollama_engine.server.streaming import while_connected
 from ollama_engine.types import JSON, KeepAlive, RankedDocument, RerankRequest
 
 
 class RankingRequest(Struct):
-    model: str = ""
-    query: str = ""
-    documents: list[Any] | None = None
+    model: str
+    query: str
+    documents: Documents
     """Each is text, or an object whose `text` it is."""
     top_n: int | None = None
     return_documents: bool = False
@@ -42,13 +45,13 @@ class Ranking:
             raise InvalidRequest("model is required")
         if not body.query:
             raise InvalidRequest("query is required")
-        if not body.documents:
+        if not body.documents or not isinstance(body.documents, list):
             raise InvalidRequest("documents is required", hint="It is a list of strings.")
         if body.top_n is not None and body.top_n < 1:
             raise InvalidRequest("top_n must be at least 1")
         texts = [_text(document) for document in body.documents]
         asked = RerankRequest(
-            body.model,
+            local_name(body.model),
             body.query,
             texts,
             top_n=body.top_n or 0,
@@ -59,13 +62,13 @@ class Ranking:
         answer = await while_connected(self.engine.rerank(asked), request.receive)
         tokens = answer.prompt_eval_count
         return json_response(
-            {
-                "id": f"rerank-{secrets.token_hex(12)}",
-                "object": "list",
-                "model": body.model,
-                "results": [_result(result, texts if body.return_documents else None) for result in answer.results],
-                "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-            }
+            RankingList(
+                f"rerank-{secrets.token_hex(12)}",
+                "list",
+                body.model,
+                [_result(result, texts if body.return_documents else None) for result in answer.results],
+                PromptUsage(tokens, tokens),
+            )
         )
 
 
@@ -77,6 +80,6 @@ def _text(document: Any) -> str:
             raise InvalidRequest("a document is neither text nor an object with a text")
 
 
-def _result(result: RankedDocument, texts: list[str] | None) -> JSON:
-    told: JSON = {"index": result.index, "relevance_score": result.relevance_score}
-    return told if texts is None else {**told, "document": {"text": texts[result.index]}}
+def _result(result: RankedDocument, texts: list[str] | None) -> RankingResult:
+    document = RankedText(texts[result.index]) if texts else None
+    return RankingResult(index=result.index, relevance_score=result.relevance_score, document=document)

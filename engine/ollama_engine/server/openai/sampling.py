@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from ollama_engine.errors import InvalidRequest
+from ollama_engine.server.shapes import OptionalTexts
 from ollama_engine.types import JSON, KeepAlive
 
 _SAME_NAME = (
@@ -21,7 +22,7 @@ MAX_CHOICES = 128
 """OpenAI's own limit for `n`."""
 
 
-class SamplingKeys(Struct):
+class SamplingKeys(Struct, kw_only=True):
     """What chat and text completions have in common. From `min_p` on the keys are Ollama's, as extras."""
 
     temperature: float | None = None
@@ -29,7 +30,7 @@ class SamplingKeys(Struct):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     seed: int | None = None
-    stop: Any = None
+    stop: OptionalTexts = None
     logit_bias: dict[str, float] | None = None
     n: int | None = None
     min_p: float | None = None

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -15,11 +16,15 @@ from starlette.types import Receive
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled, TooLarge
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.events import EVENTS_TYPE, event
 from ollama_engine.server.merge import merge_chat
 from ollama_engine.server.openai.errors import openai_error
+from ollama_engine.server.openai.objects import Transcript, TranscriptEvent, TranscriptUsage
 from ollama_engine.server.openai.usage import Usage
+from ollama_engine.server.references import DETAILS, local_name
+from ollama_engine.server.shapes import Upload
 from ollama_engine.server.streaming import StreamedAnswer
 from ollama_engine.types import ChatChunk, ChatRequest, Message
 
@@ -31,6 +36,21 @@ INSTRUCTIONS = (
     "and with nothing else: no introduction, no remarks, no description of sounds, no translation."
 )
 _FORMATS = ("json", "text", "verbose_json")
+
+
+class TranscriptionForm(msgspec.Struct):
+    """The fields of a form, all of them text but the file."""
+
+    file: Upload
+    """Speech, as WAV, MP3 or FLAC."""
+    model: str
+    language: str = ""
+    prompt: str = ""
+    """Words that may occur in it, and its style."""
+    response_format: str = "json"
+    """`json`, `text` or `verbose_json`, which is as `json`."""
+    temperature: str = "0"
+    stream: str = "false"
 
 
 @dataclass(frozen=True)
@@ -53,7 +73,7 @@ class Transcription:
         if self.prompt:
             wishes += f" Words that may occur in it, and its style: {self.prompt}"
         return ChatRequest(
-            self.model,
+            local_name(self.model),
             [
                 Message("system", INSTRUCTIONS),
                 Message("user", wishes, images=[base64.b64encode(self.audio).decode()]),
@@ -68,13 +88,13 @@ class Transcriptions:
 
     async def transcribe(self, request: Request) -> Response:
         asked = await _read(request)
-        if "audio" not in (await self.engine.show(asked.model)).capabilities:
+        if "audio" not in (await self.engine.show(local_name(asked.model, DETAILS))).capabilities:
             raise InvalidRequest(
                 f'"{asked.model}" does not support audio', hint="Choose a model that hears, such as one of voxtral's."
             )
         as_text = asked.response_format == "text"
         return TranscriptAnswer(
-            self.engine.chat(asked.request),
+            unless_canceled(self.engine.chat(asked.request)),
             stream=asked.stream,
             merge=lambda chunks: merge_chat(chunks).message.content.strip() if as_text else _transcript(chunks),
             wire=TranscriptEvents(),
@@ -88,9 +108,9 @@ class TranscriptAnswer(StreamedAnswer[ChatChunk]):
         return PlainTextResponse(merged) if isinstance(merged, str) else json_response(merged)
 
 
-def _transcript(chunks: Sequence[ChatChunk]) -> dict[str, object]:
-    usage = Usage.of(chunks).responses()
-    return {"text": merge_chat(chunks).message.content.strip(), "usage": {"type": "tokens", **usage}}
+def _transcript(chunks: Sequence[ChatChunk]) -> Transcript:
+    usage = msgspec.structs.asdict(Usage.of(chunks).responses())
+    return Transcript(merge_chat(chunks).message.content.strip(), TranscriptUsage(type="tokens", **usage))
 
 
 class TranscriptEvents:
@@ -105,9 +125,10 @@ class TranscriptEvents:
     def piece(self, chunk: ChatChunk, /) -> bytes:
         self._chunks.append(chunk)
         text = chunk.message.content
-        parts = [event({"type": "transcript.text.delta", "delta": text}, "transcript.text.delta")] if text else []
+        parts = [_event(TranscriptEvent("transcript.text.delta", delta=text))] if text else []
         if chunk.done:
-            parts.append(event({"type": "transcript.text.done", **_transcript(self._chunks)}, "transcript.text.done"))
+            whole = _transcript(self._chunks)
+            parts.append(_event(TranscriptEvent("transcript.text.done", text=whole.text, usage=whole.usage)))
         return b"".join(parts)
 
     def end(self) -> bytes:
@@ -115,6 +136,10 @@ class TranscriptEvents:
 
     def failure(self, error: EngineError) -> bytes:
         return event(openai_error(error))
+
+
+def _event(told: TranscriptEvent) -> bytes:
+    return event(told, told.type)
 
 
 async def _read(request: Request) -> Transcription:

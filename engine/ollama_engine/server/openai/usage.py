@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from ollama_engine.server.openai.objects import (
+    CompletionTokensDetails,
+    CompletionUsage,
+    InputTokensDetails,
+    OutputTokensDetails,
+    PromptTokensDetails,
+    ResponseUsage,
+)
 from ollama_engine.types import ChatChunk, GenerateChunk
 
 
@@ -35,22 +42,22 @@ class Usage:
             self.cached = max(self.cached, chunk.cached_tokens)
             self.completion += chunk.eval_count
 
-    def completions(self) -> dict[str, Any]:
+    def completions(self) -> CompletionUsage:
         """The shape of chat and text completions."""
-        return {
-            "prompt_tokens": self.prompt,
-            "completion_tokens": self.completion,
-            "total_tokens": self.prompt + self.completion,
-            "prompt_tokens_details": {"cached_tokens": self.cached},
-            "completion_tokens_details": {"reasoning_tokens": self.reasoning},
-        }
+        return CompletionUsage(
+            self.prompt,
+            self.completion,
+            self.prompt + self.completion,
+            PromptTokensDetails(self.cached),
+            CompletionTokensDetails(self.reasoning),
+        )
 
-    def responses(self) -> dict[str, Any]:
+    def responses(self) -> ResponseUsage:
         """The shape of /v1/responses."""
-        return {
-            "input_tokens": self.prompt,
-            "input_tokens_details": {"cached_tokens": self.cached},
-            "output_tokens": self.completion,
-            "output_tokens_details": {"reasoning_tokens": self.reasoning},
-            "total_tokens": self.prompt + self.completion,
-        }
+        return ResponseUsage(
+            self.prompt,
+            InputTokensDetails(self.cached),
+            self.completion,
+            OutputTokensDetails(self.reasoning),
+            self.prompt + self.completion,
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
@@ -12,13 +11,17 @@ from starlette.responses import Response
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest, NotFound
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.openai.objects import ResponseDeleted
 from ollama_engine.server.openai.reasoning import think_of
 from ollama_engine.server.openai.responses.answer import ResponseAnswer
 from ollama_engine.server.openai.responses.items import read_input, read_tools
 from ollama_engine.server.openai.responses.memory import Remembered, ResponseMemory
 from ollama_engine.server.openai.tools import choose, format_of
+from ollama_engine.server.references import local_name
+from ollama_engine.server.shapes import Choice, Items
 from ollama_engine.server.streaming import StreamedAnswer
 from ollama_engine.types import JSON, ChatRequest, KeepAlive, Message
 
@@ -29,18 +32,19 @@ _LOGPROBS = "message.output_text.logprobs"
 class ResponsesRequest(Struct):
     """From `top_k` on the keys are Ollama's, as extras."""
 
-    model: str = ""
-    input: Any = None
+    model: str
+    input: Items
     instructions: str = ""
     previous_response_id: str = ""
-    conversation: Any = None
+    conversation: Choice = None
+    """Refused: go on from a `previous_response_id`."""
     stream: bool = False
     store: bool | None = None
     max_output_tokens: int | None = None
     reasoning: JSON | None = None
     text: JSON | None = None
     tools: list[JSON] | None = None
-    tool_choice: Any = None
+    tool_choice: Choice = None
     parallel_tool_calls: bool | None = None
     include: list[str] | None = None
     top_logprobs: int | None = None
@@ -87,7 +91,7 @@ class Responses:
         self._stored(request)
         response_id: str = request.path_params["id"]
         self.memory.forget(response_id)
-        return json_response({"id": response_id, "object": "response", "deleted": True})
+        return json_response(ResponseDeleted(response_id, "response", True))
 
     def _stored(self, request: Request) -> Remembered:
         response_id: str = request.path_params["id"]
@@ -109,7 +113,7 @@ class Responses:
         self, asked: ChatRequest, answer: ResponseAnswer, turns: list[Message] | None
     ) -> AsyncGenerator[bytes, None]:
         """The events of the answer; afterwards it is remembered, with the `turns` before it."""
-        async with aclosing(self.engine.chat(asked)) as chunks:
+        async with aclosing(unless_canceled(self.engine.chat(asked))) as chunks:
             async for chunk in chunks:
                 yield answer.take(chunk)
         if turns is not None:
@@ -132,7 +136,7 @@ def _chat_request(body: ResponsesRequest, turns: list[Message]) -> ChatRequest:
     if body.stop is not None:
         options["stop"] = body.stop
     return ChatRequest(
-        body.model,
+        local_name(body.model),
         [Message("system", body.instructions), *turns] if body.instructions else turns,
         format=format_of((body.text or {}).get("format")),
         keep_alive=body.keep_alive,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ollama_engine.errors import InvalidRequest, from_status
+from ollama_engine.errors import InvalidRequest
 from ollama_engine.server.images import image_of_url
 from ollama_engine.server.openai.messages import BETWEEN_TEXTS, arguments_of, role_of
+from ollama_engine.server.references import WEB_SEARCH, cloud_disabled
 from ollama_engine.types import JSON, Message, ToolCall, ToolCallFunction
 
 
@@ -124,6 +125,6 @@ def _tool(tool: JSON, prefix: str = "") -> list[JSON]:
         case {"type": "namespace", "name": str(name), "tools": list(members)}:
             return [nested for member in members if isinstance(member, dict) for nested in _tool(member, f"{name}.")]
         case {"type": str(kind)} if kind.startswith("web_search"):
-            raise from_status(403, "ollama cloud is disabled: web search is unavailable")
+            raise cloud_disabled(WEB_SEARCH)
         case _:
             raise InvalidRequest(f"tools of type {tool.get('type')!r} are not supported", hint="Use functions.")

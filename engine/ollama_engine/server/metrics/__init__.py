@@ -1,0 +1,1 @@
+"""`/metrics`: what the server has done and what it holds, for Prometheus."""
