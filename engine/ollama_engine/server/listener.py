@@ -28,7 +28,7 @@ def listen(host: HostAddress, *, scheme: str = "http") -> tuple[socket.socket, H
     listener: socket.socket | None = None
     try:
         family, sockaddr = _resolve(host)
-        # With its protocol named, or asyncio does not turn off the delay of small writes (TCP_NODELAY): 40 ms an answer.
+        # With its protocol named, or asyncio leaves small writes to Nagle's algorithm: 40 ms an answer.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         _set_options(listener, family, host.host)
         listener.bind(sockaddr)

@@ -16,7 +16,7 @@ from ollama_engine.settings import Settings
 from tests.support.scripted_engine import ScriptedEngine
 
 MANY = b" " * 5000
-BODY = b'{"model":"bard","messages":[{"role":"user","content":"x"}],"max_tokens":9,"stream":false,"prompt":"x","input":"x"}'
+BODY = b'{"model":"bard","messages":[{"role":"user","content":"x"}],"max_tokens":9,"prompt":"x","input":"x"}'
 
 
 @asynccontextmanager
