@@ -136,6 +136,22 @@ def test_a_name_is_bound_at_its_ipv4_address_and_port_0_at_a_real_port() -> None
         assert (address.host, address.port > 0) == ("127.0.0.1", True)
 
 
+async def test_small_writes_are_not_held_back() -> None:
+    """Nagle's algorithm and a client's delayed acknowledgements cost 40 ms an answer, and a token."""
+    held_back: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        held_back.set_result(not accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listener, address = listen(HostAddress(port=0))
+    async with await asyncio.start_server(accept, sock=listener):
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        assert not await asyncio.wait_for(held_back, 10)
+        writer.close()
+
+
 async def test_a_listening_server_says_where_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG", logger="ollama_engine"):
         async with live_server(ScriptedEngine()) as address, httpx.AsyncClient(base_url=address.url) as http:
