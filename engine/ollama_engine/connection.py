@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
@@ -14,11 +16,13 @@ from typing import Any
 import httpx
 import msgspec
 
+from ollama_engine import terminal_pass
 from ollama_engine.errors import (
     Busy,
     DigestMismatch,
     EngineError,
     InvalidDigest,
+    InvalidRequest,
     ModelNotFound,
     ServerUnreachable,
     from_status,
@@ -115,6 +119,8 @@ class Connection:
             raise self.broken_off() if started else self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> ServerUnreachable:
+        if _is_untrusted(error):
+            return _untrusted(self.host)
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
             return ServerUnreachable(
                 f"{self.host.url} is not an address of a server", hint="Correct OLLAMA_HOST or --host."
@@ -160,28 +166,72 @@ class Connection:
         return value
 
 
-async def answers(host: HostAddress, timeout: float = 5.0) -> bool:
-    """Whether a server that speaks Ollama's API answers at `host` within `timeout` seconds."""
+async def answers(host: HostAddress, api_key: str | None = None, timeout: float = 5.0) -> bool:
+    """Whether a server that speaks Ollama's API answers at `host` within `timeout` seconds; one that asks for a key, or
+    for another one, does, too.
+
+    Raises:
+        ServerUnreachable: its certificate is not trusted. It is there, and no other is meant.
+        InvalidRequest: `api_key` cannot be one.
+    """
     try:
-        async with asyncio.timeout(timeout), _client(host.client, None) as client:
+        async with asyncio.timeout(timeout), _client(host.client, api_key) as client:
             root = await client.head("/")
             if root.status_code >= 500:
                 return False
             response = await client.get("/api/version")
+            if response.status_code in (401, 403) and root.status_code < 400:
+                return True
             value = msgspec.json.decode(response.content) if response.status_code == 200 else None
+    except httpx.ConnectError as error:
+        if _is_untrusted(error):
+            raise _untrusted(host.client) from error
+        return False
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, RecursionError):
         return False
     return isinstance(value, dict) and isinstance(value.get("version"), str)
 
 
 def _client(host: HostAddress, api_key: str | None) -> httpx.AsyncClient:
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise InvalidRequest("OLLAMA_API_KEY is no key", hint="A key is letters, digits and signs on one line.")
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    if _is_loopback(host.host) and (shown := terminal_pass.read(host.port)):
+        headers[terminal_pass.HEADER] = shown
     return httpx.AsyncClient(
         base_url=host.url,
-        headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+        headers=headers,
+        # The key is for this host: where it sends us elsewhere we do not go.
+        follow_redirects=False,
         timeout=httpx.Timeout(QUICK_SECONDS, connect=CONNECT_SECONDS),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
         # A proxy cannot reach this machine's own loopback address.
         trust_env=not _is_loopback(host.host),
+        verify=_verification(host),
+    )
+
+
+def _verification(host: HostAddress) -> ssl.SSLContext | bool:
+    """The authorities to trust: those of SSL_CERT_FILE also on loopback, where httpx looks at no variable."""
+    file = os.environ.get("SSL_CERT_FILE", "") if host.scheme == "https" else ""
+    if not file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=file)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidRequest(f"cannot read SSL_CERT_FILE {file}: {error}", hint="Correct the variable.") from error
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _untrusted(host: HostAddress) -> ServerUnreachable:
+    return ServerUnreachable(
+        f"the certificate of the server at {host.url} is not trusted",
+        hint="SSL_CERT_FILE names a file of authorities to trust, or the server's certificate itself.",
     )
 
 

@@ -73,7 +73,7 @@ async def _pull_base(name: str, pull: Pull) -> AsyncGenerator[Progress, None]:
         message = f"model '{name}' is not here, and it could not be pulled: {error.message}"
         if isinstance(error, NotFound):
             raise ModelNotFound(name, message, hint=error.hint) from error
-        raise from_status(error.status, message, hint=error.hint) from error
+        raise from_status(error.status, message, hint=error.hint, path=error.path) from error
 
 
 async def _create(store: Store, request: CreateRequest) -> AsyncGenerator[Progress, None]:

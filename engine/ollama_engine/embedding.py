@@ -13,9 +13,11 @@ from typing import Any
 from ollama_engine.checks import keep_alive_seconds
 from ollama_engine.errors import InvalidRequest, ModelNotFound, PromptTooLong
 from ollama_engine.opening import Opened, Opener
+from ollama_engine.requests import Request
 from ollama_engine.rerank_pairs import Pairs
 from ollama_engine.runner.client import Runner
 from ollama_engine.scheduler.residency import Lease
+from ollama_engine.scheduler.ticket import Use
 from ollama_engine.types import (
     JSON,
     EmbedRequest,
@@ -36,7 +38,7 @@ class Embedding:
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
 
-    async def embed(self, request: EmbedRequest) -> EmbedResponse:
+    async def embed(self, request: EmbedRequest, running: Request) -> EmbedResponse:
         began = time.perf_counter_ns()
         texts = _texts(request.input)
         opened = await self._open(request.model, request.options)
@@ -46,12 +48,13 @@ class Embedding:
             )
         normalize = opened.metadata.normalizes if request.normalize == "model" else request.normalize
         keep_alive = keep_alive_seconds(request.keep_alive)
-        async with self._opener.lease(opened, keep_alive, opened.pooling) as lease:
+        use: Use = "answer" if texts else "load"
+        async with self._opener.lease(opened, keep_alive, opened.pooling, request=running, use=use) as lease:
             inputs = await _inputs(opened, lease.runner, texts, request.truncate is not False)
             vectors = await lease.runner.embed(inputs, dimensions=max(0, request.dimensions), normalize=normalize)
         return EmbedResponse(model=request.model, embeddings=vectors, **_metrics(inputs, lease, began))
 
-    async def rerank(self, request: RerankRequest) -> RerankResponse:
+    async def rerank(self, request: RerankRequest, running: Request) -> RerankResponse:
         began = time.perf_counter_ns()
         if request.documents and not request.query:
             raise InvalidRequest("query is required", hint="Say what the documents are to be ranked by.")
@@ -61,7 +64,8 @@ class Embedding:
                 f'"{request.model}" does not support reranking', hint="Choose a reranker, such as bge-reranker."
             )
         keep_alive = keep_alive_seconds(request.keep_alive)
-        async with self._opener.lease(opened, keep_alive, "rank") as lease:
+        use: Use = "answer" if request.documents else "load"
+        async with self._opener.lease(opened, keep_alive, "rank", request=running, use=use) as lease:
             pairs = Pairs(
                 lease.runner,
                 opened.metadata.named_templates.get("rerank", ""),

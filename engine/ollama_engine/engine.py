@@ -29,6 +29,7 @@ from ollama_engine.types import (
     PullRequest,
     PullView,
     PushRequest,
+    RequestView,
     RerankRequest,
     RerankResponse,
     RunningModel,
@@ -148,8 +149,20 @@ class Engine(Protocol):
         """What the engine's machine computes on, as it is now; NotSupported where the server does not tell."""
         ...
 
+    async def requests(self) -> list[RequestView]:
+        """What the engine works on and who waits, oldest first; NotSupported where the server does not tell."""
+        ...
+
+    async def cancel(self, id: str) -> None:
+        """End a request, wherever it is: its answer ends with `done_reason` `canceled` where it has begun, else with
+        RequestCanceled. It takes nothing any more when this returns. NotFound, NotSupported."""
+
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         """Bring a model into memory now."""
 
+    async def pin(self, name: str, *, pinned: bool = True) -> None:
+        """Bring a model into memory and keep it there, whatever its keep-alive says and whoever needs the room, until
+        it is unloaded or no longer `pinned`. ModelNotFound; NotSupported where the server pins nothing."""
+
     async def unload(self, name: str) -> None:
-        """Let a model go as soon as its requests have ended; ModelNotFound where no such model exists."""
+        """Let a model go as soon as its requests have ended, pinned or not; ModelNotFound."""

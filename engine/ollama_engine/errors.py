@@ -8,7 +8,10 @@
     │   ├── InvalidGGUF         400  not a GGUF file, or a broken one
     │   ├── ModelfileError      400  a Modelfile line that does not compile
     │   ├── TemplateError       400  a chat template that does not parse or run
-    │   └── PromptTooLong       400  more prompt than context
+    │   ├── PromptTooLong       400  more prompt than context
+    │   └── TooLarge            413  more bytes, images or values than are taken
+    ├── Unauthorized            401  a key is asked for
+    ├── Forbidden               403  the key is not for this
     ├── NotFound                404
     │   └── ModelNotFound       404
     ├── NotSupported            501  the server at the other end cannot do this
@@ -26,6 +29,8 @@ line, terminal) shows both and never a traceback.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class EngineError(Exception):
     """Base of all errors above.
@@ -33,14 +38,18 @@ class EngineError(Exception):
     Args:
         message: one sentence that names the thing that is wrong.
         hint: what to do about it, as one sentence or a command line.
+        path: the file that the message names, where a caller may be told its name and not its place
+            (server/discretion.py).
     """
 
     status: int = 500
+    path: Path | None = None
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", path: Path | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.path = path
 
     def __str__(self) -> str:
         return self.message
@@ -82,6 +91,18 @@ class PromptTooLong(InvalidRequest):
     pass
 
 
+class TooLarge(InvalidRequest):
+    status = 413
+
+
+class Unauthorized(EngineError):
+    status = 401
+
+
+class Forbidden(EngineError):
+    status = 403
+
+
 class NotFound(EngineError):
     status = 404
 
@@ -110,7 +131,11 @@ class RunnerError(EngineError):
 
 
 class LoadFailed(RunnerError):
-    pass
+    """A model that did not load; `out_of_memory` tells whether that was for lack of memory, and not for its file."""
+
+    def __init__(self, message: str, *, hint: str = "", out_of_memory: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.out_of_memory = out_of_memory
 
 
 class RunnerDied(RunnerError):
@@ -133,11 +158,14 @@ class StoreError(EngineError):
     status = 507
 
 
-def from_status(status: int, message: str, *, hint: str = "") -> EngineError:
+def from_status(status: int, message: str, *, hint: str = "", path: Path | None = None) -> EngineError:
     """The error that an HTTP answer of `status` stands for (RemoteEngine turns answers back into errors)."""
     kinds: dict[int, type[EngineError]] = {
         400: InvalidRequest,
+        401: Unauthorized,
+        403: Forbidden,
         404: NotFound,
+        413: TooLarge,
         499: RequestCanceled,
         501: NotSupported,
         502: ServerUnreachable,
@@ -146,4 +174,5 @@ def from_status(status: int, message: str, *, hint: str = "") -> EngineError:
     }
     error = kinds.get(status, EngineError)(message, hint=hint)
     error.status = status
+    error.path = path
     return error

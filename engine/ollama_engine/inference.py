@@ -31,10 +31,12 @@ from ollama_engine.prompt.collate import image_mark
 from ollama_engine.prompt.render import render_generate
 from ollama_engine.prompt.truncate import fit_messages
 from ollama_engine.request_media import RequestMedia
+from ollama_engine.requests import Request
 from ollama_engine.runner import protocol
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Done, FreeText, Generate, Piece, Sampling
 from ollama_engine.scheduler.residency import Lease
+from ollama_engine.scheduler.ticket import Use
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
@@ -75,7 +77,7 @@ class Inference:
 
     # -- the verbs ---------------------------------------------------------------------------------------------
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+    async def chat(self, request: ChatRequest, running: Request) -> AsyncGenerator[ChatChunk, None]:
         check_logprobs(request)
         if not request.model:
             raise InvalidRequest("model is required")
@@ -118,12 +120,14 @@ class Inference:
                 model=request.model, created_at=_now(), message=Message("assistant"), done=False, debug_info=info
             )
             return
-        async with self._opener.lease(opened, keep_alive) as lease:
+        use: Use = "answer" if request.messages else "load"
+        async with self._opener.lease(opened, keep_alive, request=running, use=use) as lease:
             if not request.messages:
-                yield chunk(Message("assistant"), done_reason="load")
+                yield chunk(Message("assistant"), done_reason="load", notices=list(lease.notices))
                 return
-            await media.measure(lease.runner)
-            fitted = await self._fit(opened, lease.runner, messages, render, request.truncate, media)
+            async with running.breakable():
+                await media.measure(lease.runner)
+                fitted = await self._fit(opened, lease.runner, messages, render, request.truncate, media)
             prompt, tokens, dropped = fitted.prompt, fitted.tokens, len(messages) - len(fitted.messages)
             parser = OutputParser(
                 markers,
@@ -135,7 +139,7 @@ class Inference:
             frame = self._generate_frame(opened, lease, fitted, request, grammar, free_text(markers, prompt, think))
             frame.preserved = list(markers.preserved)
             cut = len(tokens) - len(frame.tokens)
-            async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
+            async with contextlib.aclosing(_events(running.generate(lease, frame), parser)) as events:
                 async for event, n, logprobs in events:
                     if isinstance(event, Done):
                         last = {**_last(event, lease, began), "dropped_messages": dropped, "truncated_tokens": cut}
@@ -143,7 +147,7 @@ class Inference:
                     else:
                         yield chunk(_message(event), n, logprobs)
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
+    async def generate(self, request: GenerateRequest, running: Request) -> AsyncGenerator[GenerateChunk, None]:
         check_logprobs(request)
         if not request.model:
             raise ModelNotFound(request.model)
@@ -190,19 +194,22 @@ class Inference:
             info = DebugInfo(rendered, sum(len(message.images or ()) for message in shown))
             yield GenerateChunk(model=request.model, created_at=_now(), response="", done=False, debug_info=info)
             return
-        async with self._opener.lease(opened, keep_alive) as lease:
+        use: Use = "load" if is_empty else "answer"
+        async with self._opener.lease(opened, keep_alive, request=running, use=use) as lease:
             if is_empty:
-                yield chunk(done_reason="load")
+                yield chunk(done_reason="load", notices=list(lease.notices))
                 return
-            await media.measure(lease.runner)
-            text = await self._generate_text(opened, request, think, media)
-            before = await lease.runner.detokenize(request.context) if request.context else ""
-            if request.suffix and not request.raw:
-                fitted, cut = await self._fit_hole(opened, lease.runner, request, before, text)
-            else:
-                text = before + text
-                tokens = await media.tokenize(lease.runner, text)
-                fitted, cut = _Fitted(text, tokens, media.length(tokens, shown), shown, media.placed(tokens, shown)), 0
+            async with running.breakable():
+                await media.measure(lease.runner)
+                text = await self._generate_text(opened, request, think, media)
+                before = await lease.runner.detokenize(request.context) if request.context else ""
+                if request.suffix and not request.raw:
+                    fitted, cut = await self._fit_hole(opened, lease.runner, request, before, text)
+                else:
+                    text = before + text
+                    tokens, cut = await media.tokenize(lease.runner, text), 0
+                    length, files = media.length(tokens, shown), media.placed(tokens, shown)
+                    fitted = _Fitted(text, tokens, length, shown, files)
             tokens = fitted.tokens
             parser = OutputParser(
                 markers, think=think, starts_in_thinking=bool(think) and markers.starts_in_thinking(text)
@@ -213,7 +220,7 @@ class Inference:
                 _end_with_the_hole(frame, opened.metadata.infill)
             cut += len(tokens) - len(frame.tokens)
             frame.return_tokens = not request.raw
-            async with contextlib.aclosing(_events(lease.runner, frame, parser)) as events:
+            async with contextlib.aclosing(_events(running.generate(lease, frame), parser)) as events:
                 async for event, n, logprobs in events:
                     match event:
                         case Content(text=text):
@@ -224,7 +231,7 @@ class Inference:
                             last = {**_last(event, lease, began), "context": event.tokens, "truncated_tokens": cut}
                             yield chunk(logprobs=logprobs, **last)
 
-    async def count_tokens(self, request: ChatRequest) -> int:
+    async def count_tokens(self, request: ChatRequest, running: Request) -> int:
         """How many tokens the prompt of `request` has, nothing cut out of it."""
         if not request.model:
             raise InvalidRequest("model is required")
@@ -240,7 +247,8 @@ class Inference:
         prompt = await asyncio.to_thread(
             opened.template.render, messages, tools=choice.shown, think=think, mark=media.mark
         )
-        async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive)) as lease:
+        keep_alive = keep_alive_seconds(request.keep_alive)
+        async with self._opener.lease(opened, keep_alive, request=running, use="ask") as lease:
             await media.measure(lease.runner)
             return media.length(await media.tokenize(lease.runner, prompt), messages)
 
@@ -366,12 +374,12 @@ def _end_with_the_hole(frame: Generate, around: Infill | None) -> None:
 
 
 async def _events(
-    runner: Runner, frame: Generate, parser: OutputParser
+    answer: AsyncGenerator[Piece | Done, None], parser: OutputParser
 ) -> AsyncGenerator[tuple[Content | Thinking | Call | Done, int, list[Logprob] | None], None]:
     """The runner's answer, told apart into content, thinking and tool calls, each with the tokens that it took (those
     of markers and of text held back count with what comes next) and their log probabilities; its Done comes last."""
     tokens, logprobs = 0, list[protocol.Logprob]()
-    async with contextlib.aclosing(runner.generate(frame)) as parts:
+    async with contextlib.aclosing(answer) as parts:
         async for part in parts:
             if isinstance(part, Piece):
                 tokens += part.n
@@ -432,6 +440,7 @@ def _last(done: Done, lease: Lease, began: int) -> dict[str, Any]:
         "stop_sequence": done.stop,
         "total_duration": time.perf_counter_ns() - began,
         "load_duration": lease.load_duration,
+        "notices": list(lease.notices),
         "prompt_eval_count": done.prompt_tokens,
         "cached_tokens": done.cached_tokens,
         "prompt_eval_duration": done.prompt_duration,

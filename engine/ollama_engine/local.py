@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-
-import psutil
 
 from ollama_engine import __version__, bundled
 from ollama_engine.catalog import Catalog
 from ollama_engine.creation import create
 from ollama_engine.embedding import Embedding
 from ollama_engine.errors import (
-    EngineError,
     InvalidName,
     InvalidRequest,
     StoreError,
 )
+from ollama_engine.figures import Figures
 from ollama_engine.gguf import read_header
 from ollama_engine.inference import Inference
 from ollama_engine.opening import Opener
-from ollama_engine.runner.client import Runner
-from ollama_engine.runner.protocol import Stats
+from ollama_engine.requests import Requests
 from ollama_engine.scheduler.devices import DeviceMonitor
 from ollama_engine.scheduler.residency import Scheduler
-from ollama_engine.scheduler.resident import Resident
 from ollama_engine.settings import Settings, default_config_file, read_table
 from ollama_engine.store import names
 from ollama_engine.store.in_place import Placed, check_file, place
@@ -56,6 +49,7 @@ from ollama_engine.types import (
     PullRequest,
     PullView,
     PushRequest,
+    RequestView,
     RerankRequest,
     RerankResponse,
     RunningModel,
@@ -67,10 +61,6 @@ from ollama_engine.types import (
 
 if TYPE_CHECKING:
     from ollama_engine.registry import PullQueue, Registry, RegistryConfig
-
-STATS_TIMEOUT = 1.0
-FOREVER = timedelta(days=292 * 365)
-"""What Ollama shows for a model that is never unloaded: some time in the 2310s."""
 
 
 class LocalEngine:
@@ -88,8 +78,10 @@ class LocalEngine:
         self._opening_queue = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        self._scheduler = Scheduler(self._settings)
         self._devices = DeviceMonitor()
+        self._scheduler = Scheduler(self._settings, measure=self._devices.free_memory)
+        self._requests = Requests(self._scheduler)
+        self._figures = Figures(self._scheduler, self._devices)
         self._opener = Opener(self._store, self._catalog, self._scheduler, self._settings)
         self._inference = Inference(self._opener)
         self._embedding = Embedding(self._opener)
@@ -107,6 +99,7 @@ class LocalEngine:
         try:
             await self._scheduler.aclose()
         finally:
+            await self._figures.aclose()
             await self._devices.aclose()
             if queue is not None:
                 await queue.aclose()
@@ -221,39 +214,62 @@ class LocalEngine:
         """
         return await asyncio.to_thread(_add_file, self._store, path)
 
-    def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
-        return self._inference.generate(request)
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
+        with self._requests.begin("generate", request.model) as running:
+            async with aclosing(self._inference.generate(request, running)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
-    def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
-        return self._inference.chat(request)
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        with self._requests.begin("chat", request.model) as running:
+            async with aclosing(self._inference.chat(request, running)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     async def embed(self, request: EmbedRequest) -> EmbedResponse:
-        return await self._embedding.embed(request)
+        async with self._requests.breakable("embed", request.model) as running:
+            return await self._embedding.embed(request, running)
 
     async def rerank(self, request: RerankRequest) -> RerankResponse:
-        return await self._embedding.rerank(request)
+        async with self._requests.breakable("rerank", request.model) as running:
+            return await self._embedding.rerank(request, running)
 
     async def devices(self) -> list[Device]:
         return await self._devices.read()
 
     async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
-        return await self._tokenizing.tokenize(request)
+        async with self._requests.breakable("tokenize", request.model) as running:
+            return await self._tokenizing.tokenize(request, running)
 
     async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
-        return await self._tokenizing.detokenize(request)
+        async with self._requests.breakable("tokenize", request.model) as running:
+            return await self._tokenizing.detokenize(request, running)
 
     async def count_tokens(self, request: ChatRequest) -> int:
-        return await self._inference.count_tokens(request)
+        async with self._requests.breakable("tokenize", request.model) as running:
+            return await self._inference.count_tokens(request, running)
+
+    async def requests(self) -> list[RequestView]:
+        return self._requests.views()
+
+    async def cancel(self, id: str) -> None:
+        await self._requests.cancel(id)
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
-        await self._opener.load(name, keep_alive)
+        async with self._requests.breakable("load", name) as running:
+            await self._opener.load(name, keep_alive, request=running)
+
+    async def pin(self, name: str, *, pinned: bool = True) -> None:
+        if not pinned:
+            return await self._opener.unpin(name)
+        async with self._requests.breakable("load", name) as running:
+            return await self._opener.load(name, None, request=running, pin=True)
 
     async def unload(self, name: str) -> None:
         await self._opener.unload(await self._opener.open(name, None))
 
     async def running(self) -> list[RunningModel]:
-        residents = sorted(self._scheduler.residents, key=lambda resident: -resident.seconds_left)
-        return list(await asyncio.gather(*(_running(resident) for resident in residents)))
+        return await self._figures.running()
 
 
 def _pull(store: Store, registry: Registry, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
@@ -276,66 +292,6 @@ def _check_root(root: Path) -> None:
         raise StoreError(f"{root} is not a folder", hint=hint)
     if root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
         raise StoreError(f"the models in {root} cannot be read: permission denied", hint=hint)
-
-
-async def _running(resident: Resident) -> RunningModel:
-    subject, runner = resident.subject, resident.runner
-    model = RunningModel(
-        name=subject.name,
-        model=subject.name,
-        size=0,
-        digest=subject.digest,
-        details=subject.details,
-        expires_at=_expires_at(resident),
-        size_vram=0,
-        context_length=resident.placement.spec.n_ctx,
-        state=resident.state,
-        load_progress=1.0 if runner else resident.progress,
-        slots=resident.placement.spec.n_seq,
-        queued=resident.waiting,
-    )
-    if runner is not None:
-        _add_memory(model, runner)
-        stats = await _stats(runner)
-        if stats is not None:
-            model.context_used = stats.cells_used
-            model.slots_busy = stats.slots_busy
-            model.queued = stats.queued
-            model.tokens_per_second = stats.tokens_per_second
-    return model
-
-
-def _add_memory(model: RunningModel, runner: Runner) -> None:
-    """Buffers as llama.cpp allocated them; resident memory as the system counts it now."""
-    model.pid = runner.pid
-    model.context_length = runner.info.n_ctx
-    for buffer in runner.info.buffers:
-        model.size += buffer.size
-        if not (buffer.device.startswith("CPU") or buffer.device.endswith("_Host")):
-            model.size_vram += buffer.size
-        match buffer.kind:
-            case "model":
-                model.weights += buffer.size
-            case "KV" | "RS":
-                model.kv_cache += buffer.size
-            case _:
-                model.compute += buffer.size
-    with contextlib.suppress(psutil.Error):  # it may have ended this moment
-        model.rss = psutil.Process(runner.pid).memory_info().rss
-
-
-async def _stats(runner: Runner) -> Stats | None:
-    try:
-        async with asyncio.timeout(STATS_TIMEOUT):
-            return await runner.stats()
-    except (TimeoutError, EngineError):
-        return None
-
-
-def _expires_at(resident: Resident) -> str:
-    left = resident.seconds_left
-    after = FOREVER if math.isinf(left) else min(timedelta(seconds=left), FOREVER)
-    return (datetime.now(UTC) + after).astimezone().isoformat()
 
 
 def _add_file(store: Store, path: Path) -> Placed:

@@ -1,6 +1,6 @@
 """From a model's name to a lease on its runner: what every request does first, whatever it asks of the model.
 
-Used by inference.py and embedding.py.
+Used by inference.py, embedding.py and tokenizing.py.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from ollama_engine.catalog import Catalog, details
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.modelfile.adapters import check_scales
-from ollama_engine.options import Options, merge_options
+from ollama_engine.options import Options, asked_for, merge_options
 from ollama_engine.prompt.render import ChatTemplate
+from ollama_engine.requests import Request
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Adapter, Pooling
-from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, Placement, measure_memory, place
+from ollama_engine.scheduler.placement import PROJECTOR_CONTEXT, FreeMemory, Placement, place
 from ollama_engine.scheduler.residency import Lease, Scheduler
-from ollama_engine.scheduler.resident import Subject
+from ollama_engine.scheduler.ticket import Subject, Ticket, Use
 from ollama_engine.settings import Settings
 from ollama_engine.store.model import Model, open_model
 from ollama_engine.store.store import Store
@@ -48,7 +49,8 @@ class Opened:
         adapters = [f"{adapter.path} x {adapter.scale}" for adapter in self.adapters]
         use = [f"embedding: {pooling}"] if pooling else []
         key = "\n".join([*map(str, self.model.model_paths), *adapters, *projectors, *use])
-        return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata))
+        weights = tuple(map(str, self.model.model_paths))
+        return Subject(key, self.model.name.display, self.model.digest, details(self.model, self.metadata), weights)
 
     @property
     def adapters(self) -> list[Adapter]:
@@ -98,8 +100,7 @@ class Opener:
         model = open_model(self._store, name)
         for path in (*model.model_paths, *model.projector_paths, *model.adapter_paths, *model.draft_paths):
             self._store.blobs.check_original(path)
-        given = {**model.parameters, **{k: v for k, v in (request_options or {}).items() if v is not None}}
-        options = merge_options(model.parameters, request_options)
+        options = merge_options(self._settings.options, model.parameters, request_options)
         metadata = self.catalog.metadata(model)
         return Opened(
             requested=name,
@@ -107,45 +108,79 @@ class Opener:
             metadata=metadata,
             capabilities=self.catalog.capabilities(model),
             options=options,
-            given=frozenset(given),
+            given=asked_for(options, model.parameters, request_options),
             template=self.catalog.template(model),
             inserter=self.catalog.inserter(model),
         )
 
     @contextlib.asynccontextmanager
-    async def lease(self, opened: Opened, keep_alive: float | None, pooling: Pooling = "") -> AsyncIterator[Lease]:
-        """A runner of the model for the length of the block; see Scheduler.lease. With `pooling`, one that embeds."""
-        placement = await asyncio.to_thread(self._place, opened, pooling)
-        async with self._scheduler.lease(opened.subject(pooling), placement, keep_alive) as lease:
+    async def lease(
+        self,
+        opened: Opened,
+        keep_alive: float | None,
+        pooling: Pooling = "",
+        *,
+        request: Request,
+        use: Use = "answer",
+        pin: bool = False,
+    ) -> AsyncIterator[Lease]:
+        """A runner of the model for the length of the block; see Scheduler.lease. With `pooling`, one that embeds.
+        Canceling the `request` ends the wait for it."""
+
+        def on_ticket(ticket: Ticket) -> None:
+            request.ticket = ticket
+
+        async with contextlib.AsyncExitStack() as stack:
+            async with request.breakable():
+                await asyncio.to_thread(self._check, opened, pooling)
+                leasing = self._scheduler.lease(
+                    opened.subject(pooling),
+                    lambda free: self._place(opened, pooling, free),
+                    keep_alive,
+                    use=use,
+                    pin=pin,
+                    on_ticket=on_ticket,
+                )
+                lease = await stack.enter_async_context(leasing)
             yield lease
 
-    def _place(self, opened: Opened, pooling: Pooling) -> Placement:
+    def _check(self, opened: Opened, pooling: Pooling) -> None:
         check_scales(opened.options.adapter_scale, len(opened.model.adapter_paths))
         self.catalog.check_adapters(opened.model)
         if not pooling:
             self.catalog.check_projectors(opened.model)
+
+    def _place(self, opened: Opened, pooling: Pooling, free: FreeMemory) -> Placement:
         return place(
             opened.model.model_paths,
             opened.metadata,
             opened.options,
             opened.given,
             self._settings,
-            measure_memory(),
+            free,
             pooling,
             opened.model.projector_paths,
             opened.adapters,
         )
 
-    async def load(self, name: str, keep_alive: KeepAlive) -> None:
+    async def load(self, name: str, keep_alive: KeepAlive, *, request: Request, pin: bool = False) -> None:
         """Bring a model into memory, for what it is there for."""
         opened = await self.open(name, None)
         seconds = None if keep_alive is None else parse_keep_alive(keep_alive)
-        async with self.lease(opened, seconds, opened.main_use):
+        async with self.lease(opened, seconds, opened.main_use, request=request, use="load", pin=pin):
             pass
+
+    async def unpin(self, name: str) -> None:
+        for key in self._keys(await self.open(name, None)):
+            self._scheduler.unpin(key)
 
     async def unload(self, opened: Opened) -> None:
         """Let every runner of the model go as soon as its requests have ended."""
+        await asyncio.gather(*map(self._scheduler.unload, self._keys(opened)))
+
+    def _keys(self, opened: Opened) -> set[str]:
+        """Of every runner that the model may have."""
         keys = {opened.subject().key, opened.subject(opened.pooling).key}
         # A request may have asked for other adapter scales than the model has: that is a runner of its own.
-        keys |= {one.subject.key for one in self._scheduler.residents if one.subject.digest == opened.model.digest}
-        await asyncio.gather(*(self._scheduler.unload(key) for key in keys))
+        subjects = (resident.subject for resident in self._scheduler.residents)
+        return keys | {subject.key for subject in subjects if subject.digest == opened.model.digest}

@@ -1,39 +1,55 @@
 """The `options` of a request and the PARAMETERs of a Modelfile: names, types, defaults (spec §1.11).
 
 `Options` is the one table: a field's annotation is the option's type, its default the option's default. The
-engine merges the layers (model, then request) with `merge_options`; the Modelfile compiler and the command
-line's `/set parameter` read text with `parse_parameter`.
+engine merges the layers (settings, then model, then request) with `merge_options`; the Modelfile compiler and the
+command line's `/set parameter` read text with `parse_parameter`. How single values are read is option_values.py's.
 """
 
 from __future__ import annotations
 
 import difflib
 import logging
-import math
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
 from ollama_engine.errors import InvalidRequest
+from ollama_engine.option_values import Kind, Value, Words, from_json, from_text
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["integer", "float32", "boolean", "array", "numbers", "object"]
-OptionValue = int | float | bool | list[str] | list[float]
+OptionValue = int | float | bool | str | list[str] | list[float]
+Names = tuple[str, ...]
+SplitMode = Literal["", "none", "layer", "row"]
+Numa = Literal["", "distribute", "isolate", "numactl"]
+CacheType = Literal["", "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
+Switch = bool | None
+"""On, off, or left to llama.cpp."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
     """How a model is loaded and how its tokens are chosen: every option, resolved."""
 
-    # How the model is loaded: another value means another runner.
+    # How the model is loaded: another value means another runner. What leaves the choice to us is each one's default.
     num_ctx: int = 0  # 0: by model and memory
     num_batch: int = 512
+    num_ubatch: int = 0  # tokens computed at once; 0: 512 (ours)
     num_gpu: int = -1  # layers on the GPU; -1: as many as fit, 0: none
-    main_gpu: int | None = None
+    main_gpu: int | None = None  # of `devices`, counted from 0
+    devices: Names = ()  # as ggml calls them; none: all there are (ours, as all that follows)
+    split_mode: SplitMode = ""  # over several devices; "": none where there is a main_gpu, else layer
+    tensor_split: tuple[float, ...] = ()  # parts of the devices, in their order
+    num_cpu_moe: int | None = None  # layers whose experts stay in RAM; negative: all
+    cache_type_k: CacheType = ""  # "": f16
+    cache_type_v: CacheType = ""
+    kv_offload: bool | None = None  # false: the KV cache stays in RAM
+    flash_attention: Switch = None
     use_mmap: bool | None = None
+    use_mlock: bool | None = None
+    numa: Numa = ""
     num_thread: int = 0  # 0: one per core
+    num_thread_batch: int = 0  # for prompts; 0: num_thread
     draft_num_predict: int = 4
     adapter_scale: tuple[float, ...] = ()  # of each ADAPTER, in their order; 1 where none is said (ours)
 
@@ -79,26 +95,39 @@ _KIND_OF_ANNOTATION: Mapping[str, Kind] = {
     "tuple[str, ...]": "array",
     "tuple[float, ...]": "numbers",
     "dict[int, float]": "object",
+    "Names": "names",
+    "SplitMode": "word",
+    "Numa": "word",
+    "CacheType": "word",
+    "Switch": "word",
 }
+BOTH_CACHE_TYPES = "kv_cache_type"
+"""An option that says `cache_type_k` and `cache_type_v` at once; either of them, beside it, goes before it."""
 OPTION_KINDS: Mapping[str, Kind] = {
-    name: _KIND_OF_ANNOTATION[annotation] for name, annotation in Options.__annotations__.items()
+    **{name: _KIND_OF_ANNOTATION[annotation] for name, annotation in Options.__annotations__.items()},
+    BOTH_CACHE_TYPES: "word",
 }
-"""Option name -> the type that a JSON value must have, in Go's word for it."""
+"""Option name -> what its value is."""
 
-DEPRECATED = frozenset({"f16_kv", "logits_all", "low_vram", "penalize_newline", "use_mlock", "vocab_only"})
+_CACHE_TYPES: Words = {kind: kind for kind in get_args(CacheType) if kind}
+_WORDS: Mapping[str, Words] = {
+    "num_gpu": {"auto": -1, "all": 999},
+    "num_cpu_moe": {"all": -1},
+    "split_mode": {mode: mode for mode in get_args(SplitMode) if mode},
+    "numa": {"off": "", "on": "distribute", **{how: how for how in get_args(Numa) if how}},
+    "cache_type_k": _CACHE_TYPES,
+    "cache_type_v": _CACHE_TYPES,
+    BOTH_CACHE_TYPES: _CACHE_TYPES,
+    "flash_attention": {"auto": None, "on": True, "off": False},
+}
+
+MAX_THREADS = 512
+"""GGML_MAX_N_THREADS (ggml.h)."""
+MAX_DEVICES = 16
+"""llama_max_devices()."""
+
+DEPRECATED = frozenset({"f16_kv", "logits_all", "low_vram", "penalize_newline", "vocab_only"})
 """Options of older Ollamas: a Modelfile may still name them; they do nothing."""
-
-MAX_BIAS = 100.0
-"""What OpenAI's API allows; it decides over any logit that a model gives."""
-_INT32 = 2**31 - 1
-_FLOAT32_MAX = 3.4028234663852886e38
-_INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
-_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?")
-_TOKEN = re.compile(r"[0-9]{1,9}")
-_BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
-}
 
 
 def merge_options(*layers: Mapping[str, Any] | None) -> Options:
@@ -108,80 +137,62 @@ def merge_options(*layers: Mapping[str, Any] | None) -> Options:
     leaves the layer below, an unknown name is ignored (and logged at debug level).
 
     Raises:
-        InvalidRequest: a value of the wrong type, or one that is no finite number.
+        InvalidRequest: a value of the wrong type, or one that is no finite number or makes no sense.
     """
     values: dict[str, Any] = {}
     for layer in layers:
-        for name, value in (layer or {}).items():
+        for name, value in _spoken(layer):
             if name not in OPTION_KINDS:
                 log.debug("unknown option %r ignored", name)
-            elif value is not None:
-                values[name] = _coerce(name, value)
+                continue
+            value = from_json(name, OPTION_KINDS[name], _WORDS.get(name, {}), value)
+            _check_range(name, value)
+            values |= {"cache_type_k": value, "cache_type_v": value} if name == BOTH_CACHE_TYPES else {name: value}
     return Options(**values)
 
 
-def _coerce(name: str, value: Any) -> int | float | bool | tuple[str, ...] | tuple[float, ...] | dict[int, float]:
-    match OPTION_KINDS[name]:
-        case "object" if isinstance(value, dict):
-            return dict(_bias(name, token, bias) for token, bias in value.items())
-        case "boolean" if isinstance(value, bool):
-            return value
-        case "array" if isinstance(value, list | tuple):
-            if not all(isinstance(item, str) for item in value):
-                raise _wrong_type(name, "an array of strings")
-            return tuple(value)
-        case "numbers":
-            numbers = value if isinstance(value, list | tuple) else [value]
-            if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in numbers):
-                raise _wrong_type(name, "an array of numbers")
-            return tuple(float(_number(name, "float32", item)) for item in numbers)
-        case "integer" | "float32" as kind if isinstance(value, int | float) and not isinstance(value, bool):
-            return _number(name, kind, value)
-        case kind:
-            raise _wrong_type(name, f"type {kind}")
+def asked_for(options: Options, *layers: Mapping[str, Any] | None) -> frozenset[str]:
+    """Names of options that the layers really say something with; one set to what leaves the choice to us is none.
+
+    Args:
+        options: the layers, merged.
+    """
+    names = {name for layer in layers for name, _ in _spoken(layer)}
+    if BOTH_CACHE_TYPES in names:
+        names |= {"cache_type_k", "cache_type_v"}
+    return frozenset(name for name in names & set(Options.__struct_fields__) if not _is_left_to_us(name, options))
 
 
-def _number(name: str, kind: Literal["integer", "float32"], value: int | float) -> int | float:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidRequest(f'option "{name}" must be a finite number', hint=f"Leave {name} out for its default.")
-    if kind == "float32":
-        if abs(value) > _FLOAT32_MAX:
-            raise InvalidRequest(f'option "{name}" is too large', hint=f"Leave {name} out for its default.")
-        return float(value)
-    whole = int(value)
-    if name == "seed":
-        # llama.cpp's seed has 32 bits; a longer one still means the same seed every time.
-        return whole if -(2**31) <= whole < 2**32 else whole % 2**32
-    return max(-_INT32, min(whole, _INT32))
+def _spoken(layer: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
+    """What a layer says; the option that says two at once comes first, so that either of them goes before it."""
+    said = [(name, value) for name, value in (layer or {}).items() if value is not None]
+    yield from sorted(said, key=lambda pair: pair[0] != BOTH_CACHE_TYPES)
 
 
-def _bias(name: str, token: Any, bias: Any) -> tuple[int, float]:
-    """An entry of `logit_bias`: JSON has the token's number as text."""
-    if not _TOKEN.fullmatch(str(token)):
-        raise InvalidRequest(
-            f'option "{name}" has the key {token!r}, which is no token', hint="Its keys are the numbers of tokens."
-        )
-    if isinstance(bias, bool) or not isinstance(bias, int | float) or not abs(bias) <= MAX_BIAS:
-        raise InvalidRequest(
-            f'option "{name}" has {bias!r} for token {token}',
-            hint=f"A bias is a number from {-MAX_BIAS:.0f} to {MAX_BIAS:.0f}.",
-        )
-    return int(token), float(bias)
+def _is_left_to_us(name: str, options: Options) -> bool:
+    value = getattr(options, name)
+    if name == "num_gpu":
+        return value < 0
+    return value in (None, "", ()) or (
+        name in ("num_ctx", "num_ubatch", "num_thread", "num_thread_batch") and not value
+    )
 
 
-_EXAMPLES: Mapping[Kind, str] = {
-    "object": '{"1734": -5}',
-    "array": '["###"]',
-    "numbers": "[0.5, 1]",
-    "boolean": "true",
-    "integer": "40",
-    "float32": "0.5",
-}
-
-
-def _wrong_type(name: str, wanted: str) -> InvalidRequest:
-    example = _EXAMPLES[OPTION_KINDS[name]]
-    return InvalidRequest(f'option "{name}" must be of {wanted}', hint=f"For example {name}: {example}.")
+def _check_range(name: str, value: Value) -> None:
+    match name, value:
+        case (("num_thread" | "num_thread_batch"), int()) if value > MAX_THREADS:
+            raise InvalidRequest(f'option "{name}" is {value}', hint=f"llama.cpp takes {MAX_THREADS} threads at most.")
+        case "main_gpu", int() if value < 0:
+            raise InvalidRequest(f'option "{name}" is {value}', hint="Devices are counted from 0.")
+        case "num_ubatch", int() if value < 0:
+            raise InvalidRequest(f'option "{name}" is {value}', hint="It is a number of tokens, such as 512.")
+        case "tensor_split", tuple() if len(value) > MAX_DEVICES or any(isinstance(n, str) or n < 0 for n in value):
+            raise InvalidRequest(
+                f'option "{name}" cannot be {list(value)}',
+                hint=f"It has the part of each device, as 3,1: up to {MAX_DEVICES} numbers from 0 on.",
+            )
+        case _:
+            pass
 
 
 class Deprecated(Struct, frozen=True):
@@ -195,37 +206,22 @@ class Deprecated(Struct, frozen=True):
 
 
 def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
-    """The value of `PARAMETER name text`; for `stop` and `adapter_scale` a list of one.
+    """The value of `PARAMETER name text`; a list for the options that have several values (`stop`, `devices` …).
 
     Raises:
         InvalidRequest: an unknown name (the hint has the nearest one), or text that is not of its type.
     """
     if name in DEPRECATED:
         return Deprecated(name)
-    match OPTION_KINDS.get(name):
-        case "array":
-            return [text]
-        case "integer":
-            if not _INTEGER.fullmatch(text):
-                raise InvalidRequest(f"invalid int value [{text}]", hint=f"{name} takes a whole number.")
-            return int(text)
-        case "float32" | "numbers" as kind:
-            if not _FLOAT.fullmatch(text) or abs(float(text)) > _FLOAT32_MAX:
-                raise InvalidRequest(f"invalid float value [{text}]", hint=f"{name} takes a number such as 0.5.")
-            return [float(text)] if kind == "numbers" else float(text)
-        case "boolean":
-            if text not in _BOOLEANS:
-                raise InvalidRequest(f"invalid bool value [{text}]", hint=f"{name} takes true or false.")
-            return _BOOLEANS[text]
-        case "object":
-            raise InvalidRequest(f"{name} is no PARAMETER", hint="A request says it, in its options.")
-        case None:
-            raise unknown_parameter(name)
+    kind = OPTION_KINDS.get(name)
+    if kind is None:
+        raise unknown_parameter(name)
+    return from_text(name, kind, _WORDS.get(name, {}), text)
 
 
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, OptionValue], list[str]]:
     """All PARAMETERs of a Modelfile: `(values, warnings)`. The last value of a name wins; lists
-    (`stop`, `adapter_scale`) accumulate.
+    (`stop`, `adapter_scale`, `devices`, `tensor_split`) accumulate.
 
     Raises:
         InvalidRequest: as `parse_parameter`.

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from ollama_engine.connection import Connection, answers
-from ollama_engine.errors import EngineError, InvalidDigest, InvalidRequest, NotFound, NotSupported
+from ollama_engine.errors import EngineError, InvalidDigest, InvalidRequest, ModelNotFound, NotFound, NotSupported
 from ollama_engine.settings import HostAddress
 from ollama_engine.types import (
     ChatChunk,
@@ -34,6 +34,7 @@ from ollama_engine.types import (
     PullRequest,
     PullView,
     PushRequest,
+    RequestView,
     RerankRequest,
     RerankResponse,
     RunningModel,
@@ -165,7 +166,7 @@ class RemoteEngine:
         if await self.has_blob(digest):
             return False
         async with self._server.response("POST", f"/api/blobs/{_path_part(digest)}", content=data) as response:
-            if response.status_code >= 400:
+            if response.status_code >= 300:
                 raise await self._server.error(response, digest=True)
             return response.status_code == 201
 
@@ -209,10 +210,40 @@ class RemoteEngine:
         try:
             answer = await self._server.ask("GET", "/api/devices")
         except NotFound as error:
-            raise NotSupported(
-                f"the server at {self.host.url} does not tell its devices", hint="Ollama's own server does not."
-            ) from error
+            raise self._not_supported("does not tell its devices") from error
         return self._listed(answer.get("devices"), Device)
+
+    async def requests(self) -> list[RequestView]:
+        try:
+            answer = await self._server.ask("GET", "/api/requests")
+        except EngineError as error:
+            if error.status in (404, 405):
+                raise self._not_supported("does not tell its requests") from error
+            raise
+        return self._listed(answer.get("requests"), RequestView)
+
+    async def cancel(self, id: str) -> None:
+        part = _own_id(id, "request", "'ollama-tui requests' lists those that run.")
+        try:
+            await self._server.ask("DELETE", f"/api/requests/{part}")
+        except EngineError as error:
+            if error.status in (404, 405) and "there is no request" not in error.message:
+                raise self._not_supported("cancels no requests") from error
+            raise
+
+    async def pin(self, name: str, *, pinned: bool = True) -> None:
+        try:
+            await self._server.ask("POST", "/api/pin", {"model": name, "pinned": pinned}, quick=False)
+        except EngineError as error:
+            # A server that pins names the model that it has not; others do not know the path.
+            if error.status in (404, 405) and name not in error.message:
+                raise self._not_supported("pins no models") from error
+            if error.status == 404:
+                raise ModelNotFound(name, error.message, hint=error.hint) from error
+            raise
+
+    def _not_supported(self, what: str) -> NotSupported:
+        return NotSupported(f"the server at {self.host.url} {what}", hint="Ollama's own server does not.")
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         request = GenerateRequest(model=name, stream=False)
@@ -267,11 +298,15 @@ class RemoteEngine:
         return [self._made(value, kind) for value in values]
 
 
-def _pull_id(id: str) -> str:
+def _own_id(id: str, kind: str, hint: str) -> str:
     """An id as it may stand in a path; NotFound for what is none."""
     if not (id.isascii() and id.isalnum()):
-        raise NotFound(f"there is no pull {id[:40]!a}", hint="List the pulls to see which there are.")
+        raise NotFound(f"there is no {kind} {id[:40]!a}", hint=hint)
     return id
+
+
+def _pull_id(id: str) -> str:
+    return _own_id(id, "pull", "List the pulls to see which there are.")
 
 
 def _path_part(digest: str) -> str:

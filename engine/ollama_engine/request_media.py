@@ -13,14 +13,16 @@ import re
 import secrets
 from collections.abc import Collection, Iterable
 
-from ollama_engine.errors import InvalidRequest, TemplateError
+from ollama_engine.errors import InvalidRequest, TemplateError, TooLarge
 from ollama_engine.prompt.collate import mark_images
 from ollama_engine.prompt.truncate import IMAGE_TOKENS
 from ollama_engine.runner.client import Runner
-from ollama_engine.runner.media_files import is_sound
+from ollama_engine.runner.media_files import MAX_FILE, is_sound
 from ollama_engine.types import Message
 
 NO_PROJECTOR = "this model is missing data required for image input"
+MAX_FILES = 100
+"""Images and sounds of one request, with those of earlier turns."""
 _BASE64_LETTERS = re.compile(r"[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*")
 
 
@@ -28,8 +30,14 @@ class RequestMedia:
     """All images and sounds of the messages of one request, by their base64 text."""
 
     def __init__(self, messages: Iterable[Message]) -> None:
-        """InvalidRequest where one is no base64."""
-        self.files = {text: decode_base64(text) for message in messages for text in message.images or ()}
+        """InvalidRequest where one is no base64; TooLarge where they are too many, or one is too long."""
+        texts = [text for message in messages for text in message.images or ()]
+        if len(texts) > MAX_FILES:
+            raise TooLarge(
+                f"the request has {len(texts)} images",
+                hint=f"It may have {MAX_FILES}, with those of earlier turns.",
+            )
+        self.files = {text: _decoded(text) for text in texts}
         self._nonce = secrets.token_hex(8)
         self._marks = re.compile(rf"\[img-(\d+)-{self._nonce}\]")
         self._sizes: dict[str, int] = {}
@@ -106,6 +114,12 @@ class RequestMedia:
                 hint="Send it with a user's message, and without a suffix.",
             )
         return [self.files[text] for text in images]
+
+
+def _decoded(text: str) -> bytes:
+    if len(text) > MAX_FILE * 1.5:
+        raise TooLarge("an image is too large", hint=f"It may hold {MAX_FILE:,} bytes.")
+    return decode_base64(text)
 
 
 def decode_base64(text: str) -> bytes:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractAsyncContextManager
+
+from msgspec import UnsetType
 
 from ollama_engine.checks import keep_alive_seconds
 from ollama_engine.errors import InvalidRequest
 from ollama_engine.opening import Opened, Opener
+from ollama_engine.requests import Request
 from ollama_engine.scheduler.residency import Lease
 from ollama_engine.types import (
     JSON,
     DetokenizeRequest,
     DetokenizeResponse,
+    KeepAlive,
     TokenizeRequest,
     TokenizeResponse,
 )
@@ -23,21 +28,27 @@ class Tokenizing:
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
 
-    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+    async def tokenize(self, request: TokenizeRequest, running: Request) -> TokenizeResponse:
         began = time.perf_counter_ns()
         opened = await self._open(request.model, request.options)
-        async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive), opened.main_use) as lease:
+        async with self._lease(opened, request.keep_alive, running) as lease:
             tokens = await lease.runner.tokenize(
                 request.content, add_special=request.add_special, parse_special=request.parse_special is not False
             )
         return TokenizeResponse(model=request.model, tokens=tokens, **_durations(lease, began))
 
-    async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
+    async def detokenize(self, request: DetokenizeRequest, running: Request) -> DetokenizeResponse:
         began = time.perf_counter_ns()
         opened = await self._open(request.model, request.options)
-        async with self._opener.lease(opened, keep_alive_seconds(request.keep_alive), opened.main_use) as lease:
+        async with self._lease(opened, request.keep_alive, running) as lease:
             content = await lease.runner.detokenize(request.tokens)
         return DetokenizeResponse(model=request.model, content=content, **_durations(lease, began))
+
+    def _lease(
+        self, opened: Opened, keep_alive: KeepAlive | UnsetType, running: Request
+    ) -> AbstractAsyncContextManager[Lease]:
+        seconds = keep_alive_seconds(keep_alive)
+        return self._opener.lease(opened, seconds, opened.main_use, request=running, use="ask")
 
     async def _open(self, name: str, options: JSON | None) -> Opened:
         if not name:

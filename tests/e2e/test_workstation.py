@@ -64,7 +64,7 @@ def test_text_arrives_while_it_is_written_and_esc_stops_it(
     columns: int, lines: int, environment: dict[str, str], tmp_path: Path
 ) -> None:
     create("endless", looping_model(tmp_path / "endless.gguf", "and on it goes, "), environment)
-    with Terminal([*PROGRAM, "run", "endless"], environment, columns=columns, lines=lines) as terminal:
+    with Terminal([*PROGRAM, "chat", "endless"], environment, columns=columns, lines=lines) as terminal:
         terminal.wait_for("Ask something")
         terminal.type("Begin")
         terminal.press("enter")
@@ -83,7 +83,7 @@ def test_the_conversation_and_an_unsent_draft_are_there_the_next_time(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     create("exact", scripted_model(tmp_path / "exact.gguf", "The quick brown fox: naïve café ☕ 日本."), environment)
-    with Terminal([*PROGRAM, "run", "exact"], environment) as terminal:
+    with Terminal([*PROGRAM, "chat", "exact"], environment) as terminal:
         terminal.wait_for("Ask something")
         terminal.type("Say it")
         terminal.press("enter")
@@ -124,7 +124,7 @@ def test_a_model_that_is_no_gguf_any_more_is_a_notice_and_the_question_is_kept(
         assert terminal.wait_closed() == 0
     (weights,) = [blob for blob in (home / "models" / "blobs").iterdir() if blob.stat().st_size > 1_000_000]
     weights.write_bytes(b"this is no model" * 1000)
-    with Terminal([*PROGRAM, "run", "bard"], environment) as terminal:
+    with Terminal([*PROGRAM, "chat", "bard"], environment) as terminal:
         assert terminal.wait_closed() == 1
         assert "not a GGUF" in terminal.text
     with Terminal(PROGRAM, environment) as terminal:

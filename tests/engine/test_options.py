@@ -13,6 +13,7 @@ from ollama_engine.options import (
     OPTION_KINDS,
     Deprecated,
     Options,
+    asked_for,
     effective_num_predict,
     merge_options,
     parse_parameter,
@@ -58,9 +59,26 @@ def test_an_unknown_option_is_ignored() -> None:
         ("seed", 2**32 - 1, 2**32 - 1),
         ("seed", 2**40 + 7, 7),
         ("logit_bias", {"12": -100, 3: 1.5}, {12: -100.0, 3: 1.5}),
+        ("num_gpu", "All", 999),
+        ("num_gpu", "auto", -1),
+        ("num_cpu_moe", "all", -1),
+        ("tensor_split", [3, 1.5], (3.0, 1.5)),
+        ("tensor_split", 1, (1.0,)),
+        ("devices", "CUDA0, CUDA1", ("CUDA0", "CUDA1")),
+        ("devices", ["CUDA0,CUDA1"], ("CUDA0", "CUDA1")),
+        ("devices", [], ()),
+        ("split_mode", "ROW", "row"),
+        ("cache_type_k", "Q8_0", "q8_0"),
+        ("flash_attention", "on", True),
+        ("flash_attention", False, False),
+        ("flash_attention", "auto", None),
+        ("numa", "isolate", "isolate"),
+        ("numa", True, "distribute"),  # as older Ollamas had it
+        ("numa", False, ""),
+        ("use_mlock", True, True),
     ],
 )
-def test_numbers_are_coerced_as_go_does(name: str, value: Any, result: object) -> None:
+def test_values_are_coerced(name: str, value: Any, result: object) -> None:
     coerced = getattr(merge_options({name: value}), name)
     assert coerced == result
     assert type(coerced) is type(result)
@@ -85,6 +103,17 @@ def test_numbers_are_coerced_as_go_does(name: str, value: Any, result: object) -
         ("top_k", math.inf, 'option "top_k" must be a finite number'),
         ("top_p", 1e39, 'option "top_p" is too large'),
         ("top_p", 10**400, 'option "top_p" is too large'),
+        ("split_mode", "rows", "option \"split_mode\" cannot be 'rows'"),
+        ("kv_cache_type", "q3_9", "option \"kv_cache_type\" cannot be 'q3_9'"),
+        ("numa", 1, 'option "numa" cannot be 1'),
+        ("num_gpu", "many", 'option "num_gpu" must be of type integer'),
+        ("num_gpu", True, 'option "num_gpu" must be of type integer'),
+        ("devices", [0], 'option "devices" must be of an array of strings'),
+        ("tensor_split", [1, -1], 'option "tensor_split" cannot be [1.0, -1.0]'),
+        ("tensor_split", [1] * 17, 'option "tensor_split" cannot be [1.0, 1.0'),
+        ("main_gpu", -1, 'option "main_gpu" is -1'),
+        ("num_thread", 513, 'option "num_thread" is 513'),
+        ("num_ubatch", -1, 'option "num_ubatch" is -1'),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: Any, message: str) -> None:
@@ -92,6 +121,23 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: Any, mes
         merge_options({name: value})
     assert caught.value.message.startswith(message)
     assert caught.value.hint
+
+
+def test_one_option_says_both_types_of_the_kv_cache_and_either_goes_before_it_in_its_layer() -> None:
+    model = {"cache_type_k": "q4_0", "kv_cache_type": "q8_0"}
+    options = merge_options({"kv_cache_type": "f32"}, model)
+    assert (options.cache_type_k, options.cache_type_v) == ("q4_0", "q8_0")
+    options = merge_options(model, {"kv_cache_type": "f16"})
+    assert (options.cache_type_k, options.cache_type_v) == ("f16", "f16")
+    assert asked_for(options, {"kv_cache_type": "f16"}) == {"cache_type_k", "cache_type_v"}
+
+
+def test_an_option_that_leaves_the_choice_to_us_is_not_asked_for() -> None:
+    model = {"num_gpu": 0, "num_thread": 4, "flash_attention": "on", "devices": ["CPU"], "use_mlock": False}
+    asked = {"num_gpu": -1, "num_thread": 0, "flash_attention": "auto", "devices": []}
+    assert asked_for(merge_options(model), model) == {*model}
+    assert asked_for(merge_options(model, asked), model, asked) == {"use_mlock"}
+    assert asked_for(merge_options({"tfs_z": 1, "num_ctx": None}), {"tfs_z": 1, "num_ctx": None}) == frozenset()
 
 
 _anything = st.recursive(
@@ -122,6 +168,15 @@ def test_any_json_object_makes_options_or_an_invalid_request(layer: dict[str, An
         ("use_mmap", "FALSE", False),
         ("stop", "<|im_end|>", ["<|im_end|>"]),
         ("mirostat", "2", 2),
+        ("num_gpu", "all", 999),
+        ("num_cpu_moe", "12", 12),
+        ("tensor_split", "3,1", [3.0, 1.0]),
+        ("devices", "CUDA1", ["CUDA1"]),
+        ("split_mode", "layer", "layer"),
+        ("kv_cache_type", "Q4_0", "q4_0"),
+        ("flash_attention", "auto", "auto"),
+        ("flash_attention", "1", "on"),
+        ("numa", "true", "on"),
     ],
 )
 def test_a_parameter_is_read_by_its_type(name: str, text: str, value: object) -> None:
@@ -138,6 +193,9 @@ def test_a_parameter_is_read_by_its_type(name: str, text: str, value: object) ->
         ("temperature", "nan", "invalid float value [nan]"),
         ("temperature", "1e999", "invalid float value [1e999]"),
         ("use_mmap", "yes", "invalid bool value [yes]"),
+        ("num_gpu", "half", "invalid int value [half]"),
+        ("tensor_split", "3,one", "invalid float value [one]"),
+        ("numa", "spread", "option \"numa\" cannot be 'spread'"),
     ],
 )
 def test_a_parameter_that_is_not_of_its_type_is_refused(name: str, text: str, message: str) -> None:
@@ -145,6 +203,15 @@ def test_a_parameter_that_is_not_of_its_type_is_refused(name: str, text: str, me
         parse_parameter(name, text)
     assert caught.value.message == message
     assert name in caught.value.hint
+
+
+@given(st.sampled_from(sorted(OPTION_KINDS)), st.text(max_size=12) | st.sampled_from(["1", "on", "q8_0", "a,b", "all"]))
+def test_what_a_parameter_reads_as_is_taken_as_an_option(name: str, text: str) -> None:
+    try:
+        value = parse_parameter(name, text)
+        merge_options({name: value})
+    except InvalidRequest:
+        return
 
 
 def test_an_unknown_parameter_is_answered_with_the_nearest_name() -> None:
@@ -161,6 +228,8 @@ def test_repeated_stops_accumulate_the_last_of_others_wins_and_deprecated_ones_o
         [("stop", "a"), ("top_k", "1"), ("low_vram", "true"), ("stop", "b"), ("top_k", "2")]
     )
     assert values == {"stop": ["a", "b"], "top_k": 2}
+    values, _ = parse_parameters([("tensor_split", "3,1"), ("tensor_split", "2")])
+    assert values == {"tensor_split": [3.0, 1.0, 2.0]}
     assert warnings == ["warning: parameter low_vram is deprecated"]
     assert all(isinstance(parse_parameter(name, "x"), Deprecated) for name in DEPRECATED)
 

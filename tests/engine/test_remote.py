@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+import msgspec
 import pytest
 
-from ollama_engine.errors import Busy, EngineError, InvalidRequest, ModelNotFound, NotFound, ServerUnreachable
+from ollama_engine.errors import (
+    Busy,
+    EngineError,
+    InvalidRequest,
+    ModelNotFound,
+    NotFound,
+    NotSupported,
+    ServerUnreachable,
+)
 from ollama_engine.remote import RemoteEngine, answers
 from ollama_engine.settings import HostAddress
 from ollama_engine.types import ChatRequest, CreateRequest, GenerateRequest, Message
+from tests.support.foreign_server import RUNNING
 from tests.support.live_server import live_server
 from tests.support.raw_server import http_answer, raw_server
 from tests.support.scripted_engine import ScriptedEngine
@@ -57,6 +69,45 @@ async def test_a_key_is_sent_as_a_bearer_token() -> None:
     assert "authorization: bearer k3y" in raw.requests[0].lower()
 
 
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+async def test_a_key_does_not_follow_a_redirect(status: str) -> None:
+    async def blob() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    async with raw_server(http_answer(b"{}")) as (thief, elsewhere):
+        answer = http_answer(b"", status, f"Location: {elsewhere.url}/api/version\r\nContent-Length: 0\r\n")
+        async with raw_server(answer) as (_, address), RemoteEngine(address, api_key="k3y") as engine:
+            for verb in (engine.version, engine.models, lambda: engine.put_blob(f"sha256:{'0' * 64}", blob())):
+                with pytest.raises(EngineError, match=f"answered {status[:3]}"):
+                    await verb()
+        assert not await answers(address, "k3y")
+    assert thief.requests == []
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+async def test_a_server_that_asks_for_a_key_is_one_that_answers(status: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        refusal = http_answer(b'{"error":"unauthorized: no"}', status)
+        writer.write(http_answer(b"") if head.startswith(b"HEAD / ") else refusal)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = HostAddress(port=server.sockets[0].getsockname()[1])
+        assert await answers(address)
+        async with RemoteEngine(address) as engine:
+            with pytest.raises(EngineError, match="unauthorized: no") as error:
+                await engine.models()
+    assert error.value.status == int(status[:3])
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "größe", "\x00"])
+async def test_what_cannot_be_a_key_is_not_sent(key: str) -> None:
+    with pytest.raises(InvalidRequest, match="OLLAMA_API_KEY is no key") as error:
+        RemoteEngine(HostAddress(), api_key=key)
+    assert key not in str(error.value)
+
+
 async def test_what_an_older_server_leaves_out_is_zero() -> None:
     answer = http_answer(b'{"models":[{"name":"a","size":3,"details":{"families":null},"new":1}]}')
     async with raw_server(answer) as (raw, address), RemoteEngine(address) as engine:
@@ -65,6 +116,24 @@ async def test_what_an_older_server_leaves_out_is_zero() -> None:
     assert (model.name, model.size, model.digest, model.details.families) == ("a", 3, "", None)
     assert (running.context_length, running.state, running.size_vram) == (0, "", 0)
     assert "/api/ps?loading=true" in raw.requests[1]
+
+
+async def test_ollamas_own_server_measures_nothing_and_nothing_is_made_up() -> None:
+    answer = http_answer(json.dumps({"models": [RUNNING]}).encode())
+    async with raw_server(answer) as (_, address), RemoteEngine(address) as engine:
+        [model] = await engine.running()
+    told = msgspec.to_builtins(model)
+    assert all(told[field] == value for field, value in RUNNING.items() if field != "details")
+    others = [getattr(model, field) for field in model.__struct_fields__ if field not in RUNNING]
+    assert set(map(repr, others)) == {"''", "0", "0.0", "None", "False", "[]"}
+    assert (model.keep_alive, model.expires_in) == (None, None)
+
+
+async def test_ollamas_own_server_does_not_tell_its_devices() -> None:
+    answer = http_answer(b"404 page not found", "404 Not Found", "Content-Type: text/plain\r\n")
+    async with raw_server(answer) as (_, address), RemoteEngine(address) as engine:
+        with pytest.raises(NotSupported, match=f"{address.url} does not tell its devices"):
+            await engine.devices()
 
 
 @pytest.mark.parametrize("body", [b'{"models":null}', b"{}", b'{"models":[]}'])

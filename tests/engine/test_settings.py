@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ollama_engine.errors import InvalidRequest
+from ollama_engine.options import merge_options
 from ollama_engine.settings import HostAddress, Settings, read_table
 
 
@@ -77,6 +78,111 @@ def test_variables_read_as_ollama_reads_them(name: str, text: str, field: str, v
     assert getattr(settings, field) == expected
 
 
+@pytest.mark.parametrize(
+    ("variable", "text", "options"),
+    [
+        ("LLAMA_ARG_N_GPU_LAYERS", "all", {"num_gpu": 999}),
+        ("LLAMA_ARG_MAIN_GPU", "1", {"main_gpu": 1}),
+        ("LLAMA_ARG_DEVICE", "CUDA1,CUDA0", {"devices": ("CUDA1", "CUDA0")}),
+        ("LLAMA_ARG_SPLIT_MODE", "row", {"split_mode": "row"}),
+        ("LLAMA_ARG_TENSOR_SPLIT", "3,1", {"tensor_split": (3.0, 1.0)}),
+        ("LLAMA_ARG_N_CPU_MOE", "7", {"num_cpu_moe": 7}),
+        ("OLLAMA_KV_CACHE_TYPE", "Q8_0", {"kv_cache_type": "q8_0"}),
+        ("LLAMA_ARG_CACHE_TYPE_K", "q4_0", {"cache_type_k": "q4_0"}),
+        ("LLAMA_ARG_CACHE_TYPE_V", "f16", {"cache_type_v": "f16"}),
+        ("LLAMA_ARG_KV_OFFLOAD", "0", {"kv_offload": False}),
+        ("OLLAMA_FLASH_ATTENTION", "1", {"flash_attention": True}),
+        ("OLLAMA_FLASH_ATTENTION", "off", {"flash_attention": False}),
+        ("OLLAMA_FLASH_ATTENTION", "auto", {}),
+        ("LLAMA_ARG_MMAP", "0", {"use_mmap": False}),
+        ("LLAMA_ARG_MLOCK", "1", {"use_mlock": True}),
+        ("LLAMA_ARG_NUMA", "isolate", {"numa": "isolate"}),
+        ("LLAMA_ARG_THREADS", "3", {"num_thread": 3}),
+        ("LLAMA_ARG_THREADS_BATCH", "5", {"num_thread_batch": 5}),
+        ("LLAMA_ARG_UBATCH", "128", {"num_ubatch": 128}),
+    ],
+)
+def test_options_for_all_models(variable: str, text: str, options: dict[str, object]) -> None:
+    settings = Settings.resolve(environ={variable: text})
+    assert settings.options == options
+    merge_options(settings.options)
+    assert Settings.resolve(environ={}).options == {}
+
+
+def test_options_for_all_models_in_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        'tensor_split = [3, 1]\ndevices = ["CUDA0", "CUDA1"]\nuse_mmap = false\nkv_cache_type = "q8_0"\n'
+        "flash_attention = true\nnum_gpu = 12\nsched_spread = true\n"
+    )
+    settings = Settings.resolve(environ={"LLAMA_ARG_N_GPU_LAYERS": "auto"}, config_file=config)
+    assert settings.options == {
+        "tensor_split": (3.0, 1.0),
+        "devices": ("CUDA0", "CUDA1"),
+        "use_mmap": False,
+        "kv_cache_type": "q8_0",
+        "flash_attention": True,
+        "num_gpu": -1,
+    }
+    assert settings.sched_spread
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "way_out"),
+    [
+        ("OLLAMA_KV_CACHE_TYPE", "q3_9", "q8_0"),
+        ("LLAMA_ARG_SPLIT_MODE", "columns", "none, layer, row"),
+        ("LLAMA_ARG_MAIN_GPU", "-1", "from 0"),
+        ("LLAMA_ARG_THREADS", "1000", "512"),
+        ("LLAMA_ARG_TENSOR_SPLIT", "3,x", "number"),
+    ],
+)
+def test_a_bad_option_names_the_variable_and_what_it_may_be(variable: str, text: str, way_out: str) -> None:
+    with pytest.raises(InvalidRequest, match=variable) as caught:
+        Settings.resolve(environ={variable: text})
+    assert way_out in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("OLLAMA_MAX_BODY", "64M", "max_body", 64 << 20),
+        ("OLLAMA_MAX_BODY", "1 GiB", "max_body", 1 << 30),
+        ("OLLAMA_MAX_UPLOAD", "123", "max_upload", 123),
+        ("OLLAMA_CLIENT_TIMEOUT", "90", "client_timeout", 90),
+        ("OLLAMA_CLIENT_TIMEOUT", "2m", "client_timeout", 120),
+        ("OLLAMA_REQUIRE_KEY", "ALWAYS", "require_key", "always"),
+        ("OLLAMA_TRUSTED_PROXIES", "10.0.0.1, fd00::/8", "trusted_proxies", ("10.0.0.1", "fd00::/8")),
+        ("OLLAMA_TLS_CERT", "/etc/x.pem", "tls_cert", Path("/etc/x.pem")),
+    ],
+)
+def test_the_servers_bounds_are_settings(name: str, text: str, field: str, value: object) -> None:
+    assert getattr(Settings.resolve(environ={name: text}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OLLAMA_MAX_BODY", "much"),
+        ("OLLAMA_MAX_BODY", "-1"),
+        ("OLLAMA_CLIENT_TIMEOUT", "0"),
+        ("OLLAMA_CLIENT_TIMEOUT", "-1"),
+        ("OLLAMA_REQUIRE_KEY", "sometimes"),
+        ("OLLAMA_TRUSTED_PROXIES", "proxy.example.org"),
+        ("OLLAMA_MAX_CONNECTIONS", "0"),
+    ],
+)
+def test_a_bad_bound_names_the_variable(name: str, text: str) -> None:
+    with pytest.raises(InvalidRequest, match=name):
+        Settings.resolve(environ={name: text})
+
+
+def test_a_key_is_not_shown_with_the_settings() -> None:
+    settings = Settings.resolve(environ={"OLLAMA_API_KEY": "otk_secret"})
+    assert settings.api_key == "otk_secret"
+    assert "otk_secret" not in repr(settings)
+
+
 @pytest.mark.parametrize("text", ["-3", "many", "1.5"])
 def test_a_bad_number_names_the_variable(text: str) -> None:
     with pytest.raises(InvalidRequest, match="OLLAMA_MAX_QUEUE"):
@@ -115,3 +221,14 @@ def test_a_table_of_the_file_is_read_for_who_asks(tmp_path: Path) -> None:
     path.write_text("registry = 3\n")
     with pytest.raises(InvalidRequest, match=r"'registry' in .* is not a table"):
         read_table("registry", path)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("keepalive", "keep_alive"), ("OLLAMA_KEEP_ALIVE", "keep_alive"), ("noprune", "no_prune")]
+)
+def test_a_key_that_is_none_is_told_what_it_may_have_meant(key: str, meant: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"{key} = 1\n")
+    with pytest.raises(InvalidRequest, match=f"unknown setting '{key}' in {config}") as caught:
+        Settings.resolve(environ={}, config_file=config)
+    assert caught.value.hint == f"Did you mean '{meant}'?"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -58,6 +59,25 @@ class CommandLine:
         return subprocess.CompletedProcess(
             result.args, result.returncode, result.stdout.decode(), result.stderr.decode()
         )
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """As `run`, in this process and many times quicker; for commands that neither import much nor read stdin."""
+        from ollama_tui.cli import main
+
+        out, err = io.BytesIO(), io.BytesIO()
+        streams = io.TextIOWrapper(out, "utf-8", write_through=True), io.TextIOWrapper(err, "utf-8", write_through=True)
+        before, folder = dict(os.environ), os.getcwd()
+        os.environ.clear()
+        os.environ.update(self.environment)
+        os.chdir(self.home)
+        try:
+            with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+                status = main(arguments)
+        finally:
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(before)
+        return subprocess.CompletedProcess([*arguments], status, out.getvalue().decode(), err.getvalue().decode())
 
     @contextmanager
     def start(self, *arguments: str, stderr: IO[bytes] | int = subprocess.PIPE) -> Iterator[subprocess.Popen[bytes]]:

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Self
 
-from ollama_engine.errors import EngineError, ModelNotFound
+import msgspec
+
+from ollama_engine.errors import EngineError, ModelNotFound, NotFound
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
@@ -20,6 +22,7 @@ from ollama_engine.types import (
     DetokenizeRequest,
     DetokenizeResponse,
     Device,
+    DeviceShare,
     EmbedRequest,
     EmbedResponse,
     GenerateChunk,
@@ -33,6 +36,7 @@ from ollama_engine.types import (
     PullRequest,
     PushRequest,
     RankedDocument,
+    RequestView,
     RerankRequest,
     RerankResponse,
     RunningModel,
@@ -111,29 +115,90 @@ def demo_models() -> list[ModelSummary]:
 
 def demo_running(name: str = "llama3.1:8b", state: str = "busy") -> RunningModel:
     """A model in memory; the toy is small, and all of it on the host."""
-    toy, busy = name.startswith("bard"), state == "busy"
-    return RunningModel(
+    toy, busy, loading = name.startswith("bard"), state == "busy", state == "loading"
+    known = RunningModel(
         name=name,
         model=name,
-        size=9_800_000 if toy else 6_650_000_000,
+        size=0,
         digest="",
         details=ModelDetails(quantization_level="Q8_0" if toy else "Q4_K_M"),
         expires_at="2026-03-01T12:04:31Z",
-        size_vram=0 if toy else 6_300_000_000,
+        size_vram=0,
         context_length=512 if toy else 8192,
         state=state,
-        load_progress=0.4 if state == "loading" else 0.0,
+        load_progress=0.4 if loading else 1.0,
+        slots=1 if toy else 4,
+        keep_alive=300.0,
+        expires_in=300.0 if busy or loading else 271.4,
+    )
+    if loading:
+        return known
+    host = DeviceShare(name="CPU", weights=0 if not toy else 4_300_000, compute=20_000_000)
+    host.kv_cache = 1_600_000 if toy else 0
+    gpu = DeviceShare(name="CUDA0", weights=4_920_000_000, kv_cache=1_070_000_000, compute=540_000_000)
+    gpu.measured = 6_810_000_000
+    return msgspec.structs.replace(
+        known,
+        size=25_900_000 if toy else 6_550_000_000,
+        size_vram=0 if toy else 6_530_000_000,
         pid=4243 if toy else 4242,
         rss=46_000_000 if toy else 812_000_000,
+        pss=31_000_000 if toy else 640_000_000,
         weights=4_300_000 if toy else 4_920_000_000,
         kv_cache=1_600_000 if toy else 1_070_000_000,
-        compute=2_900_000 if toy else 560_000_000,
+        compute=20_000_000 if toy else 560_000_000,
         context_used=96 if toy else 9210,
-        slots=1 if toy else 4,
-        slots_busy=2 if busy else 0,
+        context_total=512 if toy else 32768,
+        slots_busy=(1 if toy else 4) if busy else 0,
         queued=1 if busy else 0,
         tokens_per_second=87.4 if busy else 0.0,
+        prompt_tokens_per_second=1204.0 if busy else 0.0,
+        devices=[host] if toy else [gpu, host],
     )
+
+
+def demo_requests() -> list[RequestView]:
+    """One that is being answered, and one that waits for a slot."""
+    return [
+        RequestView(
+            id="a1f",
+            kind="chat",
+            model="llama3.1:8b",
+            state="generating",
+            created_at="2026-03-01T11:59:26Z",
+            client="local",
+            prompt_tokens=5120,
+            output_tokens=1402,
+            tokens_per_second=43.1,
+        ),
+        RequestView(
+            id="a20",
+            kind="generate",
+            model="llama3.1:8b",
+            state="waiting",
+            created_at="2026-03-01T11:59:53Z",
+            client="192.0.2.7",
+            position=1,
+            prompt_tokens=310,
+        ),
+    ]
+
+
+def demo_devices() -> list[Device]:
+    return [
+        Device("CPU", "A processor", "cpu", 32_000_000_000, 18_000_000_000, utilization=12.0, temperature=48.0),
+        Device(
+            "CUDA0",
+            "A graphics card",
+            "gpu",
+            24_000_000_000,
+            15_000_000_000,
+            "0000:c1:00.0",
+            utilization=93.0,
+            temperature=67.0,
+            power=281.0,
+        ),
+    ]
 
 
 class DemoEngine:
@@ -158,10 +223,15 @@ class DemoEngine:
         self.fails_after: int | None = None
         self.cut: dict[str, int] = {}
         """What the last chunk says was left out of the prompt."""
-        self.requests: list[ChatRequest] = []
+        self.asked: list[ChatRequest] = []
+        self.running_requests: list[RequestView] = []
         self.closed_streams = 0
         self.closed = False
         self.polls = 0
+        self.device_polls = 0
+        self.machine = demo_devices()
+        self.kept: list[tuple[str, KeepAlive]] = []
+        """What `load` was told of how long models stay."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -254,7 +324,7 @@ class DemoEngine:
         yield GenerateChunk(model=request.model, created_at="", response="", done=True, done_reason="stop")
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
-        self.requests.append(request)
+        self.asked.append(request)
         try:
             self._check("chat")
             self._find(request.model)
@@ -318,11 +388,32 @@ class DemoEngine:
         return list(self.in_memory)
 
     async def devices(self) -> list[Device]:
-        return [Device("CPU", "A processor", "cpu", 16_000_000_000, 8_000_000_000, utilization=12.0)]
+        self.device_polls += 1
+        self._check("devices")
+        return list(self.machine)
+
+    async def requests(self) -> list[RequestView]:
+        self._check("requests")
+        return list(self.running_requests)
+
+    async def cancel(self, id: str) -> None:
+        self._check("cancel")
+        if id not in [request.id for request in self.running_requests]:
+            raise NotFound(f"there is no request '{id}'")
+        self.running_requests = [request for request in self.running_requests if request.id != id]
+
+    async def pin(self, name: str, *, pinned: bool = True) -> None:
+        self._check("pin")
+        self._find(name)
+        for one in self.in_memory:
+            if one.name == name:
+                one.pinned = pinned
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._check("load")
         self._find(name)
+        if keep_alive is not None:
+            self.kept.append((name, keep_alive))
 
     async def unload(self, name: str) -> None:
         self._check("unload")

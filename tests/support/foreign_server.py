@@ -9,6 +9,25 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+RUNNING = {
+    "name": "llama3.2:3b",
+    "model": "llama3.2:3b",
+    "size": 3_400_000_000,
+    "digest": "a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72",
+    "details": {
+        "parent_model": "",
+        "format": "gguf",
+        "family": "llama",
+        "families": ["llama"],
+        "parameter_size": "3.2B",
+        "quantization_level": "Q4_K_M",
+    },
+    "expires_at": "2318-06-04T01:02:03.5+01:00",
+    "size_vram": 3_400_000_000,
+    "context_length": 4096,
+}
+"""A model in memory as Ollama's own server tells it (spec §1.7)."""
+
 DONE = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "response": "", "done": True, "done_reason": "stop"}
 
 
@@ -36,8 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/api/version":
             self._send(b'{"version":"0.0.0"}', "application/json")
-        else:
+        elif self.path.partition("?")[0] == "/api/ps":
+            self._send(json.dumps({"models": [RUNNING]}).encode(), "application/json")
+        elif self.path == "/":
             self._send(b"Ollama is running", "text/plain")
+        else:
+            self._send(b"404 page not found", "text/plain", status=404)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -47,8 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(b"".join(json.dumps(line).encode() + b"\n" for line in self.server.answer), "application/x-ndjson")
 
-    def _send(self, body: bytes, content_type: str) -> None:
-        self.send_response(200)
+    def _send(self, body: bytes, content_type: str, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any, Self
 
-from ollama_engine.errors import DigestMismatch, EngineError, InvalidDigest, ModelNotFound
+from ollama_engine.errors import DigestMismatch, EngineError, InvalidDigest, ModelNotFound, NotFound
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
@@ -32,6 +32,7 @@ from ollama_engine.types import (
     PullRequest,
     PushRequest,
     RankedDocument,
+    RequestView,
     RerankRequest,
     RerankResponse,
     RunningModel,
@@ -71,7 +72,8 @@ class ScriptedEngine:
         step: when set to an Event, each piece after the first waits for it and clears it.
         closed_early: set when a caller closed (or cancelled) a stream before its end.
         counted: every request whose tokens were counted.
-        requests: every request that reached a stream, as it arrived.
+        asked: every request that reached a stream, as it arrived.
+        running_requests: what `requests` tells; `cancel` takes from it.
     """
 
     def __init__(self, pieces: Sequence[Piece] = ("Hello", " world")) -> None:
@@ -81,11 +83,13 @@ class ScriptedEngine:
         self.waiting = asyncio.Event()
         self.closed_early = asyncio.Event()
         self.closed = False
-        self.requests: list[Request] = []
+        self.asked: list[Request] = []
         self.counted: list[ChatRequest] = []
         self.names = ["bard:latest"]
         self.blobs: dict[str, bytes] = {}
         self.loaded: list[RunningModel] = []
+        self.running_requests: list[RequestView] = []
+        self.pinned: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,7 +128,7 @@ class ScriptedEngine:
         )
 
     async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
-        self.requests.append(request)
+        self.asked.append(request)
         async for piece in self._said():
             yield Progress(status=str(piece))
         self.names.insert(0, request.model)
@@ -143,7 +147,7 @@ class ScriptedEngine:
             yield Update(name, "current", "0" * 64, "0" * 64)
 
     async def _transfer(self, request: PullRequest | PushRequest) -> AsyncGenerator[TransferProgress, None]:
-        self.requests.append(request)
+        self.asked.append(request)
         async for piece in self._said():
             yield TransferProgress(status=str(piece))
         yield TransferProgress(status="success")
@@ -173,7 +177,7 @@ class ScriptedEngine:
         return True
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
-        self.requests.append(request)
+        self.asked.append(request)
         self._known(request.model)
         if not request.prompt:
             reason = "unload" if request.keep_alive == 0 else "load"
@@ -194,7 +198,7 @@ class ScriptedEngine:
         )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
-        self.requests.append(request)
+        self.asked.append(request)
         self._known(request.model)
         if not request.messages:
             reason = "unload" if request.keep_alive == 0 else "load"
@@ -206,7 +210,7 @@ class ScriptedEngine:
 
     async def embed(self, request: EmbedRequest) -> EmbedResponse:
         """A vector of the length of each text and its number; waits and fails as a stream's second piece does."""
-        self.requests.append(request)
+        self.asked.append(request)
         self._known(request.model)
         _ = [piece async for piece in self._said()]
         texts = [request.input] if isinstance(request.input, str) and request.input else request.input or []
@@ -215,7 +219,7 @@ class ScriptedEngine:
 
     async def rerank(self, request: RerankRequest) -> RerankResponse:
         """The longest document first."""
-        self.requests.append(request)
+        self.asked.append(request)
         self._known(request.model)
         _ = [piece async for piece in self._said()]
         order = sorted(range(len(request.documents)), key=lambda index: -len(request.documents[index]))
@@ -224,13 +228,13 @@ class ScriptedEngine:
 
     async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
         """A token for each character, its code point."""
-        self.requests.append(request)
+        self.asked.append(request)
         self._known(request.model)
         _ = [piece async for piece in self._said()]
         return TokenizeResponse(model=request.model, tokens=[ord(letter) for letter in request.content])
 
     async def detokenize(self, request: DetokenizeRequest) -> DetokenizeResponse:
-        self.requests.append(request)
+        self.asked.append(request)
         self._known(request.model)
         return DetokenizeResponse(model=request.model, content="".join(map(chr, request.tokens)))
 
@@ -245,6 +249,18 @@ class ScriptedEngine:
 
     async def devices(self) -> list[Device]:
         return [Device("CPU", "A processor", "cpu", 16_000_000_000, 8_000_000_000, utilization=12.0)]
+
+    async def requests(self) -> list[RequestView]:
+        return self.running_requests
+
+    async def cancel(self, id: str) -> None:
+        if id not in [request.id for request in self.running_requests]:
+            raise NotFound(f"there is no request '{id}'")
+        self.running_requests = [request for request in self.running_requests if request.id != id]
+
+    async def pin(self, name: str, *, pinned: bool = True) -> None:
+        full = self._known(name)
+        self.pinned = self.pinned | {full} if pinned else self.pinned - {full}
 
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._known(name)

@@ -17,6 +17,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,12 @@ TIMEOUT = 60.0
 """Seconds to wait for a screen: far more than it takes, so that a slow machine fails no test."""
 
 
+_AT_ITS_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+"""The terminal becomes the program's own, as a shell's is: without that ctrl+c would be no signal."""
+
+
 class Screen(pyte.Screen):
     """pyte's screen, deaf to private sequences that it does not know and would print."""
 
@@ -57,9 +64,15 @@ class Terminal:
         self.output = bytearray()
         self._fd, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.modes_at_start = termios.tcgetattr(theirs)
         environment = {**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self.process = subprocess.Popen(
-            command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+            [sys.executable, "-S", "-c", _AT_ITS_TERMINAL, *command],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment,
+            start_new_session=True,
         )
         os.close(theirs)
 
@@ -84,6 +97,10 @@ class Terminal:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.type(KEYS.get(key, key))
+
+    def modes(self) -> list[object]:
+        """The terminal's modes now, as termios has them."""
+        return termios.tcgetattr(self._fd)
 
     def wait_for(self, wanted: str | Callable[[str], bool], timeout: float = TIMEOUT) -> str:
         """Read until the screen shows `wanted` (text, or a condition on all of it); AssertionError with the screen."""

@@ -1,4 +1,4 @@
-"""How each pane looks: at 80x24, at 120x40 and at 200x50, and in each theme. Look at a snapshot before accepting it.
+"""How each pane looks: at 80x24 and larger sizes, and in each theme. Look at a snapshot before accepting it.
 
 python -m pytest tests/tui/test_snapshots.py --snapshot-update
 """
@@ -6,6 +6,7 @@ python -m pytest tests/tui/test_snapshots.py --snapshot-update
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from textual.pilot import Pilot
 from ollama_engine.errors import LoadFailed
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore, StoredMessage, Timings
-from tests.support.demo_engine import ANSWER, DemoEngine, demo_models, demo_running
+from ollama_tui.services.history import SAMPLES
+from tests.support.demo_engine import ANSWER, DemoEngine, demo_models, demo_requests, demo_running
 from tests.support.workstation import screen_text, until, workstation
 
 pytestmark = pytest.mark.skipif(
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 Compare = Callable[..., bool]
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 50)
+TALL = (160, 45)
 
 
 def by_size(size: tuple[int, int]) -> str:
@@ -100,9 +103,65 @@ def test_pulls(compare: Compare, size: tuple[int, int]) -> None:
     assert compare(engine(), size, ["2"], "comes here")
 
 
-@pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=by_size)
-def test_ps(compare: Compare, size: tuple[int, int]) -> None:
-    assert compare(engine(), size, ["3"], "KV cache")
+@pytest.fixture
+def compare_ps(snap_compare: Compare, tmp_path: Path) -> Compare:
+    """Snapshot of the PS pane after two minutes, told in sixty refreshes; `keys` are pressed then."""
+
+    def check(engine: DemoEngine, size: tuple[int, int], *, theme: str = "ink", keys: tuple[str, ...] = ()) -> bool:
+        app = workstation(tmp_path, engine)
+        app.theme = theme
+
+        async def drive(pilot: Pilot[None]) -> None:
+            monitor = app.services.monitor
+            await until(pilot, lambda: app.focused and app.services.library.view.value.known)
+            await pilot.press("3")
+            await until(pilot, lambda: monitor.view.value.known and monitor.view.value.devices)
+            monitor.leave()  # from here on it is asked when we say so
+            for number in range(SAMPLES):
+                wave = math.sin(number / 6)
+                for model in engine.in_memory:
+                    if model.state == "busy":
+                        model.tokens_per_second = 87.4 + 40 * wave
+                        model.prompt_tokens_per_second = 1204.0 * (number % 20 < 4)
+                for device, most in zip(engine.machine, (30, 97), strict=True):
+                    device.utilization = most / 2 * (1 + wave)
+                await monitor.refresh()
+            await pilot.press(*keys)
+            await pilot.pause(0.2)
+
+        return snap_compare(app, terminal_size=size, run_before=drive)
+
+    return check
+
+
+def at_work() -> DemoEngine:
+    demo = DemoEngine(
+        running=[demo_running(), demo_running("bard:latest", "idle"), demo_running("qwen2.5-coder:7b", "loading")]
+    )
+    demo.running_requests = demo_requests()
+    return demo
+
+
+@pytest.mark.parametrize("theme", ["ink", "paper", "contrast"])
+@pytest.mark.parametrize("size", [SMALL, TALL], ids=by_size)
+def test_ps(compare_ps: Compare, size: tuple[int, int], theme: str) -> None:
+    assert compare_ps(at_work(), size, theme=theme)
+
+
+def test_ps_with_an_idle_model_selected(compare_ps: Compare) -> None:
+    assert compare_ps(at_work(), SMALL, keys=("down",))
+
+
+def test_ps_asks_how_long_a_model_stays(compare_ps: Compare) -> None:
+    assert compare_ps(at_work(), SMALL, keys=("t", "1", "0"))
+
+
+def test_ps_with_more_models_than_lines(compare_ps: Compare) -> None:
+    many = DemoEngine(running=[demo_running(), *(demo_running(f"bard:{number}", "idle") for number in range(20))])
+    for number, model in enumerate(many.in_memory):
+        model.pid = 4242 + number
+    many.running_requests = demo_requests()
+    assert compare_ps(many, SMALL)
 
 
 def test_ps_with_nothing_in_memory(compare: Compare) -> None:

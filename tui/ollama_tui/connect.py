@@ -42,7 +42,7 @@ async def choose_engine(settings: Settings, *, server_only: bool = False) -> tup
     """
     if await server_answers(settings):
         remote = await asyncio.to_thread(importlib.import_module, "ollama_engine.remote")
-        return remote.RemoteEngine(settings.host), address_label(settings)
+        return remote.RemoteEngine(settings.host, api_key=settings.api_key), address_label(settings)
     if server_only or not is_this_machine(settings.host):
         raise unreachable(settings.host)
     local = await asyncio.to_thread(importlib.import_module, "ollama_engine.local")
@@ -57,11 +57,11 @@ def address_label(settings: Settings) -> str:
 
 async def server_answers(settings: Settings) -> bool:
     """Whether an Ollama-compatible server answers at `settings.host`."""
-    if is_this_machine(settings.host) and not await _listens(settings.host.client):
+    if is_this_machine(settings.host) and not await listens(settings.host.client):
         # Known in a millisecond; the HTTP client takes a hundred times that to import.
         return False
     remote = await asyncio.to_thread(importlib.import_module, "ollama_engine.remote")
-    return await remote.answers(settings.host)
+    return await remote.answers(settings.host, settings.api_key)
 
 
 async def require_server(settings: Settings) -> None:
@@ -91,7 +91,8 @@ def is_this_machine(address: HostAddress) -> bool:
     return ip.is_loopback
 
 
-async def _listens(address: HostAddress) -> bool:
+async def listens(address: HostAddress) -> bool:
+    """Whether anything accepts connections there."""
     try:
         _, writer = await asyncio.open_connection(address.host, address.port)
     except OSError:

@@ -83,12 +83,21 @@ def until(moment: str, now: float) -> str:
     then = timestamp(moment)
     if then is None:
         return ""
-    left = int(then - now)
+    return duration(then - now)
+
+
+def duration(seconds: float) -> str:
+    """A time that is left: `4:31`, `1:04:31`, `3 d`; `forever` beyond ten years, `now` where there is none."""
+    left = int(seconds)
     if left <= 0:
         return "now"
-    if left > 315_360_000:
-        return "forever"
-    if left >= 86_400:
-        return f"{left // 86_400} d"
-    hours, rest = divmod(left, 3600)
+    return "forever" if left > 315_360_000 else clock(left)
+
+
+def clock(seconds: float) -> str:
+    """A time as a clock shows it: `0:07`, `4:31`, `1:04:31`, and in days from one on."""
+    whole = max(0, int(seconds))
+    if whole >= 86_400:
+        return f"{whole // 86_400} d"
+    hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -106,12 +106,13 @@ def table(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
 
 
 def cell_width(text: str) -> int:
-    """Terminal cells that `text` takes: two for wide characters, none for combining ones."""
+    """Terminal cells that `text` takes: two for wide characters and emoji, none for what joins the one before it."""
     if text.isascii():
         return len(text)
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    combining = sum(unicodedata.combining(character) != 0 for character in text)
-    return len(text) + wide - combining
+    from wcwidth import wcswidth, wcwidth  # its tables take long to read, and most text is ASCII
+
+    cells = wcswidth(text)
+    return cells if cells >= 0 else sum(max(0, wcwidth(character)) for character in text)
 
 
 def plain(text: str) -> str:

@@ -62,8 +62,8 @@ def check_requires(requires: str) -> None:
 
 
 def checked_parameters(parameters: JSON | None) -> JSON:
-    """The parameters as a params layer holds them: nulls and names of old left out, a single stop string
-    or adapter scale made a list.
+    """The parameters as a params layer holds them: nulls and names of old left out, what may be several made a list
+    where it is one.
 
     Raises:
         InvalidRequest: an unknown name, or a value that is not of its option's type: better now than whenever the
@@ -73,9 +73,7 @@ def checked_parameters(parameters: JSON | None) -> JSON:
     for name in values:
         if name not in OPTION_KINDS:
             raise unknown_parameter(name)
-    if isinstance(values.get("stop"), str):
-        values["stop"] = [values["stop"]]
-    if isinstance(values.get("adapter_scale"), int | float):
-        values["adapter_scale"] = [values["adapter_scale"]]
+        if OPTION_KINDS[name] in ("array", "names", "numbers") and isinstance(values[name], str | int | float):
+            values[name] = [values[name]]
     merge_options(values)
     return values

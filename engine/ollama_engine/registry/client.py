@@ -13,6 +13,7 @@ import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 from msgspec import Struct
@@ -102,7 +103,7 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
         context.load_verify_locations(ca_file)
     except (OSError, ssl.SSLError) as error:
         raise InvalidRequest(
-            f"cannot read the CA file {ca_file}: {error}", hint="Correct ca_file in config.toml."
+            f"cannot read the CA file {ca_file}: {error}", hint="Correct ca_file in config.toml.", path=Path(ca_file)
         ) from error
     return context
 

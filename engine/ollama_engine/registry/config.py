@@ -66,7 +66,8 @@ class RegistryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         try:
             return msgspec.convert(dict(table), cls)
         except msgspec.ValidationError as error:
-            raise InvalidRequest(f"bad [registry] settings in {where}: {error}", hint="Correct the file.") from error
+            message = f"bad [registry] settings in {where}: {error}"
+            raise InvalidRequest(message, hint="Correct the file.", path=Path(where)) from error
 
     def host(self, host: str, environ: Mapping[str, str] | None = None) -> HostConfig:
         """What is set for a host; for Hugging Face with the token that its own tools would use."""

@@ -69,9 +69,12 @@ class Batcher:
         self._lock = threading.Condition()
         """Guards what another thread touches: the intake, `_canceled`, `_in_batch` and its abort flag."""
         self._intake = Intake(context, media, self._batch.capacity, self._lock)
-        self._throughput = Throughput()
+        self._generation = Throughput()
+        self._reading_speed = Throughput()
         self._sampled = 0
         """Tokens chosen in the current step."""
+        self._read = 0
+        """Tokens of prompts that the current step has decoded."""
         self._failures: list[Failed] = []
 
         if media is not None:
@@ -124,8 +127,9 @@ class Batcher:
 
     def step(self) -> tuple[Step, list[Failed]]:
         """One round. Both lists may be empty (a chunk of a long prompt gives no text)."""
+        began = time.perf_counter()
         step = Step([], [])
-        self._sampled = 0
+        self._sampled = self._read = 0
         self._drop_canceled(step)
         self._failures += self._intake.take_read()
         self._admit()
@@ -136,7 +140,9 @@ class Batcher:
         elif media is not None:
             self._decode_media(media, step)
             self._media_was_last = True
-        self._throughput.add(self._sampled)
+        took = time.perf_counter() - began
+        self._generation.add(self._sampled, took)
+        self._reading_speed.add(self._read, took)
         failures, self._failures = self._failures, []
         return step, failures
 
@@ -165,7 +171,11 @@ class Batcher:
 
     @property
     def tokens_per_second(self) -> float:
-        return self._throughput.per_second
+        return self._generation.per_second
+
+    @property
+    def prompt_tokens_per_second(self) -> float:
+        return self._reading_speed.per_second
 
     # -- requests come and go ----------------------------------------------------------------------------------
 
@@ -356,6 +366,7 @@ class Batcher:
             self._blame(sequences, NOT_FINITE)
             self._start_over()
             return
+        self._read += batch.n_tokens - streams
         for sequence in sequences:
             self._advance(sequence, self._taken[sequence.id])
         for sequence, token in zip(sampled, self._draws.choose(sampled), strict=True):

@@ -13,13 +13,16 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 import socket
 import sys
 from array import array
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar
 
-from ollama_engine.errors import InvalidRequest, LoadFailed, RunnerDied, RunnerError
+from ollama_engine.errors import InvalidRequest, LoadFailed, RequestCanceled, RunnerDied, RunnerError
+from ollama_engine.runner.logs import lacks_memory
+from ollama_engine.runner.oom import kernel_kills
 from ollama_engine.runner.protocol import (
     HEADER_BYTES,
     Cancel,
@@ -52,7 +55,9 @@ log = logging.getLogger(__name__)
 
 LAST_STDERR_BYTES = 16 * 1024
 Answer = TypeVar("Answer", Tokens, MediaSizes, Text, Stats)
-Inbox = asyncio.Queue[Report | Piece | RunnerError]
+Inbox = asyncio.Queue[Report | Piece | RunnerError | RequestCanceled]
+CANCEL_GRACE = 2.0
+"""Seconds that a runner has to say how a request that was canceled has ended: a step, as a rule."""
 STOP_GRACE = 5.0
 """Seconds a runner has to end by itself before it is killed."""
 
@@ -66,6 +71,8 @@ class Runner:
         self._writer = writer
         self._ids = itertools.count(1)
         self._inboxes: dict[int, Inbox] = {}
+        self._ends: dict[int, Callable[[], None]] = {}
+        """What is to be called when the runner has ended with a request, by its id."""
         self._stderr = bytearray()
         """The end of what the process has written to stderr."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,6 +98,7 @@ class Runner:
 
         Raises:
             LoadFailed: with llama.cpp's own reason.
+            InvalidRequest: the spec asks for a device that is not there.
         """
         runner = await cls._spawn()
         try:
@@ -131,6 +139,7 @@ class Runner:
         return runner
 
     async def _load(self, spec: LoadSpec, on_progress: Callable[[float], None], stall_timeout: float) -> None:
+        kills = kernel_kills()
         self._send(spec)
         while True:
             try:
@@ -149,13 +158,32 @@ class Runner:
                 case Loaded():
                     self.info = report
                     break
-                case Failed(message=message):
-                    raise LoadFailed(f"unable to load model: {message}", hint=_load_hint(message))
+                case Failed(message=message, kind="invalid"):
+                    raise InvalidRequest(message, hint="'ollama-tui devices' lists what there is to load models on.")
+                case Failed(message=message, kind=kind):
+                    hint = _load_hint(message, kind)
+                    raise LoadFailed(f"unable to load model: {message}", hint=hint, out_of_memory=kind == "memory")
                 case None:
-                    raise LoadFailed(f"the runner ended while it loaded the model{await self._last_words()}")
+                    raise await self._ended_while_loading(kills)
                 case _:
                     raise LoadFailed(f"the runner answered a load with {type(report).__name__}")
         self._tasks.append(asyncio.create_task(self._read_reports(), name="runner-reports"))
+
+    async def _ended_while_loading(self, kills_before: int) -> LoadFailed:
+        """Why it is gone before the model was there. A signal from a person is no lack of memory; the kernel's is."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE):
+                await self._process.wait()
+        words = await self._last_words()
+        killed = self._process.returncode == -signal.SIGKILL and kernel_kills() > kills_before
+        if killed:
+            words += ": the system has killed it because memory ran out"
+        out_of_memory = killed or lacks_memory(self._stderr.decode("utf-8", "replace"))
+        return LoadFailed(
+            f"the runner ended while it loaded the model{words}",
+            hint=NO_MEMORY_HINT if out_of_memory else "",
+            out_of_memory=out_of_memory,
+        )
 
     @property
     def pid(self) -> int:
@@ -165,18 +193,25 @@ class Runner:
     def alive(self) -> bool:
         return not self.died.is_set() and self._process.returncode is None
 
-    async def generate(self, request: Generate) -> AsyncGenerator[Piece | Done, None]:
+    async def generate(
+        self, request: Generate, *, on_end: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[Piece | Done, None]:
         """The answer's pieces, then one Done. `request.id` is set here.
+
+        Args:
+            on_end: called once the runner has ended with it, however much of the answer is still to be read here.
 
         Raises:
             InvalidRequest: the runner will not take this request.
             RunnerError: llama.cpp failed at it.
             RunnerDied: the process ended.
+            RequestCanceled: `cancel` ended it, and the runner does not say how far it came.
         """
         with self._inbox() as (request.id, inbox):
-            self._send(request)
+            self._ends[request.id] = on_end
             ended = False
             try:
+                self._send(request)
                 while not ended:
                     report = await self._next(inbox)
                     if isinstance(report, Done):
@@ -191,6 +226,15 @@ class Runner:
             finally:
                 if not ended and self.alive:
                     self._send(Cancel(request.id))
+                self._ended(request.id)
+
+    def cancel(self, request: Generate) -> None:
+        """End a request of `generate` within a step: its reader gets a Done with the reason `canceled`, or, from a
+        runner that does not answer, RequestCanceled."""
+        inbox = self._inboxes.get(request.id)
+        if inbox is not None and request.id in self._ends and self.alive:
+            self._send(Cancel(request.id))
+            asyncio.get_running_loop().call_later(CANCEL_GRACE, self._put, request.id, RequestCanceled())
 
     async def embed(self, inputs: list[list[int]], *, dimensions: int = 0, normalize: bool = True) -> list[list[float]]:
         """A vector for each of `inputs` (tokens, special ones included), in their order; see protocol.Embed.
@@ -279,7 +323,7 @@ class Runner:
         if not self.alive and inbox.empty():
             raise RunnerDied(f"{DIED}{await self._last_words()}", hint=DIED_HINT)
         report = await inbox.get()
-        if isinstance(report, RunnerError):
+        if isinstance(report, RunnerError | RequestCanceled):
             raise report
         if isinstance(report, Failed):
             kind = InvalidRequest if report.kind == "invalid" else RunnerError
@@ -323,15 +367,23 @@ class Runner:
             case _:
                 log.warning("runner %d sent an unexpected %s", self.pid, type(report).__name__)
 
-    def _put(self, request_id: int, report: Report | Piece) -> None:
+    def _put(self, request_id: int, report: Report | Piece | RequestCanceled) -> None:
         inbox = self._inboxes.get(request_id)
         if inbox is not None:  # else it was cancelled, and this was already on its way
             inbox.put_nowait(report)
+            if isinstance(report, Done | Failed | RequestCanceled):
+                self._ended(request_id)
+
+    def _ended(self, request_id: int) -> None:
+        if on_end := self._ends.pop(request_id, None):
+            on_end()
 
     def _give_up(self, error: RunnerDied) -> None:
         self.died.set()
         for inbox in self._inboxes.values():
             inbox.put_nowait(error)
+        for request_id in list(self._ends):
+            self._ended(request_id)
 
     async def _read_stderr(self) -> None:
         assert self._process.stderr is not None
@@ -368,7 +420,12 @@ DIED = "model runner has unexpectedly stopped, this may be due to resource limit
 DIED_HINT = "The next request starts it again; a smaller num_ctx or fewer loaded models need less memory."
 
 
-def _load_hint(message: str) -> str:
-    if "alloc" in message or "memory" in message:
-        return "Choose a smaller num_ctx, a smaller quantization, or stop another model first."
+NO_MEMORY_HINT = "Choose a smaller num_ctx, a smaller quantization, or stop another model first."
+
+
+def _load_hint(message: str, kind: str) -> str:
+    if kind == "memory":
+        return NO_MEMORY_HINT
+    if "cache type" in message or "V cache" in message:
+        return "Choose other types with cache_type_k and cache_type_v; f16 is what every model takes."
     return "The file may be broken, or made for a newer llama.cpp; try to create or pull the model again."

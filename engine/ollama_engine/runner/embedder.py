@@ -7,6 +7,7 @@ position 0 of a sequence of its own and is forgotten after its batch; nothing is
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from ollama_engine.runner.llama import LlamaError
 from ollama_engine.runner.llama_batch import LlamaBatch
 from ollama_engine.runner.llama_context import DECODE_ABORTED
 from ollama_engine.runner.protocol import Embed, Failed, Vectors
+from ollama_engine.runner.throughput import Throughput
 
 PACKED_TOKENS = 512
 """Inputs are put together until a batch has about so many. More would not be quicker on a CPU: attention is computed
@@ -59,6 +61,7 @@ class Embedder:
         self._canceled: set[int] = set()
         self._lock = threading.Condition()
         """Guards `_jobs`, `_canceled`, and `_batched` with its abort flag."""
+        self._reading_speed = Throughput()
 
     def wait_for_work(self) -> None:
         """Block until there is a request to work on."""
@@ -108,6 +111,10 @@ class Embedder:
         return 0.0  # nothing is generated
 
     @property
+    def prompt_tokens_per_second(self) -> float:
+        return self._reading_speed.per_second
+
+    @property
     def slots_busy(self) -> int:
         """Inputs in the batch that runs."""
         return len(self._batched)
@@ -123,7 +130,11 @@ class Embedder:
             self._drop_canceled()
             self._fill()
             self._abort_if_nobody_is_left()
+        began = time.perf_counter()
         code = self._compute()
+        if code == 0:
+            n_tokens = sum(len(job.request.inputs[number]) for job, number in self._batched)
+            self._reading_speed.add(n_tokens, time.perf_counter() - began)
         reports = self._collect(code)
         with self._lock:
             self._batched = []

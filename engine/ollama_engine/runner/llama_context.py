@@ -30,7 +30,8 @@ DECODE_NO_SLOT = 1
 DECODE_ABORTED = 2
 
 UBATCH = 512
-"""Tokens that llama.cpp computes at once; a longer batch is cut into pieces of these, as llama-bench does."""
+"""Tokens that llama.cpp computes at once where nobody says how many; a longer batch is cut into pieces of these, as
+llama-bench does."""
 
 BYTES_PER_THREAD = 8 * 1024 * 1024
 """Weights that make a thread worth its while for a single token. Below, threads lose more in waiting for each other
@@ -38,12 +39,16 @@ than they gain, and take the core on which the answer is passed on (docs/perform
 
 
 def context_params(spec: LoadSpec) -> Any:
-    """Parameters of a context that do not depend on what it is for: threads, cache type, flash attention."""
+    """Parameters of a context that do not depend on what it is for: threads, cache types, flash attention."""
     params = C.llama_context_default_params()
     params.no_perf = True
-    params.n_threads = params.n_threads_batch = spec.n_threads if spec.n_threads > 0 else usable_cores()
-    if spec.kv_cache_type:
-        params.type_k = params.type_v = KV_TYPES[spec.kv_cache_type]
+    params.n_threads = spec.n_threads if spec.n_threads > 0 else usable_cores()
+    params.n_threads_batch = spec.n_threads_batch if spec.n_threads_batch > 0 else params.n_threads
+    if spec.cache_type_k:
+        params.type_k = KV_TYPES[spec.cache_type_k]
+    if spec.cache_type_v:
+        params.type_v = KV_TYPES[spec.cache_type_v]
+    params.offload_kqv = spec.kv_offload
     params.flash_attn_type = {
         None: C.LLAMA_FLASH_ATTN_TYPE_AUTO,
         True: C.LLAMA_FLASH_ATTN_TYPE_ENABLED,
@@ -75,17 +80,17 @@ class LlamaContext:
     def __init__(self, model: LlamaModel, spec: LoadSpec) -> None:
         params = context_params(spec)
         if spec.n_threads <= 0:
-            params.n_threads = min(params.n_threads_batch, max(1, model.size // BYTES_PER_THREAD))
+            params.n_threads = min(params.n_threads, max(1, model.size // BYTES_PER_THREAD))
         n_ctx = min(spec.n_ctx, model.n_ctx_train) if model.n_ctx_train > 0 else spec.n_ctx
         params.n_ctx = n_ctx * spec.n_seq
         params.n_batch = max(spec.n_batch, spec.n_seq)
         # An image whose cells look at each other is computed at once; it would end the process where it cannot be.
-        params.n_ubatch = params.n_batch if spec.projector_paths else min(params.n_batch, UBATCH)
+        params.n_ubatch = params.n_batch if spec.projector_paths else min(params.n_batch, spec.n_ubatch or UBATCH)
         params.n_seq_max = spec.n_seq
         # Rows with logits in one batch: at most the last token of each sequence. llama.cpp reserves for n_batch else.
         params.n_outputs_max = spec.n_seq
         self.unified = (
-            (C.llama_supports_gpu_offload() and spec.n_gpu_layers != 0) if spec.kv_unified is None else spec.kv_unified
+            (C.llama_supports_gpu_offload() and spec.may_offload) if spec.kv_unified is None else spec.kv_unified
         )
         """Whether sequences share one pool of cells. Else each has a stream of its own, which attention on a CPU reads
         without looking at the others' cells; but only what stands in neighbouring streams is decoded at once."""

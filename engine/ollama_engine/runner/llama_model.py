@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from ollama_engine.runner import amx
+from ollama_engine.runner import amx, memlock
 from ollama_engine.runner.llama import C, LlamaError
+from ollama_engine.runner.model_params import ModelParams, init_numa
 from ollama_engine.runner.protocol import LoadSpec, SpecialTokens
 
 
@@ -16,23 +17,16 @@ class LlamaModel:
     """Weights and vocabulary of one GGUF (all its shards)."""
 
     def __init__(self, spec: LoadSpec, on_progress: Callable[[float], bool]) -> None:
-        """Load; `on_progress(fraction)` returning False gives up. LlamaError where it does not load."""
+        """Load; `on_progress(fraction)` returning False gives up. LlamaError where it does not load, CannotLoadSo where
+        the spec asks for what is not there."""
         self._keep = amx.forbid() if not spec.use_amx and amx.is_present() else None
         C.llama_backend_init()
-        params = C.llama_model_default_params()
-        if spec.n_gpu_layers >= 0:
-            params.n_gpu_layers = spec.n_gpu_layers
-        if spec.main_gpu is not None:
-            params.main_gpu = spec.main_gpu
-            params.split_mode = C.LLAMA_SPLIT_MODE_NONE
-        if spec.use_mmap is not None:
-            params.load_mode = C.LLAMA_LOAD_MODE_MMAP if spec.use_mmap else C.LLAMA_LOAD_MODE_NONE
-
-        @C.llama_progress_callback
-        def progress(fraction: float, _user_data: int) -> bool:
-            return on_progress(fraction)
-
-        params.progress_callback = progress
+        if spec.numa:
+            init_numa(spec.numa)
+        if spec.use_mlock:
+            memlock.raise_limit()
+        self._params = ModelParams(spec, on_progress)
+        params = self._params.struct
         paths = [path.encode() for path in spec.model_paths]
         if len(paths) == 1:
             handle = C.llama_model_load_from_file(paths[0], params)

@@ -87,7 +87,7 @@ class Projector:
     def __init__(self, path: str, model: LlamaModel, spec: LoadSpec) -> None:
         """LlamaError where it does not load, or does not fit the model."""
         params = M.mtmd_context_params_default()
-        params.use_gpu = spec.n_gpu_layers != 0
+        params.use_gpu = spec.may_offload
         params.print_timings = False
         params.n_threads = context_params(spec).n_threads
         if spec.image_min_tokens:

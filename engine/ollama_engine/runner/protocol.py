@@ -23,6 +23,10 @@ Pooling = Literal["", "mean", "cls", "last", "rank"]
 """How the vectors of an input's tokens become one, or a score; empty for a runner that generates text."""
 
 
+PROCESSOR = ("cpu", "none")
+"""Names, in lower case, that a list of devices may have for none beside the processor."""
+
+
 class Adapter(Struct, frozen=True):
     """A LoRA adapter (a GGUF file) and the weight that it is added with; 1 is as trained."""
 
@@ -31,7 +35,7 @@ class Adapter(Struct, frozen=True):
 
 
 class LoadSpec(Struct, tag="load", frozen=True):
-    """How to load a model. Sizes are tokens, -1 (or None) leaves the choice to llama.cpp.
+    """How to load a model. Sizes are tokens; -1, None and what is empty leave the choice to llama.cpp.
 
     `n_ctx` is the context of one sequence; the KV cache holds `n_ctx * n_seq` cells. With `pooling` the runner embeds
     (or ranks) and generates nothing; it then works on up to `n_seq` inputs, `n_batch` tokens in all, at once.
@@ -41,11 +45,32 @@ class LoadSpec(Struct, tag="load", frozen=True):
     n_ctx: int
     n_seq: int = 1
     n_batch: int = 512
+    n_ubatch: int = 0
+    """Tokens of a batch that are computed at once; 0: 512."""
     n_gpu_layers: int = -1
+    """The output layer counts as one; -1: all."""
     main_gpu: int | None = None
+    """The one of `devices` that takes all of the model, or with the split mode `row` what is not split."""
+    devices: list[str] = []
+    """ggml's names of those to offload to, in order; `CPU` alone for none, empty for all there are."""
+    split_mode: str = ""
+    """`none`, `layer` or `row`."""
+    tensor_split: list[float] = []
+    """Parts of the devices, in their order."""
+    n_cpu_moe: int = 0
+    """The experts of so many layers, the first ones, stay in RAM; -1: of all."""
     use_mmap: bool | None = None
+    use_mlock: bool = False
+    numa: str = ""
+    """`distribute`, `isolate` or `numactl`."""
     n_threads: int = 0
-    kv_cache_type: str = ""
+    n_threads_batch: int = 0
+    """For prompts; 0: `n_threads`, or one per core where that is 0, too."""
+    cache_type_k: str = ""
+    cache_type_v: str = ""
+    """KV_TYPES of gguf/memory.py; empty: f16."""
+    kv_offload: bool = True
+    """Whether the KV cache lies on the device of its layer."""
     flash_attention: bool | None = None
     pooling: Pooling = ""
     adapters: list[Adapter] = []
@@ -57,6 +82,12 @@ class LoadSpec(Struct, tag="load", frozen=True):
     use_amx: bool = False
     kv_unified: bool | None = None
     """One pool of KV cells for all sequences, which can share them, or a stream for each; None by where it computes."""
+
+    @property
+    def may_offload(self) -> bool:
+        """Whether anything may lie on another device than the processor, where there is one."""
+        on_processor = self.devices and all(name.casefold() in PROCESSOR for name in self.devices)
+        return self.n_gpu_layers != 0 and not on_processor
 
 
 class FreeText(Struct, frozen=True):
@@ -213,6 +244,8 @@ class Loaded(Struct, tag="loaded"):
     vision: bool = False
     audio: bool = False
     """Whether its projectors take images, and sound."""
+    notices: list[str] = []
+    """What is otherwise than the spec asks for, in words for who asked."""
 
 
 class TokenLogprob(Struct, array_like=True):
@@ -296,7 +329,11 @@ class Text(Struct, tag="text"):
 
 
 class Stats(Struct, tag="stats"):
-    """`cells_used` of `cells` KV cells hold something, finished sequences that may be reused included."""
+    """`cells_used` of `cells` KV cells hold something, finished sequences that may be reused included.
+
+    Speeds are those of the last seconds, all slots together: of tokens generated, and of tokens of prompts (or of
+    inputs to embed) that no cache had; 0 where there were none.
+    """
 
     id: int
     cells: int
@@ -305,14 +342,18 @@ class Stats(Struct, tag="stats"):
     slots_busy: int
     queued: int
     tokens_per_second: float
+    prompt_tokens_per_second: float = 0.0
 
 
 class Failed(Struct, tag="failed"):
-    """Request `id` failed, or the load where `id` is 0. `kind` is `invalid` (the caller's fault) or `error`."""
+    """Request `id` failed, or the load where `id` is 0.
+
+    `kind`: `invalid` (the caller's fault), `memory` (a load for which there is not enough of it) or `error`.
+    """
 
     id: int
     message: str
-    kind: Literal["invalid", "error"] = "error"
+    kind: Literal["invalid", "memory", "error"] = "error"
 
 
 class GgmlDevice(Struct, frozen=True):
@@ -327,6 +368,17 @@ class GgmlDevice(Struct, frozen=True):
     free: int
     total: int
     id: str = ""
+
+
+class LlamaBuild(Struct, frozen=True):
+    """What llama.cpp says it is: ggml's version and commit, its backends (`CPU`, `CUDA` …), and the features of the
+    processor that it was compiled for (`AVX2`, `NEON` …)."""
+
+    ggml: str
+    commit: str
+    backends: list[str]
+    features: list[str]
+    gpu_offload: bool
 
 
 Report = LoadProgress | Loaded | Step | Done | Vectors | Tokens | MediaSizes | Text | Stats | Failed

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from ollama_engine.runner import llama
+from ollama_engine.runner import llama, memlock
 from ollama_engine.runner.batcher import Batcher
 from ollama_engine.runner.embedder import Embedder
 from ollama_engine.runner.embedding_context import EmbeddingContext
@@ -23,6 +23,7 @@ from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.logs import LlamaLog
 from ollama_engine.runner.media import MediaReader
 from ollama_engine.runner.media_files import MediaError
+from ollama_engine.runner.model_params import CannotLoadSo
 from ollama_engine.runner.outbox import Outbox
 from ollama_engine.runner.protocol import (
     HEADER_BYTES,
@@ -125,9 +126,11 @@ class Session:
             projectors = self._load_projectors(model, spec)
             media = MediaReader(projectors) if projectors else None
             worker, context = _worker(model, spec, media)
-        except LlamaError as error:
-            reason = self._projector_log.reason or self._log.reason
-            self._channel.send(Failed(0, f"{error}: {reason}" if reason else str(error)))
+        except CannotLoadSo as error:
+            self._channel.send(Failed(0, str(error), "invalid"))
+            return False
+        except (LlamaError, MemoryError) as error:
+            self._channel.send(self._failed(error))
             return False
         self._model = model
         self._media = media
@@ -145,9 +148,17 @@ class Session:
                 special=model.special_tokens,
                 vision=media is not None and media.sees,
                 audio=media is not None and media.hears,
+                notices=[memlock.notice(why, model.size)] if (why := self._log.not_locked) else [],
             )
         )
         return True
+
+    def _failed(self, error: LlamaError | MemoryError) -> Failed:
+        logs = (self._projector_log, self._log)
+        reason = self._projector_log.reason or self._log.reason
+        message = str(error) or "not enough memory"
+        lacks_memory = isinstance(error, MemoryError) or any(log.out_of_memory for log in logs)
+        return Failed(0, f"{message}: {reason}" if reason else message, "memory" if lacks_memory else "error")
 
     def _load_projectors(self, model: LlamaModel, spec: LoadSpec) -> list[Projector]:
         if not spec.projector_paths or spec.pooling:
@@ -253,6 +264,7 @@ class Session:
             slots_busy=worker.slots_busy,
             queued=worker.queued,
             tokens_per_second=worker.tokens_per_second,
+            prompt_tokens_per_second=worker.prompt_tokens_per_second,
         )
 
 

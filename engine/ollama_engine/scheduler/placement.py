@@ -7,17 +7,17 @@ requests a model answers at once and whether a load is worth trying at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata
 from ollama_engine.options import Options
 from ollama_engine.runner.protocol import Adapter, LoadSpec, Pooling
+from ollama_engine.scheduler.load_options import FIELDS, left_to_us, spec_fields
+from ollama_engine.scheduler.step_down import smaller_spec
 from ollama_engine.settings import Settings
 
 MIB = 1024 * 1024
@@ -49,43 +49,42 @@ COMFORT = 0.8
 """Share of the free memory that a default choice may fill."""
 
 
+CPU = "CPU"
+"""ggml's name of the processor, whose memory is the machine's."""
+
+
+@dataclass(frozen=True)
+class GpuMemory:
+    """Bytes of a GPU, by ggml's name of it (`CUDA0`). `unified`: what it has is RAM, the same bytes as the host's."""
+
+    name: str
+    free: int
+    total: int
+    unified: bool = False
+
+
 @dataclass(frozen=True)
 class FreeMemory:
-    """Bytes. Device figures are 0 where there is no device whose driver tells."""
+    """Bytes. `gpus` are those that llama.cpp puts a model on where nobody says which."""
 
     ram: int
-    device: int = 0
-    device_total: int = 0
-    devices: int = 0
+    gpus: tuple[GpuMemory, ...] = ()
+
+    @property
+    def device(self) -> int:
+        return sum(gpu.free for gpu in self.gpus)
+
+    @property
+    def device_total(self) -> int:
+        return sum(gpu.total for gpu in self.gpus)
+
+    @property
+    def devices(self) -> int:
+        return len(self.gpus)
 
     @property
     def usable(self) -> int:
-        return self.ram + self.device
-
-
-def measure_memory() -> FreeMemory:
-    """What is free now: RAM by the system, NVIDIA devices by their driver."""
-    free, total, devices = _nvidia_memory()
-    return FreeMemory(psutil.virtual_memory().available, free, total, devices)
-
-
-def _nvidia_memory() -> tuple[int, int, int]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return 0, 0, 0
-    try:
-        infos = [
-            pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(i))
-            for i in range(pynvml.nvmlDeviceGetCount())
-        ]
-        return sum(int(info.free) for info in infos), sum(int(info.total) for info in infos), len(infos)
-    except pynvml.NVMLError:
-        return 0, 0, 0
-    finally:
-        pynvml.nvmlShutdown()
+        return self.ram + sum(gpu.free for gpu in self.gpus if not gpu.unified)
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,10 @@ class Placement:
     spec: LoadSpec
     needed: int
     chosen: frozenset[str]
+    device_needed: dict[str, int] = field(default_factory=dict)
+    """The same by device, `CPU` for RAM."""
+    layers: int = 0
+    """Layers of the model, the output layer counted as one; 0 where nobody knows."""
 
     def served_by(self, loaded: LoadSpec) -> bool:
         """Whether a runner loaded so can answer for this placement; a larger context than asked for can."""
@@ -108,8 +111,16 @@ class Placement:
             return False
         if "n_ctx" not in self.chosen and loaded.n_ctx < self.spec.n_ctx:
             return False
-        fixed = {"n_batch", "n_gpu_layers", "main_gpu", "use_mmap", "n_threads"} - self.chosen
+        fixed = set(FIELDS.values()) - self.chosen
         return all(getattr(loaded, name) == getattr(self.spec, name) for name in fixed)
+
+    def smaller(self) -> Placement | None:
+        """What to try where memory did not suffice for this, whoever asked for it; None where nothing can be given up.
+        What it needs is not estimated anew: the estimate has just been found wanting."""
+        on_gpu = any(size for device, size in self.device_needed.items() if device != "CPU")
+        layers = self.spec.n_gpu_layers if self.spec.n_gpu_layers >= 0 else self.layers
+        spec = smaller_spec(self.spec, layers if on_gpu else 0)
+        return None if spec is None else replace(self, spec=spec)
 
 
 def place(
@@ -126,6 +137,7 @@ def place(
     """Decide how to load a model.
 
     Args:
+        options: with those that the settings have for all models (`Settings.options`) under the model's own.
         given: names of the options that the model or the request really set; the others are ours to choose.
         pooling: how it embeds; empty where it is to generate text.
         projector_paths: what gives it eyes or ears.
@@ -133,14 +145,14 @@ def place(
 
     Raises:
         LoadFailed: it needs more memory than there is.
-        InvalidRequest: the KV cache type of the settings is none.
+        InvalidRequest: the options contradict each other.
     """
     if pooling:
         return _place_embedder(model_paths, metadata, options, given, settings, free, pooling, adapters)
 
     def needed(n_ctx: int, n_seq: int) -> int:
         fixed = _fixed_bytes(model_paths, adapters) + _projector_bytes(projector_paths)
-        return fixed + _kv_bytes(metadata, n_ctx * n_seq, settings)
+        return fixed + _kv_bytes(metadata, n_ctx * n_seq, options)
 
     asked = options.num_ctx or settings.context_length
     least = PROJECTOR_CONTEXT if projector_paths else 0
@@ -163,7 +175,10 @@ def place(
         image_min_tokens=QWEN_IMAGE_TOKENS if projector_paths and metadata.architecture in QWEN_VISION else 0,
         adapters=list(adapters),
     )
-    return Placement(spec, needed(n_ctx, n_seq), _chosen_by_us(given, bool(asked)))
+    bytes_needed = needed(n_ctx, n_seq)
+    chosen = _chosen_by_us(given, bool(asked))
+    spread = _spread(bytes_needed, options.num_gpu, free)
+    return Placement(spec, bytes_needed, chosen, spread, layers=metadata.block_count + 1)
 
 
 def _place_embedder(
@@ -191,7 +206,7 @@ def _place_embedder(
         computed = batch(n_ctx) * (batch(n_ctx) + 16 * metadata.embedding_length)
         if metadata.is_causal:  # llama.cpp computes the logits of every token as well
             computed += batch(n_ctx) * metadata.vocab_size
-        return _fixed_bytes(model_paths, adapters) + _kv_bytes(metadata, cells, settings) + FLOAT_BYTES * computed
+        return _fixed_bytes(model_paths, adapters) + _kv_bytes(metadata, cells, options) + FLOAT_BYTES * computed
 
     usual = settings.context_length or _default_context(free)
     n_ctx = _context(metadata, options.num_ctx or (usual if in_pieces else min(usual, EMBEDDING_CONTEXT)))
@@ -208,7 +223,18 @@ def _place_embedder(
         pooling=pooling,
         adapters=list(adapters),
     )
-    return Placement(spec, needed(n_ctx), _chosen_by_us(given, bool(options.num_ctx)) | {"n_batch"})
+    chosen = _chosen_by_us(given, bool(options.num_ctx)) | {"n_batch"}
+    spread = _spread(needed(n_ctx), options.num_gpu, free)
+    return Placement(spec, needed(n_ctx), chosen, spread, layers=metadata.block_count + 1)
+
+
+def _spread(needed: int, num_gpu: int, free: FreeMemory) -> dict[str, int]:
+    """GPUs first, one after the other; what they have no room for lies in RAM."""
+    shares: dict[str, int] = {}
+    for gpu in free.gpus if num_gpu else ():
+        shares[gpu.name] = min(needed, gpu.free)
+        needed -= shares[gpu.name]
+    return {CPU: needed, **shares}
 
 
 def _fixed_bytes(model_paths: list[Path], adapters: Sequence[Adapter]) -> int:
@@ -220,9 +246,8 @@ def _projector_bytes(paths: Sequence[Path]) -> int:
     return sum(path.stat().st_size + PROJECTOR_RESERVE for path in paths)
 
 
-def _kv_bytes(metadata: ModelMetadata, cells: int, settings: Settings) -> int:
-    kv_type = settings.kv_cache_type or "f16"
-    return kv_cache_bytes(metadata, cells, kv_type, kv_type)
+def _kv_bytes(metadata: ModelMetadata, cells: int, options: Options) -> int:
+    return kv_cache_bytes(metadata, cells, options.cache_type_k or "f16", options.cache_type_v or "f16")
 
 
 def _context(metadata: ModelMetadata, wanted: int) -> int:
@@ -230,17 +255,8 @@ def _context(metadata: ModelMetadata, wanted: int) -> int:
 
 
 def _spec(model_paths: list[Path], options: Options, settings: Settings, **sizes: Any) -> LoadSpec:
-    return LoadSpec(
-        model_paths=[str(path) for path in model_paths],
-        n_gpu_layers=options.num_gpu,
-        main_gpu=options.main_gpu,
-        use_mmap=options.use_mmap,
-        use_amx=settings.amx,
-        n_threads=max(0, options.num_thread),
-        kv_cache_type=settings.kv_cache_type,
-        flash_attention=settings.flash_attention,
-        **sizes,
-    )
+    fields: dict[str, Any] = {"use_amx": settings.amx, **spec_fields(options), **sizes}
+    return LoadSpec(model_paths=[str(path) for path in model_paths], **fields)
 
 
 def _default_context(free: FreeMemory) -> int:
@@ -248,15 +264,7 @@ def _default_context(free: FreeMemory) -> int:
 
 
 def _chosen_by_us(given: frozenset[str], context_asked: bool) -> frozenset[str]:
-    fields = {
-        "num_batch": "n_batch",
-        "num_gpu": "n_gpu_layers",
-        "main_gpu": "main_gpu",
-        "use_mmap": "use_mmap",
-        "num_thread": "n_threads",
-    }
-    chosen = {field for option, field in fields.items() if option not in given}
-    return frozenset(chosen if context_asked else chosen | {"n_ctx"})
+    return left_to_us(given) if context_asked else left_to_us(given) | {"n_ctx"}
 
 
 def check_fits(placement: Placement, free: FreeMemory) -> None:

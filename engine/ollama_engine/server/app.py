@@ -11,10 +11,14 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ollama_engine.engine import Engine
+from ollama_engine.keys import Keyring
 from ollama_engine.server.anthropic.routes import anthropic_routes
+from ollama_engine.server.callers import NameCallers
 from ollama_engine.server.description.routes import Description
+from ollama_engine.server.discretion import Discretion
 from ollama_engine.server.drain import Drain, DrainRequests
 from ollama_engine.server.errors import ErrorAnswers, http_exception
 from ollama_engine.server.metrics.engine import metered
@@ -24,36 +28,55 @@ from ollama_engine.server.metrics.routes import metrics_routes
 from ollama_engine.server.native.routes import native_routes
 from ollama_engine.server.openai.routes import openai_routes
 from ollama_engine.server.routing import ExactRoute
-from ollama_engine.server.security import CORS, HostRule, is_loopback
+from ollama_engine.server.security.addresses import is_loopback
+from ollama_engine.server.security.authentication import Authenticate, RememberPeer
+from ollama_engine.server.security.cors import CORS
+from ollama_engine.server.security.host_rule import HostRule
+from ollama_engine.server.security.limits import BodyLimits
 from ollama_engine.settings import Settings
 
 
-def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None) -> Starlette:
+def create_app(engine: Engine, settings: Settings, *, drain: Drain | None = None, terminal_pass: str = "") -> Starlette:
     """The app for a server bound to `settings.host`.
 
     Args:
         engine: what does the work; the caller opens and closes it.
         drain: shared with whoever ends the server, `serve.py`; the app makes its own where nobody does.
+        terminal_pass: what terminals show that go before others (terminal_pass.py).
     """
     meters = Meters()
-    middleware = [
-        Middleware(CountRequests, meters=meters),
-        Middleware(ErrorAnswers),
-        Middleware(DrainRequests, drain=drain or Drain()),
-        Middleware(CORS, origins=settings.origins),
-    ]
-    if is_loopback(settings.host.host):
-        middleware.append(Middleware(HostRule))
-    # Innermost again: what an endpoint raises must become an answer inside CORS, or a browser cannot read it.
-    middleware.append(Middleware(ErrorAnswers))
     app = Starlette(
         routes=_routes(engine, meters),
-        middleware=middleware,
+        middleware=[
+            Middleware(CountRequests, meters=meters),
+            *_middleware(settings, drain or Drain(), terminal_pass),
+        ],
         exception_handlers={HTTPException: http_exception},
     )
     app.router.redirect_slashes = False
     app.router.default = _no_route(app)
     return app
+
+
+def _middleware(settings: Settings, drain: Drain, terminal_pass: str) -> list[Middleware]:
+    discretion = Discretion.of(settings)
+    middleware = [
+        Middleware(ErrorAnswers, discretion=discretion),
+        Middleware(DrainRequests, drain=drain),
+        Middleware(CORS, origins=settings.origins),
+        # Again: what is raised further in must become an answer inside CORS, or a browser cannot read it.
+        Middleware(ErrorAnswers, discretion=discretion),
+        Middleware(RememberPeer),
+    ]
+    if settings.trusted_proxies:
+        middleware.append(Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies)))
+    middleware.append(Middleware(Authenticate, keys=Keyring.of(settings), require_key=settings.require_key))
+    middleware.append(Middleware(NameCallers, terminal_pass=terminal_pass))
+    # Who says that anybody from anywhere may ask anything cannot be asked for a list of the server's names, too.
+    if settings.require_key != "never" or is_loopback(settings.host.host):
+        middleware.append(Middleware(HostRule))
+    middleware.append(Middleware(BodyLimits, max_body=settings.max_body, max_upload=settings.max_upload))
+    return middleware
 
 
 def _routes(engine: Engine, meters: Meters) -> Sequence[ExactRoute]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zstandard
 
-from ollama_engine.errors import InvalidRequest
+from ollama_engine.errors import InvalidRequest, TooLarge
 
 MAX_WINDOW = 8 * 1024 * 1024
 MAX_UNPACKED = 20 * 1024 * 1024
@@ -13,10 +13,6 @@ MAX_UNPACKED = 20 * 1024 * 1024
 
 class UnsupportedEncoding(InvalidRequest):
     status = 415
-
-
-class UnpackedTooLarge(InvalidRequest):
-    status = 413
 
 
 def unpack(body: bytes | bytearray, encoding: str) -> bytes | bytearray:
@@ -36,5 +32,5 @@ def unpack(body: bytes | bytearray, encoding: str) -> bytes | bytearray:
     except (zstandard.ZstdError, MemoryError) as error:
         raise InvalidRequest(f"the body is no zstd that can be read here: {error}") from error
     if len(plain) > MAX_UNPACKED:
-        raise UnpackedTooLarge("request body too large", hint=f"At most {MAX_UNPACKED // 2**20} MiB when unpacked.")
+        raise TooLarge("request body too large", hint=f"At most {MAX_UNPACKED // 2**20} MiB when unpacked.")
     return plain

@@ -18,21 +18,14 @@ from msgspec import Struct, UnsetType
 from starlette.requests import ClientDisconnect, Request
 
 from ollama_engine.durations import parse_keep_alive
-from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled
+from ollama_engine.errors import InvalidRequest, RequestCanceled
 from ollama_engine.server.compressed import unpack
 from ollama_engine.server.json_text import read_first_value
-
-MAX_BODY = 256 * 1024 * 1024
-"""Bytes of a JSON body. The largest honest one carries images, which are at most 100 MB before base64."""
 
 S = TypeVar("S", bound=Struct)
 _MISMATCH = re.compile(r"Expected `(?P<expected>[^`]*)`, got `(?P<got>[^`]*)`(?: - at `\$\.?(?P<path>.*)`)?")
 _KINDS = {"str": "string", "int": "number", "float": "number"}
 _BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*")
-
-
-class BodyTooLarge(InvalidRequest):
-    status = 413
 
 
 async def read_request(request: Request, kind: type[S], *, aliases: Mapping[str, str] | None = None) -> S:
@@ -42,7 +35,7 @@ async def read_request(request: Request, kind: type[S], *, aliases: Mapping[str,
         aliases: deprecated field name -> the field it fills where that one is absent or empty.
 
     Raises:
-        InvalidRequest: the body is missing, is not JSON, does not fit `kind`, or is too large.
+        InvalidRequest: the body is missing, is not JSON, does not fit `kind`, or is too large (security/limits.py).
     """
     body = await _read_body(request)
     return decode(unpack(body, request.headers.get("content-encoding", "").lower()), kind, aliases=aliases)
@@ -65,24 +58,13 @@ def decode(body: bytes | bytearray, kind: type[S], *, aliases: Mapping[str, str]
 
 
 async def _read_body(request: Request) -> bytearray:
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > MAX_BODY:
-        raise _too_large()
     body = bytearray()
     try:
         async for piece in request.stream():
             body += piece
-            if len(body) > MAX_BODY:
-                raise _too_large()
     except ClientDisconnect as error:
         raise RequestCanceled() from error
     return body
-
-
-def _too_large() -> EngineError:
-    return BodyTooLarge(
-        "request body too large", hint=f"A JSON body may hold {MAX_BODY // 2**20} MiB; large files go to /api/blobs."
-    )
 
 
 def _fill_from_alias(value: dict[str, Any], old: str, new: str) -> None:

@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ollama_engine.errors import Busy, EngineError
 from ollama_engine.server.anthropic.errors import anthropic_error
+from ollama_engine.server.discretion import Discretion
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.openai.errors import openai_error
 
+_DISCRETION = "ollama_engine.discretion"
 _LOG = logging.getLogger("ollama_engine.server")
 
 
@@ -36,8 +38,13 @@ def error_response(error: EngineError, path: str) -> Response:
         body: object = anthropic_error(error)
     else:
         body = openai_error(error) if path.startswith("/v1/") else error_object(error)
-    headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))} if isinstance(error, Busy) else None
-    return json_response(body, error.status, headers)
+    return json_response(body, error.status, _headers(error))
+
+
+def _headers(error: EngineError) -> dict[str, str] | None:
+    if isinstance(error, Busy):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    return {"WWW-Authenticate": 'Bearer realm="ollama-tui"'} if error.status == 401 else None
 
 
 def http_exception(request: Request, error: Exception) -> Response:
@@ -49,16 +56,28 @@ def http_exception(request: Request, error: Exception) -> Response:
     return PlainTextResponse(text, error.status_code, headers=error.headers)
 
 
-class ErrorAnswers:
-    """ASGI middleware: turns what an endpoint raises into an answer, where none has begun."""
+def discreet(error: EngineError, scope: Scope) -> EngineError:
+    """`error` as the client of the request may see it."""
+    discretion: Discretion | None = scope.get(_DISCRETION)
+    return discretion.error(error) if discretion else error
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class ErrorAnswers:
+    """ASGI middleware: turns what an endpoint raises into an answer, where none has begun.
+
+    Args:
+        discretion: what errors must not tell; also of those inside an answer that has begun (`discreet`).
+    """
+
+    def __init__(self, app: ASGIApp, discretion: Discretion) -> None:
         self.app = app
+        self.discretion = discretion
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope[_DISCRETION] = self.discretion
         started = False
 
         async def watching_send(message: Message) -> None:
@@ -76,4 +95,4 @@ class ErrorAnswers:
             return
         if started:
             raise failure
-        await error_response(failure, scope["path"])(scope, receive, send)
+        await error_response(discreet(failure, scope), scope["path"])(scope, receive, send)

@@ -10,10 +10,14 @@ import math
 import re
 from typing import Any
 
-from ollama_engine.errors import InvalidRequest
+from ollama_engine.errors import InvalidRequest, TooLarge
 
 MAX_DEPTH = 200
 """Nesting of arrays and objects. JSON schemas of real tools stay below 30."""
+
+MAX_VALUES = 4_000_000
+"""Commas and opening brackets of a body, in its texts, too. What they may stand for takes some 50 bytes each: without a
+bound a body of `[[],[],…` would grow to twenty times its size."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
@@ -27,8 +31,10 @@ def read_first_value(body: bytes | bytearray) -> Any:
     become U+FFFD.
 
     Raises:
-        InvalidRequest: no value, broken JSON, or nesting deeper than MAX_DEPTH.
+        InvalidRequest: no value, broken JSON, nesting deeper than MAX_DEPTH, or more than MAX_VALUES.
     """
+    if len(body) > MAX_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise TooLarge("request body holds too many values", hint=f"It may hold {MAX_VALUES} commas and brackets.")
     text = body.decode("utf-8", errors="replace")
     start = len(text) - len(text.lstrip(_SPACE))
     if start == len(text):

@@ -16,8 +16,11 @@ class CannotListen(EngineError):
     """The address cannot be listened at; the message names it, the hint the way out."""
 
 
-def listen(host: HostAddress) -> tuple[socket.socket, HostAddress]:
+def listen(host: HostAddress, *, scheme: str = "http") -> tuple[socket.socket, HostAddress]:
     """A socket that listens at `host`, and the address it got: the number for a name, the real port for port 0.
+
+    Args:
+        scheme: what will be spoken there, whatever `host` says.
 
     Raises:
         CannotListen: the port is taken, not allowed, or the address is not this machine's.
@@ -35,7 +38,7 @@ def listen(host: HostAddress) -> tuple[socket.socket, HostAddress]:
             listener.close()
         raise _explained(host, error) from error
     address, port = listener.getsockname()[:2]
-    return listener, HostAddress("http", address, port)
+    return listener, HostAddress(scheme, address, port)
 
 
 def _resolve(host: HostAddress) -> tuple[socket.AddressFamily, tuple]:

@@ -9,15 +9,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from ollama_engine.server.operations import Body, Group, Operation, Query
+from ollama_engine.server.security.permissions import check_permission
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class ExactRoute(Route):
-    """A route that has the methods it names and no HEAD that nobody asked for.
+    """A route that has the methods it names and no HEAD that nobody asked for, for those who may call it.
 
     A request that it answers finds the route itself under `route` in its scope.
     """
@@ -32,6 +33,11 @@ class ExactRoute(Route):
         if match is not Match.NONE:
             found["route"] = self
         return match, found
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in self.methods:
+            check_permission(scope, self.path)
+        await super().handle(scope, receive, send)
 
 
 @dataclass(frozen=True)

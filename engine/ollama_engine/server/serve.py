@@ -7,15 +7,21 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import uvicorn
 
+from ollama_engine import terminal_pass
 from ollama_engine.engine import Engine
 from ollama_engine.server.app import create_app
 from ollama_engine.server.drain import Drain
 from ollama_engine.server.listener import listen
+from ollama_engine.server.open_files import affordable_connections
+from ollama_engine.server.security.connections import IDLE_SECONDS, BoundedProtocol, ConnectionLimits
+from ollama_engine.server.tls import Certificate
 from ollama_engine.settings import HostAddress, Settings
 
 _LOG = logging.getLogger("ollama_engine.server")
@@ -25,9 +31,6 @@ DRAIN_SECONDS = 30.0
 
 _GOODBYE_SECONDS = 2.0
 """How long requests that were cut off may take to send their last line."""
-
-_KEEP_ALIVE_SECONDS = 120
-"""Idle connections. Go's server keeps them for ever; clients pool them and trip over a close they did not expect."""
 
 
 async def serve(
@@ -45,35 +48,56 @@ async def serve(
     Args:
         on_ready: called once with the address, its real port included, when requests are answered.
 
+    With a certificate (`settings.tls_cert`) SIGHUP loads it again, unless a terminal may have sent that.
+
     Raises:
         CannotListen: the address cannot be bound.
+        InvalidRequest: the certificate cannot be used.
     """
     try:
-        listener, address = listen(settings.host)
+        certificate = Certificate.of(settings)
+        listener, address = listen(settings.host, scheme="https" if certificate else "http")
         with contextlib.closing(listener):
             drain = Drain()
-            app = create_app(engine, replace(settings, host=address), drain=drain)
-            server = _Server(_config(app, settings), on_started=lambda: _announce(address, on_ready))
-            with _stop_signals() as signals:
-                await _run(server, listener, drain, signals, drain_seconds)
+            with _terminal_pass(address) as shown:
+                app = create_app(engine, replace(settings, host=address), drain=drain, terminal_pass=shown)
+                config = _config(app, settings, certificate)
+                server = _Server(config, on_started=lambda: _announce(address, on_ready))
+                with _stop_signals() as signals, _reload_signal(certificate):
+                    await _run(server, listener, drain, signals, drain_seconds)
     finally:
         await engine.aclose()
     return 0
 
 
-def _config(app: Callable[..., Awaitable[None]], settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+@contextlib.contextmanager
+def _terminal_pass(address: HostAddress) -> Iterator[str]:
+    text = terminal_pass.issue(address.port)
+    try:
+        yield text
+    finally:
+        terminal_pass.revoke(address.port, text)
+
+
+def _config(app: Callable[..., Awaitable[None]], settings: Settings, certificate: Certificate | None) -> uvicorn.Config:
+    limits = ConnectionLimits(affordable_connections(settings.max_connections), settings.client_timeout)
+    config = uvicorn.Config(
         app,
+        http=partial(BoundedProtocol, limits),  # pyright: ignore[reportArgumentType] - called as the class would be
         lifespan="off",
         ws="none",
         log_config=None,
-        log_level="info" if settings.debug else "warning",
+        # Its warnings are of what strangers sent, once for every request.
+        log_level="info" if settings.debug else "error",
         access_log=settings.debug,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=int(_GOODBYE_SECONDS),
     )
+    config.load()
+    config.ssl = certificate.context if certificate else None
+    return config
 
 
 def _announce(address: HostAddress, on_ready: Callable[[HostAddress], None] | None) -> None:
@@ -125,6 +149,25 @@ def _stop_signals() -> Iterator[_Signals]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType] - what signal.signal returned
+
+
+@contextlib.contextmanager
+def _reload_signal(certificate: Certificate | None) -> Iterator[None]:
+    hangup = getattr(signal, "SIGHUP", None)
+    # At a terminal the signal means that it was closed, and has to end the server.
+    if certificate is None or hangup is None or (sys.stdin and sys.stdin.isatty()):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        previous = signal.signal(hangup, lambda *_: loop.call_soon_threadsafe(certificate.reload))
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(hangup, previous)
 
 
 async def _run(server: _Server, listener: socket.socket, drain: Drain, signals: _Signals, drain_seconds: float) -> None:

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from ollama_engine.errors import Busy, EngineError, RequestCanceled
 from ollama_engine.server.drain import SHUTTING_DOWN
 from ollama_engine.server.encode import NDJSON_TYPE, encode, json_response
-from ollama_engine.server.errors import error_object, unexpected
+from ollama_engine.server.errors import discreet, error_object, unexpected
 from ollama_engine.types import Progress
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class StreamedAnswer(Response, Generic[T]):
         except EngineError as error:
             if not self.begun:
                 raise
-            await self._end_with(error, send)
+            await self._end_with(discreet(error, scope), send)
         except Exception as error:
             if not self.begun:
                 raise

@@ -56,12 +56,12 @@ def read_bounded(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
         return data, status
 
 
-def create_temporary(folder: Path, prefix: str) -> tuple[int, Path]:
-    """A new file in `folder` to write and then rename: `<prefix><random>.tmp`, mode 0644 less the umask."""
+def create_temporary(folder: Path, prefix: str, mode: int = FILE_MODE) -> tuple[int, Path]:
+    """A new file in `folder` to write and then rename: `<prefix><random>.tmp`, of that mode less the umask."""
     while True:
         path = folder / f"{prefix}{secrets.token_hex(8)}.tmp"
         with suppress(FileExistsError):
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), path
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), path
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
@@ -70,10 +70,10 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def replace_durably(path: Path, data: bytes, *, prefix: str) -> None:
+def replace_durably(path: Path, data: bytes, *, prefix: str, mode: int = FILE_MODE) -> None:
     """Put `data` at `path` so that a crash leaves the old content or the new, never a part. OSError."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    descriptor, temporary = create_temporary(path.parent, prefix)
+    descriptor, temporary = create_temporary(path.parent, prefix, mode)
     try:
         try:
             write_all(descriptor, data)

@@ -81,4 +81,5 @@ def changed(original: Original) -> StoreError:
     return StoreError(
         f"{original.path} was changed after a model was made of it in place",
         hint="Create the model again from the file as it is now, or without --in-place from an unchanged copy.",
+        path=Path(original.path),
     )

@@ -12,7 +12,7 @@ class RequestView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     """What `cancel` takes; never used twice in an engine's life."""
-    kind: Literal["chat", "generate", "embed", "rerank", "tokenize"]
+    kind: Literal["chat", "generate", "embed", "rerank", "tokenize", "load"]
     model: str
     state: Literal["queued", "loading", "waiting", "prompt", "generating"]
     """`queued`: before the model may be loaded or used; `waiting`: for a slot of the loaded model."""

@@ -14,6 +14,9 @@ class DeviceShare(Struct, omit_defaults=True, kw_only=True):
     weights: int = 0
     kv_cache: int = 0
     compute: int = 0
+    measured: int = 0
+    """All that the process holds there by the device's driver, its own structures included; 0 where it does not tell
+    (NVIDIA's does)."""
 
 
 class RunningModel(Struct, omit_defaults=True):
@@ -39,7 +42,7 @@ class RunningModel(Struct, omit_defaults=True):
     compute: int = 0
     """Buffers as llama.cpp reported them after the load, bytes, host and device together."""
     context_used: int = 0
-    """KV cells in use, of `context_length` x `slots` (0 where unknown)."""
+    """KV cells in use, of `context_total`."""
     slots: int = 0
     slots_busy: int = 0
     queued: int = 0
@@ -55,6 +58,12 @@ class RunningModel(Struct, omit_defaults=True):
     """Its buffers by device, as llama.cpp allocated them."""
     notices: list[str] = field(default_factory=list)
     """What is otherwise than asked for: a smaller context, fewer layers on the GPU."""
+    context_total: int = 0
+    """KV cells there are: `context_length` x `slots`, or a batch of a model that embeds; 0 where unknown."""
+    keep_alive: float | None = None
+    """Seconds that it stays after its last request, negative for ever; None where the server does not say."""
+    expires_in: float | None = None
+    """Seconds until it is unloaded if nobody asks for it before, negative for never: as `expires_at`, on no clock."""
 
 
 class Device(Struct, omit_defaults=True):

@@ -52,7 +52,7 @@ async def test_a_path_with_spaces_and_letters_of_any_kind(tmp_path: Path) -> Non
 async def test_the_kv_cache_type_is_taken(kind: str, smaller: bool) -> None:
     sizes = {}
     for kv_cache_type in ("", kind):
-        async with running(BARD, kv_cache_type=kv_cache_type) as runner:
+        async with running(BARD, cache_type_k=kv_cache_type, cache_type_v=kv_cache_type) as runner:
             sizes[kv_cache_type] = sum(buffer.size for buffer in runner.info.buffers if buffer.kind == "KV")
             assert (await answer(runner, max_tokens=3)).text
     assert (sizes[kind] < sizes[""]) is smaller
@@ -98,7 +98,7 @@ class TestBrokenModels:
         deep: Shape = {"n_layer": 64, "width": 256, "ff": 64, "heads": 4, "kv_heads": 4}
         model = random_model(tmp_path / "m.gguf", **deep, context_length=2**23)
         with pytest.raises(LoadFailed, match=r"context could not be made.*alloc") as caught:
-            await Runner.start(LoadSpec([str(model)], 2**23, kv_cache_type="f32"))
+            await Runner.start(LoadSpec([str(model)], 2**23, cache_type_k="f32", cache_type_v="f32"))
         assert "num_ctx" in caught.value.hint
 
     async def test_a_load_without_progress_is_given_up(self) -> None:

@@ -19,7 +19,7 @@ from ollama_engine.runner.prefix_cache import common_prefix
 from tests.engine.runner.stepping import Stepper, load
 from tests.support.state_models import hybrid_model, llama_model, mamba_model, sliding_model
 
-EXACT = {"kv_cache_type": "f32", "flash_attention": False}
+EXACT = {"cache_type_k": "f32", "cache_type_v": "f32", "flash_attention": False}
 """So that the company in a batch changes logits by the last bits of a float32 alone, and no choice by them: flash
 attention computes a few rows otherwise than many, with differences in the third place."""
 

@@ -17,7 +17,7 @@ from tests.engine.runner.stepping import Stepper, load
 from tests.support.gguf_models import looping_model, scripted_model
 from tests.support.state_models import llama_model
 
-EXACT = {"kv_cache_type": "f32", "flash_attention": False}
+EXACT = {"cache_type_k": "f32", "cache_type_v": "f32", "flash_attention": False}
 BROKEN = 7
 
 
@@ -33,7 +33,9 @@ def model(path: Path) -> LlamaModel:
 
 @pytest.fixture(params=[False, True], ids=["plain", "flash"])
 def four(model: LlamaModel, request: pytest.FixtureRequest) -> Iterator[Stepper]:
-    with Stepper(model, n_seq=4, n_batch=64, kv_cache_type="f32", flash_attention=request.param) as stepper:
+    with Stepper(
+        model, n_seq=4, n_batch=64, cache_type_k="f32", cache_type_v="f32", flash_attention=request.param
+    ) as stepper:
         yield stepper
 
 

@@ -11,12 +11,12 @@ import pytest
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
 from ollama_engine.options import Options
 from ollama_engine.runner.protocol import Pooling
-from ollama_engine.scheduler.placement import COMPUTE_RESERVE, GIB, MIB, FreeMemory, Placement, place
+from ollama_engine.scheduler.placement import COMPUTE_RESERVE, GIB, MIB, FreeMemory, GpuMemory, Placement, place
 from ollama_engine.settings import Settings
 from tests.support.embedding_models import bert_model, decoder_model
 
 PLENTY = FreeMemory(ram=64 * GIB)
-GPU = FreeMemory(ram=64 * GIB, device=48 * GIB, device_total=48 * GIB, devices=1)
+GPU = FreeMemory(64 * GIB, (GpuMemory("CUDA0", 48 * GIB, 48 * GIB),))
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import pytest
 
-from ollama_engine.errors import InvalidRequest, LoadFailed
+from ollama_engine.errors import LoadFailed
 from ollama_engine.gguf.memory import kv_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
 from ollama_engine.options import Options
 from ollama_engine.runner.protocol import Adapter
+from ollama_engine.scheduler.load_options import FIELDS
 from ollama_engine.scheduler.placement import (
     COMPUTE_RESERVE,
     GIB,
@@ -20,9 +21,9 @@ from ollama_engine.scheduler.placement import (
     PROJECTOR_CONTEXT,
     PROJECTOR_RESERVE,
     FreeMemory,
+    GpuMemory,
     Placement,
     check_fits,
-    measure_memory,
     place,
 )
 from ollama_engine.settings import Settings
@@ -54,7 +55,7 @@ def test_the_defaults(model: Path, metadata: ModelMetadata) -> None:
     assert spec.model_paths == [str(model)]
     assert (spec.n_ctx, spec.n_seq, spec.n_batch) == (4096, 4, 512)
     assert (spec.n_gpu_layers, spec.main_gpu, spec.use_mmap, spec.n_threads) == (-1, None, None, 0)
-    assert placement.chosen == {"n_ctx", "n_batch", "n_gpu_layers", "main_gpu", "use_mmap", "n_threads"}
+    assert placement.chosen == {"n_ctx", *FIELDS.values()}
     assert placement.needed == model.stat().st_size + kv_cache_bytes(metadata, 4 * 4096) + COMPUTE_RESERVE
 
 
@@ -63,7 +64,8 @@ def test_options_are_taken_and_known_as_asked_for(model: Path, metadata: ModelMe
     spec = placement.spec
     assert (spec.n_ctx, spec.n_batch, spec.n_gpu_layers, spec.main_gpu) == (1000, 64, 3, 1)
     assert (spec.use_mmap, spec.n_threads) == (False, 2)
-    assert placement.chosen == frozenset()
+    given = {"n_ctx", "n_batch", "n_gpu_layers", "main_gpu", "use_mmap", "n_threads"}
+    assert placement.chosen == set(FIELDS.values()) - given
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_options_are_taken_and_known_as_asked_for(model: Path, metadata: ModelMe
 def test_more_device_memory_gives_more_context_up_to_the_models(
     model: Path, metadata: ModelMetadata, device_total: int, n_ctx: int
 ) -> None:
-    free = FreeMemory(64 * GIB, device=device_total, device_total=device_total, devices=1)
+    free = FreeMemory(64 * GIB, (GpuMemory("CUDA0", device_total, device_total),))
     assert placed(model, metadata, free).spec.n_ctx == n_ctx
 
 
@@ -97,18 +99,17 @@ def test_slots_are_as_many_as_memory_comfortably_holds(model: Path, metadata: Mo
 
 
 def test_a_context_of_our_choice_shrinks_before_memory_is_full(model: Path, metadata: ModelMetadata) -> None:
-    big = replace(PLENTY, ram=0, device_total=48 * GIB, device=model.stat().st_size + 2 * COMPUTE_RESERVE)
+    big = FreeMemory(0, (GpuMemory("CUDA0", model.stat().st_size + 2 * COMPUTE_RESERVE, 48 * GIB),))
     spec = placed(model, metadata, big).spec
     assert 4096 <= spec.n_ctx < 131_072
     assert placed(model, metadata, big, num_ctx=100_000).spec.n_ctx == 100_000
 
 
 def test_a_smaller_kv_cache_type_needs_less(model: Path, metadata: ModelMetadata) -> None:
-    sizes = [placed(model, metadata, settings=Settings(kv_cache_type=kind)).needed for kind in ("f16", "q8_0", "q4_0")]
+    pairs = [("", ""), ("q8_0", ""), ("q8_0", "q8_0"), ("q4_0", "q8_0"), ("q4_0", "q4_0")]
+    sizes = [placed(model, metadata, cache_type_k=k, cache_type_v=v).needed for k, v in pairs]
     assert sizes == sorted(sizes, reverse=True)
-    assert len(set(sizes)) == 3
-    with pytest.raises(InvalidRequest, match="q3_9"):
-        placed(model, metadata, settings=Settings(kv_cache_type="q3_9"))
+    assert len(set(sizes)) == 5
 
 
 def test_shards_are_weighed_together(model: Path, metadata: ModelMetadata) -> None:
@@ -119,16 +120,15 @@ def test_shards_are_weighed_together(model: Path, metadata: ModelMetadata) -> No
 def test_what_does_not_fit_is_refused_with_both_figures(model: Path, metadata: ModelMetadata) -> None:
     placement = replace(placed(model, metadata, num_ctx=2048), needed=3 * GIB)
     with pytest.raises(LoadFailed, match=r"requires more memory \(3\.0 GiB\) than is available \(1\.5 GiB\)") as caught:
-        check_fits(placement, FreeMemory(ram=1024 * MIB, device=512 * MIB))
+        check_fits(placement, FreeMemory(1024 * MIB, (GpuMemory("CUDA0", 512 * MIB, GIB),)))
     assert "num_ctx below 2048" in caught.value.hint
-    check_fits(placement, FreeMemory(ram=2 * GIB, device=GIB))
+    check_fits(placement, FreeMemory(2 * GIB, (GpuMemory("CUDA0", GIB, GIB),)))
 
 
-def test_the_memory_of_this_machine_is_measured() -> None:
-    free = measure_memory()
-    assert free.ram > 10 * MIB
-    assert (free.device > 0) == (free.devices > 0)
-    assert free.usable == free.ram + free.device
+def test_memory_is_summed_over_the_gpus_and_what_is_the_hosts_own_counts_once() -> None:
+    free = FreeMemory(10, (GpuMemory("CUDA0", 3, 8), GpuMemory("CUDA1", 4, 8)))
+    assert (free.device, free.device_total, free.devices, free.usable) == (7, 16, 2, 17)
+    assert FreeMemory(10, (GpuMemory("MTL0", 7, 8, unified=True),)).usable == 10
 
 
 @pytest.mark.parametrize("pooling", ["", "last"])

@@ -1,107 +1,150 @@
-"""Whatever happens in whatever order: no deadlock, no lost request, never more models than allowed."""
+"""Whatever happens in whatever order: see schedule.py for what must hold."""
 
 from __future__ import annotations
 
-import asyncio
-import random as chance
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ollama_engine.errors import EngineError, LoadFailed
-from ollama_engine.scheduler.residency import Scheduler
-from tests.engine.scheduler.fakes import World, subject
+from ollama_engine.caller import Caller
+from ollama_engine.scheduler.ticket import Use as Purpose
+from tests.engine.scheduler.schedule import (
+    CALLERS,
+    CONTEXTS,
+    KEEP_ALIVES,
+    MODELS,
+    USES,
+    Schedule,
+    random_schedule,
+)
+from tests.support.virtual_time import VirtualLoop, run_virtual
 
-SCHEDULES = 300
-REQUESTS = 25
-LIMIT = 2
+T = TypeVar("T")
 
-
-@dataclass
-class Schedule:
-    """A random run: requests of a few models with other options, cancels, unloads, deaths, failing loads."""
-
-    random: chance.Random
-    world: World
-    scheduler: Scheduler
-    ended: Counter[str] = field(default_factory=Counter)
-
-    async def pause(self) -> None:
-        for _ in range(self.random.choice([0, 0, 1, 2, 5, 12])):
-            await asyncio.sleep(0)
-
-    async def request(self) -> None:
-        random = self.random
-        name = random.choice("aabcd")
-        placement = self.world.placement(
-            name, n_ctx=random.choice([0, 2048, 4096, 8192]), n_seq=2, needed=random.choice([10, 400])
-        )
-        keep_alive = random.choice([None, 0, 0.001, 60])
-        await self.pause()
-        try:
-            async with self.scheduler.lease(subject(name), placement, keep_alive) as lease:
-                # It is the model that was asked for, with the context that was asked for.
-                spec = lease.runner.spec  # pyright: ignore[reportAttributeAccessIssue]
-                assert spec.model_paths == [name]
-                assert "n_ctx" in placement.chosen or spec.n_ctx >= placement.spec.n_ctx
-                assert any(resident.leases for resident in self.scheduler.residents)
-                await self.pause()
-                await self.pause()
-        except EngineError as error:
-            self.ended[type(error).__name__] += 1
-        except asyncio.CancelledError:
-            self.ended["cancelled"] += 1
-        else:
-            self.ended["answered"] += 1
-
-    async def disturb(self, requests: list[asyncio.Task[None]]) -> None:
-        for _ in range(20):
-            await self.pause()
-            match self.random.randrange(6):
-                case 0:
-                    self.random.choice(requests).cancel()
-                case 1:
-                    await asyncio.wait_for(self.scheduler.unload(self.random.choice("abcd")), 5)
-                case 2 if self.world.alive:
-                    self.random.choice(sorted(self.world.alive, key=lambda runner: runner.spec.model_paths)).die()
-                case 3:
-                    self.world.error = self.random.choice([None, LoadFailed("this time not")])
-                case 4:
-                    self.world.gate.clear()
-                case _:
-                    self.world.gate.set()
-        self.world.error = None
-        self.world.gate.set()
+PARTS = 4
+SCHEDULES = 600
+SOAK_SCHEDULES = 20_000
+names = st.sampled_from(MODELS)
+number = st.integers(0, 99)
 
 
-@pytest.mark.parametrize("part", range(4))
-async def test_every_request_of_a_random_schedule_ends(part: int) -> None:
+class Moves(RuleBasedStateMachine):
+    """As `random_schedule`, but chosen by hypothesis, which makes what fails as short as it can."""
+
+    @initialize(limit=st.integers(1, 3), max_queue=st.sampled_from([0, 2, 512]), on_gpus=st.booleans())
+    def begin(self, limit: int, max_queue: int, on_gpus: bool) -> None:
+        self.loop = VirtualLoop()
+        self.schedule = self.run(_made(limit, max_queue, on_gpus))
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(coroutine)
+
+    @rule(
+        name=names,
+        n_ctx=st.sampled_from(CONTEXTS),
+        use=st.sampled_from(USES),
+        keep_alive=st.sampled_from(KEEP_ALIVES),
+        caller=st.sampled_from(CALLERS),
+        seconds=st.sampled_from([None, 0.0, 3.0]),
+        times=st.sampled_from([1, 1, 1, 6]),
+    )
+    def request(
+        self, name: str, n_ctx: int, use: Purpose, keep_alive: float | None, caller: Caller, seconds: float | None,
+        times: int,
+    ) -> None:  # fmt: skip
+        async def ask() -> None:
+            for _ in range(times):
+                self.schedule.request(name, n_ctx, use, keep_alive, caller, seconds)
+
+        self.run(ask())
+
+    @rule(which=number)
+    def finish(self, which: int) -> None:
+        self.run(_now(lambda: self.schedule.finish(which)))
+
+    @rule(which=number)
+    def cancel(self, which: int) -> None:
+        self.run(_now(lambda: self.schedule.cancel(which)))
+
+    @rule(which=number)
+    def kill(self, which: int) -> None:
+        self.run(_now(lambda: self.schedule.kill(which)))
+
+    @rule(name=names)
+    def fail(self, name: str) -> None:
+        self.schedule.fail(name)
+
+    @rule()
+    def heal(self) -> None:
+        self.schedule.heal()
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 30.0]))
+    def load_slowly(self, seconds: float) -> None:
+        self.schedule.load_slowly(seconds)
+
+    @rule(name=names)
+    def unload(self, name: str) -> None:
+        self.run(self.schedule.unload(name))
+
+    @rule(name=names, pinned=st.booleans())
+    def pin(self, name: str, pinned: bool) -> None:
+        self.run(_now(lambda: self.schedule.pin(name, pinned=pinned)))
+
+    @rule(seconds=st.sampled_from([0.01, 0.3, 2.0, 20.0, 400.0]))
+    def wait(self, seconds: float) -> None:
+        self.run(self.schedule.wait(seconds))
+
+    @invariant()
+    def all_is_well(self) -> None:
+        if hasattr(self, "schedule"):
+            self.run(self.schedule.check())
+
+    def teardown(self) -> None:
+        if hasattr(self, "schedule"):
+            try:
+                self.run(self.schedule.end())
+            finally:
+                self.loop.close()
+
+
+async def _made(limit: int, max_queue: int, on_gpus: bool) -> Schedule:
+    return Schedule(limit=limit, max_queue=max_queue, on_gpus=on_gpus)
+
+
+async def _now(move: Callable[[], None]) -> None:
+    move()
+
+
+Moves.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+TestMoves = Moves.TestCase
+
+
+def run_all(numbers: range) -> Counter[str]:
     total: Counter[str] = Counter()
-    for number in range(part, SCHEDULES, 4):
-        random = chance.Random(number)
-        world = World()
-        scheduler = world.scheduler(max_loaded_models=LIMIT, max_queue=random.choice([0, 3, 512]))
-        schedule = Schedule(random, world, scheduler)
-        requests = [asyncio.create_task(schedule.request()) for _ in range(REQUESTS)]
+    for number in numbers:
         try:
-            async with asyncio.timeout(10):
-                await schedule.disturb(requests)
-                if random.random() < 0.3:
-                    await scheduler.aclose()
-                # A request cancelled before its first step never ran: that is its end, too.
-                ends = await asyncio.gather(*requests, return_exceptions=True)
-                schedule.ended["never began"] = sum(isinstance(end, asyncio.CancelledError) for end in ends)
-                await scheduler.aclose()
-        except TimeoutError:
-            pytest.fail(f"schedule {number} hangs: {[(r.subject.name, r) for r in scheduler.residents]}")
-        assert not [end for end in ends if end is not None and not isinstance(end, asyncio.CancelledError)], number
-        assert schedule.ended.total() == REQUESTS, number
-        assert world.most_alive <= LIMIT, number
-        assert not world.alive, number
-        assert scheduler.residents == [], number
-        assert asyncio.all_tasks() == {asyncio.current_task()}, number
-        total += schedule.ended
-    # The schedules do reach what they are to try.
-    assert set(total) >= {"answered", "Busy", "cancelled", "LoadFailed"}
-    assert total["answered"] > total.total() / 4
+            total += run_virtual(random_schedule(number))
+        except BaseException as error:
+            error.add_note(f"in schedule {number}")
+            raise
+    return total
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_request_of_a_random_schedule_ends(part: int) -> None:
+    ends = run_all(range(part, SCHEDULES, PARTS))
+    # They do reach what they are to try.
+    assert set(ends) >= {"answered", "Busy", "cancelled", "LoadFailed", "RequestCanceled", "died"}
+    assert ends["answered"] > ends.total() / 4
+
+
+@pytest.mark.soak
+def test_every_request_of_very_many_random_schedules_ends() -> None:
+    run_all(range(SCHEDULES, SCHEDULES + SOAK_SCHEDULES))

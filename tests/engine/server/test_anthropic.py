@@ -34,7 +34,7 @@ async def ask(http: httpx.AsyncClient, path: str = "", **fields: Any) -> httpx.R
 
 
 def asked(engine: ScriptedEngine) -> ChatRequest:
-    request = engine.requests[-1]
+    request = engine.asked[-1]
     assert isinstance(request, ChatRequest)
     return request
 
@@ -275,7 +275,7 @@ async def test_an_error_in_a_stream_is_an_event(http: httpx.AsyncClient, engine:
 async def test_tokens_are_counted_without_generating(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
     answer = await ask(http, "/count_tokens", system="abcd", tools=[TOOL], max_tokens=None)
     assert (answer.status_code, answer.json()) == (200, {"input_tokens": 7})
-    assert engine.requests == []
+    assert engine.asked == []
     assert engine.counted[0].tools == [NATIVE_TOOL]
     answer = await ask(http, "/count_tokens", model="nope")
     assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found_error")

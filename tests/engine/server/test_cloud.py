@@ -68,7 +68,7 @@ async def test_models_of_the_cloud_are_refused(
     assert answer.status_code == 403
     error = answer.json()["error"]
     assert (error if isinstance(error, str) else error["message"]) == words
-    assert engine.requests == []
+    assert engine.asked == []
 
 
 async def test_a_model_of_the_cloud_has_no_details_in_openais_list(http: httpx.AsyncClient) -> None:
@@ -80,7 +80,7 @@ async def test_a_model_that_would_run_elsewhere_is_not_made(http: httpx.AsyncCli
     for fields in ({"from": "gpt-oss", "remote_host": "https://ollama.com"}, {"from": "gpt-oss:cloud"}):
         answer = await http.post("/api/create", json={"model": "m", **fields})
         assert (answer.status_code, answer.json()["error"]) == (403, INFERENCE)
-    assert engine.requests == []
+    assert engine.asked == []
 
 
 async def test_local_at_the_end_of_a_name_means_here(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:

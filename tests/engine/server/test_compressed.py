@@ -22,7 +22,7 @@ async def ask(http: httpx.AsyncClient, body: bytes, encoding: str) -> httpx.Resp
 
 async def test_a_compressed_body_is_read(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
     answer = await ask(http, zstandard.ZstdCompressor().compress(BODY), "zstd")
-    assert (answer.status_code, len(engine.requests)) == (200, 1)
+    assert (answer.status_code, len(engine.asked)) == (200, 1)
     assert (await ask(http, BODY, "identity")).status_code == 200
 
 

@@ -23,7 +23,7 @@ async def test_embed_answers_in_ollamas_field_order(http: httpx.AsyncClient, eng
     assert answer.content == (
         b'{"model":"bard","embeddings":[[2.0,0.0],[0.0,1.0]],"total_duration":9,"prompt_eval_count":2}'
     )
-    assert engine.requests == [EmbedRequest("bard", ["ab", ""], False, 7, options={"num_ctx": 9})]
+    assert engine.asked == [EmbedRequest("bard", ["ab", ""], False, 7, options={"num_ctx": 9})]
 
 
 @pytest.mark.parametrize("body", [{}, {"input": None}, {"input": ""}, {"input": []}])
@@ -61,7 +61,7 @@ async def test_the_older_endpoint_answers_one_vector_as_the_model_has_it(
 ) -> None:
     answer = await http.post("/api/embeddings", json={"model": "bard", "prompt": "abc", "keep_alive": "1m"})
     assert (answer.status_code, answer.content) == (200, b'{"embedding":[3.0,0.0]}')
-    assert engine.requests == [EmbedRequest("bard", "abc", keep_alive="1m", normalize="model")]
+    assert engine.asked == [EmbedRequest("bard", "abc", keep_alive="1m", normalize="model")]
     assert (await http.post("/api/embeddings", json={"model": "bard"})).content == b'{"embedding":[]}'
 
 
@@ -84,7 +84,7 @@ async def test_rerank_answers_indices_and_scores(http: httpx.AsyncClient, engine
         b'{"model":"bard","results":[{"index":1,"relevance_score":3.0},{"index":2,"relevance_score":2.0},'
         b'{"index":0,"relevance_score":1.0}],"total_duration":9}'
     )
-    assert engine.requests == [RerankRequest("bard", "q", ["a", "abc", "ab"], 3)]
+    assert engine.asked == [RerankRequest("bard", "q", ["a", "abc", "ab"], 3)]
 
 
 @pytest.mark.parametrize("path", ["/api/embed", "/api/embeddings", "/api/rerank"])

@@ -174,7 +174,7 @@ async def test_create_streams_progress_or_answers_the_last_step(
     streamed = await http.post("/api/create", json={"name": "m", "from": "bard", "quantization": "q8_0"})
     assert streamed.headers["content-type"] == "application/x-ndjson"
     assert streamed.text == '{"status":"parsing GGUF"}\n{"status":"writing manifest"}\n{"status":"success"}\n'
-    assert engine.requests[-1] == CreateRequest("m", from_="bard", quantize="q8_0")
+    assert engine.asked[-1] == CreateRequest("m", from_="bard", quantize="q8_0")
     whole = await http.post("/api/create", json={"model": "m", "from": "bard", "stream": False})
     assert whole.content == b'{"status":"success"}'
 
@@ -230,7 +230,7 @@ async def test_a_transfer_is_told_step_by_step(
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert answer.text == '{"status":"Hello"}\n{"status":" world"}\n{"status":"success"}\n'
-    assert engine.requests == [kind("x", insecure=True)]
+    assert engine.asked == [kind("x", insecure=True)]
 
 
 @pytest.mark.parametrize("path", ["/api/pull", "/api/push"])
@@ -345,7 +345,7 @@ async def test_the_engine_gets_the_request_as_it_was_meant(http: httpx.AsyncClie
         "/api/generate",
         content=b'{"MODEL":"bard","Prompt":"x","options":{"num_Predict":3,"stop":["A"]},"keep_alive":"5m","unknown":1}',
     )
-    assert engine.requests == [GenerateRequest("bard", "x", options={"num_Predict": 3, "stop": ["A"]}, keep_alive="5m")]
+    assert engine.asked == [GenerateRequest("bard", "x", options={"num_Predict": 3, "stop": ["A"]}, keep_alive="5m")]
 
 
 async def test_a_stream_that_never_ends_properly_is_an_error(

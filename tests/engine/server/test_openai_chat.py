@@ -34,7 +34,7 @@ async def ask(http: httpx.AsyncClient, **fields: Any) -> httpx.Response:
 
 
 def asked(engine: ScriptedEngine) -> ChatRequest:
-    request = engine.requests[-1]
+    request = engine.asked[-1]
     assert isinstance(request, ChatRequest)
     return request
 
@@ -221,7 +221,7 @@ async def test_n_answers_run_side_by_side_with_seeds_of_their_own(
     assert [choice["index"] for choice in whole["choices"]] == [0, 1, 2]
     assert {choice["message"]["content"] for choice in whole["choices"]} == {"Hello world"}
     assert (whole["usage"]["prompt_tokens"], whole["usage"]["completion_tokens"]) == (3, 6)
-    seeds = [request.options["seed"] for request in engine.requests if isinstance(request, ChatRequest)]  # pyright: ignore
+    seeds = [request.options["seed"] for request in engine.asked if isinstance(request, ChatRequest)]  # pyright: ignore
     assert sorted(seeds) == [5, 6, 7]
     parts = chunks((await ask(http, n=3, stream=True)).text)
     for index in range(3):
@@ -358,4 +358,4 @@ async def test_other_pages_and_hosts_are_refused_here_too(http: httpx.AsyncClien
         for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
             answer = await http.post(path, json={"model": "bard"}, headers=headers)
             assert (answer.status_code, answer.content) == (403, b"")
-    assert engine.requests == []
+    assert engine.asked == []

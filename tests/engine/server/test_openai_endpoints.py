@@ -20,7 +20,7 @@ async def complete(http: httpx.AsyncClient, **fields: Any) -> httpx.Response:
 
 
 def asked(engine: ScriptedEngine) -> list[GenerateRequest]:
-    return [request for request in engine.requests if isinstance(request, GenerateRequest)]
+    return [request for request in engine.asked if isinstance(request, GenerateRequest)]
 
 
 async def test_a_completion(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
@@ -102,7 +102,7 @@ async def test_embeddings(http: httpx.AsyncClient, engine: ScriptedEngine) -> No
         "model": "bard",
         "usage": {"prompt_tokens": 2, "total_tokens": 2},
     }
-    assert engine.requests == [EmbedRequest("bard", ["abc", ""], dimensions=2, keep_alive=9)]
+    assert engine.asked == [EmbedRequest("bard", ["abc", ""], dimensions=2, keep_alive=9)]
     answer = await http.post("/v1/embeddings", json={"model": "bard", "input": "", "encoding_format": "BASE64"})
     [entry] = answer.json()["data"]
     assert struct.unpack("<2f", base64.b64decode(entry["embedding"])) == (0.0, 0.0)

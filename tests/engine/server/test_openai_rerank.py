@@ -26,7 +26,7 @@ async def test_the_best_comes_first(http: httpx.AsyncClient, path: str) -> None:
 async def test_documents_in_their_other_shape_come_back(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
     answer = (await ask(http, documents=[{"text": "ab"}, "abc"], return_documents=True, top_n=2)).json()
     assert [result["document"] for result in answer["results"]] == [{"text": "abc"}, {"text": "ab"}]
-    assert engine.requests == [RerankRequest("bard", "q", ["ab", "abc"], top_n=2)]
+    assert engine.asked == [RerankRequest("bard", "q", ["ab", "abc"], top_n=2)]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ async def ask(http: httpx.AsyncClient, **fields: Any) -> httpx.Response:
 
 
 def asked(engine: ScriptedEngine) -> ChatRequest:
-    request = engine.requests[-1]
+    request = engine.asked[-1]
     assert isinstance(request, ChatRequest)
     return request
 

@@ -41,7 +41,7 @@ async def test_a_transcript(http: httpx.AsyncClient, engine: ScriptedEngine) -> 
     answer = await ask(http, language="en", prompt="Hamlet")
     assert (answer.status_code, answer.json()["text"]) == (200, "To be, or not.")
     assert answer.json()["usage"]["total_tokens"] == 5
-    [request] = engine.requests
+    [request] = engine.asked
     assert isinstance(request, ChatRequest)
     assert request.options == {"temperature": 0.0}
     system, user = request.messages

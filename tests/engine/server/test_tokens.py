@@ -28,7 +28,7 @@ async def test_tokenize_and_detokenize(http: httpx.AsyncClient, field: str) -> N
 async def test_what_is_asked_reaches_the_engine(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
     body = {"model": "bard", "content": "x", "add_special": True, "parse_special": False, "keep_alive": 0}
     await http.post("/api/tokenize", json=body)
-    assert engine.requests == [TokenizeRequest("bard", "x", add_special=True, parse_special=False, keep_alive=0)]
+    assert engine.asked == [TokenizeRequest("bard", "x", add_special=True, parse_special=False, keep_alive=0)]
 
 
 @pytest.mark.parametrize("path", ["/api/tokenize", "/api/detokenize"])

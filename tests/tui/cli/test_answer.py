@@ -6,11 +6,13 @@ import contextlib
 import io
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_engine.types import GenerateChunk
-from ollama_tui.cli.answer import AnswerPrinter, WordWrap, timings
+from ollama_engine.types import ChatChunk, GenerateChunk, Message
+from ollama_tui.cli.answer import AnswerPrinter, cut_note, timings
+from ollama_tui.cli.word_wrap import WordWrap
 
 
 def printed(pieces: list[tuple[str, str]], *, terminal: bool = False, width: int = 0, thinking: bool = True) -> str:
@@ -56,6 +58,64 @@ def test_a_model_cannot_steer_the_terminal_but_a_file_gets_every_byte() -> None:
 def test_words_move_to_the_next_line_whole_however_they_are_cut_into_pieces() -> None:
     pieces = [("say", piece) for piece in ("To b", "e, or n", "ot to", " be: th", "at is")]
     assert printed(pieces, width=10) == "To be, or\nnot to be:\nthat is\n\n"
+
+
+def test_an_answer_that_is_broken_off_is_closed_by_a_blank_line() -> None:
+    out = io.StringIO()
+    printer = AnswerPrinter(out, terminal=True, width=80, thinking=True)
+    printer.think("So th")
+    printer.break_off()
+    assert out.getvalue() == "\x1b[90mThinking...\nSo th\x1b[0m\n\n"
+    out = io.StringIO()
+    AnswerPrinter(out, terminal=True, width=80, thinking=True).break_off()
+    assert out.getvalue() == ""
+
+
+def test_no_colour_is_used_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert (
+        printed([("think", "Hm."), ("say", "Yes.")], terminal=True) == "Thinking...\nHm.\n...done thinking.\n\nYes.\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("大きな国の話をしよう。", ["大きな国の", "話をしよ", "う。"]),  # no line begins with a full stop
+        ("看「北京」吗", ["看「北京」", "吗"]),
+        ("abc模型def", ["abc模型def"]),
+        ("abcdefg模型", ["abcdefg模", "型"]),
+        ("👩‍💻👩‍💻👩‍💻👩‍💻👩‍💻👩‍💻", ["👩‍💻👩‍💻👩‍💻👩‍💻👩‍💻", "👩‍💻"]),
+        ("🇩🇪🇫🇷", ["🇩🇪🇫🇷"]),
+        ("naïve café au", ["naïve café", "au"]),
+    ],
+)
+def test_scripts_without_blanks_wrap_between_their_characters(text: str, lines: list[str]) -> None:
+    wrap = WordWrap(10)
+    assert (wrap.feed(text) + wrap.flush()).split("\n") == lines
+
+
+def test_wide_characters_are_printed_as_they_come() -> None:
+    wrap = WordWrap(80)
+    assert wrap.feed("你好吗") == "你好"
+
+
+def test_a_terminal_that_changes_its_size_is_wrapped_to_the_new_one() -> None:
+    widths = iter([20, 10])
+    out = io.StringIO()
+    printer = AnswerPrinter(out, terminal=True, width=20, thinking=True, measure=lambda: next(widths))
+    printer.write("a long line that ")
+    printer.write("ends here now ")
+    printer.end(blank_line=False)
+    assert out.getvalue().split("\n") == ["a long line that", "ends here", "now"]
+
+
+def test_a_conversation_that_was_cut_is_told_of() -> None:
+    chunk = ChatChunk(model="m", created_at="", message=Message("assistant"), done=True, dropped_messages=1)
+    assert cut_note(chunk).startswith("the oldest message was left out")
+    chunk.dropped_messages, chunk.truncated_tokens = 3, 7
+    assert cut_note(chunk).startswith("the oldest 3 messages were left out")
+    assert "; 7 tokens were cut out of the prompt" in cut_note(chunk)
 
 
 @given(st.text(alphabet="ab 模\n\t-", max_size=200), st.integers(3, 20), st.integers(1, 7))

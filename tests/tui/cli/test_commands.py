@@ -47,9 +47,22 @@ def test_version_needs_neither_settings_nor_a_server(ollama: CommandLine) -> Non
 def test_help_names_every_command_and_works_with_settings_that_do_not(ollama: CommandLine) -> None:
     result = ollama.with_env(OLLAMA_KEEP_ALIVE="soon").run("--help")
     assert result.returncode == 0
-    for name in ("serve, start", "create", "show", "run", "stop", "pull", "push", "list, ls", "ps", "cp", "rm"):
+    for name in ("serve, start", "create", "show", "run", "stop", "pull", "push", "list, ls", "ps", "cp", "rm", "help"):
         assert f"\n  {name} " in result.stdout
     assert ollama.with_env(OLLAMA_KEEP_ALIVE="soon").run("list", "--help").returncode == 0
+
+
+def test_help_about_a_command_is_its_own(ollama: CommandLine) -> None:
+    assert ollama.run("help", "list").stdout == ollama.run("list", "--help").stdout
+    assert ollama.run("help", "config", "set").stdout == ollama.run("config", "set", "--help").stdout
+    assert ollama.run("help").stdout == ollama.run("--help").stdout
+    assert ollama.run("help", "lsit").returncode == 1
+
+
+def test_a_command_that_is_none_is_answered_with_the_nearest(ollama: CommandLine) -> None:
+    result = ollama.run("lsit")
+    assert result.returncode == 1
+    assert "No such command 'lsit'. Did you mean 'list'?" in result.stderr
 
 
 def test_list_shows_the_bundled_model_in_ollamas_columns(ollama: CommandLine) -> None:
@@ -106,11 +119,11 @@ def test_show_prints_one_part_only(ollama: CommandLine) -> None:
 
 
 def test_create_narrates_on_stderr_and_leaves_stdout_alone(ollama: CommandLine, tmp_path: Path) -> None:
-    (tmp_path / "Modelfile").write_text("FROM bard\nPARAMETER use_mlock true\nPARAMETER temperature 0.1\n")
+    (tmp_path / "Modelfile").write_text("FROM bard\nPARAMETER low_vram true\nPARAMETER temperature 0.1\n")
     result = ollama.run("create", "calm")
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr.splitlines()[-2:] == ["writing manifest", "success"]
-    assert result.stderr.startswith("warning: parameter use_mlock is deprecated\n")
+    assert result.stderr.startswith("warning: parameter low_vram is deprecated\n")
     assert "temperature" in ollama.run("show", "--parameters", "calm").stdout
 
 
@@ -172,6 +185,7 @@ def test_a_setting_that_is_wrong_is_named(ollama: CommandLine) -> None:
 
 def test_the_workstation_needs_a_terminal(ollama: CommandLine) -> None:
     assert failure(ollama.run()).startswith("the workstation needs a terminal\n")
+    assert failure(ollama.run("chat", "bard")).startswith("the workstation needs a terminal\n")
 
 
 @pytest.mark.parametrize("manifest", ['{"sch', "", "{}"])

@@ -140,5 +140,13 @@ def test_wide_characters_keep_columns_straight() -> None:
     assert format.table([("模型", "a"), ("abcd", "b")]) == "模型    a\nabcd    b\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [("abc", 3), ("模型", 4), ("e\u0301", 1), ("👩‍💻", 2), ("❤️", 2), ("模\x07", 2)],
+)
+def test_cells_are_counted_as_a_terminal_does(text: str, cells: int) -> None:
+    assert format.cell_width(text) == cells
+
+
 def test_control_characters_of_strangers_do_not_reach_the_terminal() -> None:
     assert format.plain("a\x1b[31m\x07\tb\nc\r\x9b") == "a[31m\tb\nc"

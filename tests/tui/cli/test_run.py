@@ -68,6 +68,7 @@ def test_a_reader_that_has_enough_ends_the_answer_quietly(models: CommandLine) -
         (["--think=false", "x"], b"", {"think": False}),
         (["--think=high", "x"], b"", {"think": "high"}),
         (["--keepalive", "1h30m", "x"], b"", {"keep_alive": "1h30m"}),
+        (["--system", "Be brief.", "x"], b"", {"system": "Be brief."}),
         (["--nowordwrap", "--", "--think"], b"", {"prompt": "--think"}),
     ],
 )

@@ -82,7 +82,7 @@ async def test_the_whole_conversation_is_sent_with_each_question(tmp_path: Path)
         await until(pilot, lambda: answered(app))
         await pilot.press("b", "enter")
         await until(pilot, lambda: answered(app, 4))
-        sent = [(message.role, message.content) for message in engine.requests[1].messages]
+        sent = [(message.role, message.content) for message in engine.asked[1].messages]
         assert sent == [("user", "a"), ("assistant", "aye"), ("user", "b")]
 
 

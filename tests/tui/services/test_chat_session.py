@@ -77,7 +77,7 @@ async def test_stopped_before_the_first_word_the_prompt_is_a_draft_again(tmp_pat
     await chats.new("bard")
     session = chats.shown.value
     session.send("think of this")
-    await until(lambda: engine.requests)
+    await until(lambda: engine.asked)
     session.edit_draft("and that")
     assert session.stop()
     assert not session.stop()
@@ -116,7 +116,7 @@ async def test_a_conversation_answers_behind_the_one_that_is_shown(tmp_path: Pat
     await chats.new("bard")
     behind = chats.shown.value
     behind.send("hail")
-    await until(lambda: engine.requests)
+    await until(lambda: engine.asked)
     await chats.new("bard")
     assert chats.shown.value is not behind
     engine.gate.release()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (`sys.argv` where no arguments are given) and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if list(arguments) in (["--version"], ["-v"]):
+    if tuple(arguments) in (("--version",), ("-v",)):  # `list` is a module here, once that command has run
         from ollama_engine import __version__
 
         sys.stdout.write(f"ollama-tui version is {__version__}\n")

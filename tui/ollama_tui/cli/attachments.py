@@ -1,22 +1,29 @@
-"""Files named in a prompt: `What is in ./cat.png?` sends the picture along (spec §3). Used by `run`."""
+"""Files named in a prompt: `What is in ./cat.png?` sends the picture along (spec §3). Used by `run`.
+
+Also as terminals write a file that is dragged onto them: in quotes, with `\\ ` for blanks, as file:///a%20b.png, or
+with bare blanks.
+"""
 
 from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ollama_engine.errors import InvalidRequest
 
 MAX_FILE = 100 * 1024 * 1024
 """Bytes."""
 
-_PATH = re.compile(
-    r"""(?P<quote>['"])(?P<quoted>[^'"\n]+?\.(?:jpe?g|png|webp|wav))(?P=quote)"""
-    r"""|(?P<plain>(?:[^\s'"\\]|\\.)+\.(?:jpe?g|png|webp|wav))\b""",
-    re.IGNORECASE,
-)
+_SUFFIX = r"\.(?:jpe?g|png|webp|gif|wav|mp3|flac)"
+_QUOTED = re.compile(rf"""(?P<quote>['"])(?P<path>[^'"\n]+?{_SUFFIX})(?P=quote)""", re.IGNORECASE)
+_URL = re.compile(rf"""(?<!\S)(?P<path>file://[^\s'"]+?{_SUFFIX})(?!\S)""", re.IGNORECASE)
+_ESCAPED = re.compile(rf"""(?P<path>(?:[^\s'"\\]|\\.)+{_SUFFIX})\b""", re.IGNORECASE)
+_WITH_BLANKS = re.compile(rf"""(?<!\S)(?=(?P<path>(?:~|\.{{1,2}})?/[^'"\n]+?{_SUFFIX})\b)""", re.IGNORECASE)
+"""Looks ahead, so that one that leads nowhere hides none behind it."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +35,67 @@ class Attached:
     names: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where in the prompt an existing file is named."""
+
+    begin: int
+    end: int
+    name: str
+    path: Path
+
+
 def attach_files(prompt: str) -> Attached:
     """Read the files whose paths stand in `prompt`. A path that leads to none stays text.
 
-    A space in a path is written `\\ `, or the path in quotes. InvalidRequest where a file is too large or unreadable.
+    InvalidRequest where a file is too large or unreadable.
     """
-    images: list[str] = []
-    names: list[str] = []
+    places = _places(prompt)
+    if not places:
+        return Attached(prompt)
+    images = [_read(place.path, place.name) for place in places]
+    text, begin = "", 0
+    for place in places:
+        text += prompt[begin : place.begin]
+        begin = place.end
+    return Attached((text + prompt[begin:]).strip(), images, [place.name for place in places])
 
-    def read(found: re.Match[str]) -> str:
-        name = found["quoted"] or re.sub(r"\\(.)", r"\1", found["plain"])
+
+def begins_with_file(prompt: str) -> bool:
+    """Whether the first thing in `prompt` is the path of a picture or a sound that exists."""
+    return any(place.begin == 0 for place in _places(prompt))
+
+
+def _places(prompt: str) -> list[_Place]:
+    """The files named in `prompt`, in order. Of two readings of one place the one that begins first, or is longer."""
+    found = sorted(_candidates(prompt), key=lambda place: (place.begin, -place.end))
+    kept: list[_Place] = []
+    for place in found:
+        if not kept or place.begin >= kept[-1].end:
+            kept.append(place)
+    return kept
+
+
+def _candidates(prompt: str) -> Iterator[_Place]:
+    for match in _QUOTED.finditer(prompt):
+        yield from _existing(match.start(), match.end(), match["path"])
+    for match in _URL.finditer(prompt):
+        url = urlsplit(match["path"])
+        if url.netloc in ("", "localhost"):
+            yield from _existing(match.start(), match.end(), unquote(url.path))
+    for match in _ESCAPED.finditer(prompt):
+        yield from _existing(match.start(), match.end(), re.sub(r"\\(.)", r"\1", match["path"]))
+    for match in _WITH_BLANKS.finditer(prompt):
+        yield from _existing(match.start("path"), match.end("path"), match["path"])
+
+
+def _existing(begin: int, end: int, name: str) -> Iterator[_Place]:
+    try:
         path = Path(name).expanduser()
-        if not path.is_file():
-            return found[0]
-        images.append(_read(path, name))
-        names.append(name)
-        return ""
-
-    text = _PATH.sub(read, prompt)
-    return Attached(text.strip(), images, names) if images else Attached(prompt)
+        if path.is_file():
+            yield _Place(begin, end, name, path)
+    except (OSError, RuntimeError, ValueError):
+        return  # no path that could exist: too long, a zero byte, a user that is not known
 
 
 def _read(path: Path, name: str) -> str:

@@ -6,6 +6,7 @@ import click
 
 from ollama_engine.types import Device
 from ollama_tui import format
+from ollama_tui.cli.as_json import echo_json, json_option
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.work import with_engine
 
@@ -13,15 +14,13 @@ HEADER = ("NAME", "KIND", "MEMORY", "FREE", "BUSY", "TEMP", "POWER", "DESCRIPTIO
 
 
 @click.command("devices")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_obj
 def command(invocation: Invocation, as_json: bool) -> None:
     """List the CPU and every GPU that models can run on, here or on the server at OLLAMA_HOST."""
     devices = with_engine(invocation, lambda engine: engine.devices())
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(devices)))
+        echo_json(devices)
     else:
         click.echo(format.table([HEADER, *map(row, devices)]), nl=False)
 

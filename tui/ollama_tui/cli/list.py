@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from ollama_engine.engine import Engine
 from ollama_engine.types import ModelSummary, Update
 from ollama_tui import format
+from ollama_tui.cli.as_json import echo_json, json_option
+from ollama_tui.cli.completing import complete_model
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.work import with_engine
 
@@ -22,12 +25,16 @@ UPDATE_WORDS = {
 
 
 @click.command("list")
-@click.argument("prefix", default="")
+@click.argument("prefix", default="", shell_complete=complete_model)
 @click.option("--updates", is_flag=True, help="Say which have an update at their registry; nothing is downloaded.")
+@json_option
 @click.pass_obj
-def command(invocation: Invocation, prefix: str, updates: bool) -> None:
+def command(invocation: Invocation, prefix: str, updates: bool, as_json: bool) -> None:
     """List models (also: ls), those whose name begins with PREFIX if one is given."""
     models, found = with_engine(invocation, lambda engine: _ask(engine, prefix.lower(), updates))
+    if as_json:
+        echo_json([_described(model, found) for model in models])
+        return
     rows = [row(model, datetime.now(UTC)) for model in models]
     if not updates:
         click.echo(format.table([HEADER, *rows]), nl=False)
@@ -46,6 +53,17 @@ async def _ask(engine: Engine, prefix: str, updates: bool) -> tuple[list[ModelSu
     if not (updates and models):
         return models, []
     return models, [update async for update in engine.updates([model.name for model in models])]
+
+
+def _described(model: ModelSummary, found: list[Update]) -> dict[str, Any]:
+    """As /api/tags has it, with the key `update` where registries were asked."""
+    import msgspec
+
+    described: dict[str, Any] = msgspec.to_builtins(model)
+    for update in found:
+        if update.name == model.name:
+            described["update"] = {key: value for key, value in msgspec.to_builtins(update).items() if key != "name"}
+    return described
 
 
 def row(model: ModelSummary, now: datetime) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ollama_engine.store.store import Store
+from ollama_tui.cli.as_json import echo_json, json_option
 from ollama_tui.cli.root import Invocation
 from ollama_tui.format import plain, size
 
@@ -12,13 +13,24 @@ from ollama_tui.format import plain, size
 @click.command("prune")
 @click.option("-y", "--yes", is_flag=True, help="Remove it; without, only say what would go.")
 @click.option("--partials", is_flag=True, help="Downloads that are not finished, too: they could not go on then.")
+@json_option
 @click.pass_obj
-def command(invocation: Invocation, yes: bool, partials: bool) -> None:
+def command(invocation: Invocation, yes: bool, partials: bool, as_json: bool) -> None:
     """List, or remove, files in this machine's store that no model uses and that are older than an hour."""
     if invocation.host is not None:
         raise click.UsageError("prune works on this machine's store, and takes no --host.")
     store = Store(invocation.settings.models)
     report = store.prune(dry_run=not yes, partials=partials)
+    if as_json:
+        echo_json(
+            {
+                "removed": report.removed,
+                "freed": report.freed,
+                "dry_run": not yes,
+                "unreadable": store.unreadable(),
+            }
+        )
+        return
     for name in report.removed:
         click.echo(plain(name))
     if yes:

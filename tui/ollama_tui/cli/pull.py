@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from ollama_tui.cli.completing import complete_model
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.transfer import pull, pull_several, pull_updates
 from ollama_tui.cli.work import with_engine
 
 
 @click.command("pull")
-@click.argument("models", nargs=-1, metavar="MODEL...")
+@click.argument("models", nargs=-1, metavar="MODEL...", shell_complete=complete_model)
 @click.option("--all", "every", is_flag=True, help="Bring every model up to date that its registry has newer.")
 @click.option("--insecure", is_flag=True, help="Use plain http: for a registry of your own network.")
 @click.pass_obj

@@ -8,12 +8,13 @@ import click
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
+from ollama_tui.cli.completing import complete_model
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.work import with_engine
 
 
 @click.command("rm")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=complete_model)
 @click.pass_obj
 def command(invocation: Invocation, models: tuple[str, ...]) -> None:
     """Remove models, and their data where no other model uses it. A running one is unloaded first."""

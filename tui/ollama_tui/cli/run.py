@@ -1,11 +1,12 @@
-"""`run`: one answer to a prompt from the arguments or a pipe; at a terminal without one, the workstation's chat."""
+"""`run`: one answer to a prompt from the arguments or a pipe; at a terminal without one, a conversation (`repl`)."""
 
 from __future__ import annotations
 
 import json
 import sys
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import UNSET
@@ -13,12 +14,18 @@ from msgspec import UNSET
 from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.types import EmbedRequest, GenerateChunk, GenerateRequest, KeepAlive, Think
-from ollama_tui.cli.answer import AnswerPrinter, cut_note, timings
+from ollama_tui.cli.answer import AnswerPrinter, tell_of, timings
 from ollama_tui.cli.attachments import attach_files
+from ollama_tui.cli.completing import complete_model
 from ollama_tui.cli.root import Invocation
+from ollama_tui.cli.spinner import Spinner
 from ollama_tui.cli.toy import tell_if_toy
-from ollama_tui.cli.transfer import pull_missing
+from ollama_tui.cli.transfer import present, pull_missing
 from ollama_tui.cli.work import with_engine
+
+if TYPE_CHECKING:
+    from ollama_engine.settings import Settings
+    from ollama_tui.cli.repl.session import Session
 
 _THINK_WORDS = {"true": True, "false": False}
 _THINK_LEVELS = ("low", "medium", "high", "max")
@@ -75,7 +82,7 @@ def _keep_alive(context: click.Context, parameter: click.Parameter, value: str |
 
 
 @click.command("run", cls=RunCommand)
-@click.argument("model")
+@click.argument("model", shell_complete=complete_model)
 @click.argument("prompt", nargs=-1)
 @click.option("--insecure", is_flag=True, help="If the model must be pulled: use plain http.")
 @click.option("--keepalive", callback=_keep_alive, metavar="DURATION", help='Keep the model loaded, e.g. "5m".')
@@ -96,6 +103,7 @@ def _keep_alive(context: click.Context, parameter: click.Parameter, value: str |
     metavar="[=BOOL]",
     help="Embedding models: cut a text that is too long (the default); --truncate=false refuses it.",
 )
+@click.option("--system", default="", metavar="TEXT", help="System message, in place of the model's own.")
 @click.option("--dimensions", type=click.IntRange(min=1), help="Embedding models: how many numbers are wanted.")
 @click.pass_obj
 def command(
@@ -111,28 +119,40 @@ def command(
     think: Think,
     hidethinking: bool,
     truncate: bool | None,
+    system: str,
     dimensions: int | None,
 ) -> int:
     """Run a model on PROMPT and print its answer. Text piped in goes before the prompt.
 
+    At a terminal without a PROMPT: a conversation, in which /? lists the commands.
+
     A model that is not here is pulled first.
 
-    Pictures and sounds whose paths stand in the prompt (.jpg, .png, .webp, .wav) are sent along.
+    Pictures and sounds whose paths stand in the prompt (.jpg, .png, .webp, .gif, .wav, .mp3, .flac) are sent along.
 
     An embedding model prints the vector of the text as JSON.
-
-    At a terminal without a PROMPT, the workstation opens with a chat on the model.
     """
     text = _piped_before(" ".join(prompt))
     if not prompt and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
-        from ollama_tui.cli.workstation import open_workstation
+        from ollama_tui.cli.repl.session import Session
 
-        with_engine(invocation, lambda engine: _present(engine, model, insecure))  # said here, not in the chat
-        return open_workstation(invocation, model)
+        session = Session(
+            model=model,
+            system=system,
+            format=format_,
+            grammar=grammar,
+            think=think,
+            keep_alive=UNSET if keepalive is None else keepalive,
+            word_wrap=not nowordwrap,
+            verbose=verbose,
+            hide_thinking=hidethinking,
+        )
+        return with_engine(invocation, lambda engine: _converse(engine, session, invocation.settings, insecure))
     attached = attach_files(text)
     request = GenerateRequest(
         model=model,
         prompt=attached.prompt,
+        system=system,
         images=attached.images or None,
         format=format_,
         grammar=grammar,
@@ -156,11 +176,16 @@ def command(
     return 0
 
 
-async def _present(engine: Engine, model: str, insecure: bool) -> None:
-    try:
-        await engine.show(model)
-    except ModelNotFound:
-        await pull_missing(engine, model, insecure=insecure)
+async def _converse(engine: Engine, session: Session, settings: Settings, insecure: bool) -> int:
+    info = await present(engine, session.model, insecure=insecure)
+    if "completion" not in info.capabilities and "embedding" in info.capabilities:
+        raise _needs_text(session.model)
+    tell_if_toy(session.model)
+    session.know(info)
+    # prompt_toolkit takes as long to import as all the rest.
+    from ollama_tui.cli.repl.loop import converse
+
+    return await converse(engine, session, settings)
 
 
 def _piped_before(prompt: str) -> str:
@@ -184,9 +209,7 @@ async def _answer_or_embed(
 
 async def _embed(engine: Engine, request: EmbedRequest, verbose: bool) -> None:
     if not request.input:
-        raise InvalidRequest(
-            "embedding models require input text", hint=f'For example: ollama-tui run {request.model} "your text here"'
-        )
+        raise _needs_text(request.model)
     answer = await engine.embed(request)
     click.echo(json.dumps(answer.embeddings[0], separators=(",", ":")))
     if verbose:
@@ -202,14 +225,27 @@ async def _embed(engine: Engine, request: EmbedRequest, verbose: bool) -> None:
         click.echo(timings(metrics), err=True, nl=False)
 
 
+def _needs_text(model: str) -> InvalidRequest:
+    return InvalidRequest(
+        "embedding models require input text", hint=f'For example: ollama-tui run {model} "your text here"'
+    )
+
+
 async def _answer(engine: Engine, request: GenerateRequest, printer: AnswerPrinter, verbose: bool) -> None:
-    with printer:
-        async for chunk in engine.generate(request):
+    async with Spinner.for_stderr() as spinner:
+        with printer:
+            await _print(engine, request, printer, spinner, verbose)
+
+
+async def _print(
+    engine: Engine, request: GenerateRequest, printer: AnswerPrinter, spinner: Spinner, verbose: bool
+) -> None:
+    async with aclosing(engine.generate(request)) as chunks:
+        async for chunk in chunks:
+            if chunk.response or chunk.done or (chunk.thinking and printer.shows_thinking):
+                spinner.clear()
             printer.think(chunk.thinking)
             printer.write(chunk.response)
             if chunk.done:
                 printer.end(blank_line=bool(request.prompt))
-                if note := cut_note(chunk):
-                    click.echo(f"Warning: {note}.", err=True)
-                if verbose:
-                    click.echo(timings(chunk), err=True, nl=False)
+                tell_of(chunk, verbose=verbose)

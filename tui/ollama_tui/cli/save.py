@@ -16,6 +16,7 @@ from ollama_engine.errors import StoreError
 from ollama_engine.store.files import create_temporary
 from ollama_engine.store.store import Store
 from ollama_engine.types import Progress
+from ollama_tui.cli.completing import complete_model
 from ollama_tui.cli.progress import ProgressLines
 from ollama_tui.cli.root import Invocation
 
@@ -23,7 +24,7 @@ _TEMPORARY_PREFIX = ".saving-"
 
 
 @click.command("save")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=complete_model)
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where to write (default: -, which is stdout).")
 @click.pass_obj
 def command(invocation: Invocation, models: tuple[str, ...], output: str) -> None:

@@ -6,13 +6,15 @@ import click
 
 from ollama_engine.known_models import fits, known_models, machine_memory, search
 from ollama_tui import format
+from ollama_tui.cli.as_json import echo_json, json_option
 
 HEADER = ("NAME", "SIZE", "MEMORY", "FITS", "CAPABILITIES", "NOTE")
 
 
 @click.command("search")
 @click.argument("words", nargs=-1)
-def command(words: tuple[str, ...]) -> int:
+@json_option
+def command(words: tuple[str, ...], as_json: bool) -> int:
     """List well-known models that have all WORDS in their name, capabilities, licence or note.
 
     MEMORY is the need with 8192 tokens of context, FITS where this machine would run them. The list comes with the
@@ -20,6 +22,13 @@ def command(words: tuple[str, ...]) -> int:
     """
     found = search(" ".join(words))
     memory = machine_memory()
+    if as_json:
+        import msgspec
+
+        echo_json(
+            [{**msgspec.to_builtins(model), "memory": model.memory, "fits": fits(model, memory)} for model in found]
+        )
+        return 0 if found else 1
     rows = [
         (
             model.name,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ollama_engine.errors import EngineError, StoreError
-from ollama_engine.settings import HostAddress, Settings
+from ollama_engine.settings import Settings
 from ollama_tui.cli.root import Invocation
+from ollama_tui.cli.serving import announce
+from ollama_tui.cli.serving_options import serving_options, with_options
 
 if TYPE_CHECKING:
     from ollama_engine.local import LocalEngine
@@ -19,13 +21,16 @@ log = logging.getLogger(__name__)
 
 
 @click.command("serve")
+@serving_options()
 @click.pass_obj
-def command(invocation: Invocation) -> int:
+def command(invocation: Invocation, **options: Any) -> int:
     """Answer Ollama's HTTP API at OLLAMA_HOST (127.0.0.1:11434), with no terminal.
+
+    On an address that other machines reach they need a key (see 'ollama-tui key'); the first one is made and shown.
 
     Ctrl-C or SIGTERM lets running answers finish, then ends; a second one ends at once.
     """
-    return serve_until_told_to_stop(invocation.settings)
+    return serve_until_told_to_stop(with_options(invocation.settings, **options))
 
 
 def serve_until_told_to_stop(settings: Settings) -> int:
@@ -51,7 +56,7 @@ async def _serve(settings: Settings) -> int:
             await _prune(engine)
         pulls = asyncio.create_task(_take_up_pulls(engine))
         try:
-            return await serve(settings, engine, on_ready=_announce)
+            return await serve(settings, engine, on_ready=lambda address: announce(address, settings))
         finally:
             pulls.cancel()
 
@@ -71,7 +76,3 @@ async def _prune(engine: LocalEngine) -> None:
         return
     if report.removed:
         log.info("removed %d unused blobs, %d bytes", len(report.removed), report.freed)
-
-
-def _announce(address: HostAddress) -> None:
-    click.echo(f"Serving Ollama's API at {address.client.url} (Ctrl-C to stop)", err=True)

@@ -52,6 +52,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: list[str]) -> int:
     if COMPLETION_VARIABLE in os.environ:
+        from ollama_tui.cli.completing import teach_click
+
+        teach_click()
         root.main(arguments, prog_name="ollama-tui", complete_var=COMPLETION_VARIABLE)
     with root.make_context("ollama-tui", arguments) as context:
         return root.invoke(context) or 0

@@ -1,4 +1,4 @@
-"""Pulling and pushing with progress on stderr, for the commands `pull`, `push` and `run`."""
+"""Pulling and pushing with progress on stderr, for the commands `pull`, `push`, `run` and `chat`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, ModelNotFound
-from ollama_engine.types import PullRequest, PushRequest, TransferProgress
+from ollama_engine.types import ModelInfo, PullRequest, PushRequest, TransferProgress
 from ollama_tui.cli.progress import ProgressLines
 from ollama_tui.format import plain
 
@@ -67,6 +67,15 @@ def _told(failures: list[str]) -> int:
     for failure in failures:
         click.echo(f"Error: {plain(failure)}", err=True)
     return 1 if failures else 0
+
+
+async def present(engine: Engine, model: str, *, insecure: bool = False) -> ModelInfo:
+    """What is known of a model, which is pulled first where it is not here."""
+    try:
+        return await engine.show(model)
+    except ModelNotFound:
+        await pull_missing(engine, model, insecure=insecure)
+        return await engine.show(model)
 
 
 async def pull_missing(engine: Engine, model: str, *, insecure: bool = False) -> None:

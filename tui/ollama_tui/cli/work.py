@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from ollama_engine.engine import Engine
+from ollama_engine.errors import ServerUnreachable
 from ollama_tui.cli.root import Invocation
 from ollama_tui.connect import is_this_machine, open_engine, require_server, server_answers
 
@@ -44,3 +45,11 @@ def with_server(invocation: Invocation, verb: Verb[T], *, otherwise: Callable[[]
         return otherwise()
 
     return asyncio.run(work())
+
+
+def needs_server(invocation: Invocation, so: str) -> NoReturn:
+    """What a command says that is of no use without a server: `so` there is nothing to stop."""
+    raise ServerUnreachable(
+        f"no server is running at {invocation.settings.host.client.url}",
+        hint=f"Only a server keeps models in memory between commands; {so}.",
+    )

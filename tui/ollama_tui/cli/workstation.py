@@ -1,4 +1,4 @@
-"""Opens the workstation: `ollama-tui` alone, and `run MODEL` at a terminal."""
+"""Opens the workstation: `ollama-tui` alone, and `chat MODEL`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ def open_workstation(invocation: Invocation, model: str | None = None) -> int:
         InvalidRequest: there is no terminal to open it in.
         ServerUnreachable: `--host`, or another machine's OLLAMA_HOST, does not answer.
     """
-    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
-        raise InvalidRequest(
-            "the workstation needs a terminal",
-            hint="In a script use 'ollama-tui run MODEL PROMPT', or 'ollama-tui serve' for the HTTP API.",
-        )
+    require_terminal()
     if invocation.host or not is_this_machine(invocation.settings.host):
         asyncio.run(require_server(invocation.settings))
     from ollama_tui.launch import run_workstation
 
     return run_workstation(invocation.settings, model=model)
+
+
+def require_terminal() -> None:
+    """InvalidRequest where there is no terminal to open the workstation in."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InvalidRequest(
+            "the workstation needs a terminal",
+            hint="In a script use 'ollama-tui run MODEL PROMPT', or 'ollama-tui serve' for the HTTP API.",
+        )

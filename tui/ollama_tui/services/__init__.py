@@ -9,7 +9,17 @@ from ollama_tui.services.conversations import ChatService
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import Connect, EngineLink
+from ollama_tui.services.monitor import MonitorService
 from ollama_tui.services.residency import ResidencyService
 from ollama_tui.services.services import Services
 
-__all__ = ["ChatService", "Connect", "EngineLink", "Latest", "LibraryService", "ResidencyService", "Services"]
+__all__ = [
+    "ChatService",
+    "Connect",
+    "EngineLink",
+    "Latest",
+    "LibraryService",
+    "MonitorService",
+    "ResidencyService",
+    "Services",
+]

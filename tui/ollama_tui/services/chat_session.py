@@ -351,6 +351,7 @@ class _Exchange:
 WHY_IT_ENDED = {
     "length": "cut off: the context or the token limit is full",
     "repetition": "stopped: the model said the same again and again",
+    "canceled": "canceled at the server",
 }
 """What an answer that did not end by itself is told to have ended for."""
 

@@ -8,6 +8,7 @@ from ollama_tui.chats import ChatStore
 from ollama_tui.services.conversations import ChatService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
+from ollama_tui.services.monitor import MonitorService
 from ollama_tui.services.residency import ResidencyService
 
 
@@ -27,6 +28,7 @@ class Services:
         self.machine_memory = machine_memory
         self.library = LibraryService(link)
         self.residency = ResidencyService(link)
+        self.monitor = MonitorService(link, self.residency, clock=clock)
         self.chats = ChatService(link, chats, clock=clock)
         self._store = chats
 
@@ -34,6 +36,7 @@ class Services:
         """Stop answers and write down what was said and typed; quick, and safe to call twice."""
         await self.chats.aclose()
         await self._store.aclose()
+        await self.monitor.aclose()
         await self.residency.aclose()
 
     async def aclose(self) -> None:

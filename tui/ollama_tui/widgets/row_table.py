@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.coordinate import Coordinate
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widgets import DataTable
+
+CellText = str | Text
+"""A Text for one in colours."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,10 @@ class Column:
 
 
 class RowTable(DataTable[Text], inherit_bindings=False):
-    """Rows are given whole, as texts by column key; only what differs from before is drawn.
+    """Rows are given whole, as texts by column key; only cells that differ from before are drawn.
+
+    A row is sent to the terminal from its beginning to the last cell that has changed: columns of what changes often
+    stand best at the left.
 
     Its bindings only move the cursor: what enter does is the pane's to say.
     """
@@ -37,9 +48,10 @@ class RowTable(DataTable[Text], inherit_bindings=False):
     ]
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False, show_header=True)
         self._layout: tuple[Column, ...] = ()
-        self._shown: dict[str, tuple[str, ...]] = {}
+        self._shown: dict[str, tuple[CellText, ...]] = {}
+        self._writing_cells = False
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False, show_header=True)
 
     @property
     def selected(self) -> str | None:
@@ -64,7 +76,7 @@ class RowTable(DataTable[Text], inherit_bindings=False):
             self.add_column(title, width=column.width, key=column.key)
         return True
 
-    def show_rows(self, rows: Mapping[str, Mapping[str, str]]) -> None:
+    def show_rows(self, rows: Mapping[str, Mapping[str, CellText]]) -> None:
         """Show these rows, in this order. Order, and thus the cursor's row, is kept where nothing moved."""
         wanted = {key: tuple(row.get(column.key, "") for column in self._layout) for key, row in rows.items()}
         kept = [key for key in self._shown if key in wanted]
@@ -77,7 +89,7 @@ class RowTable(DataTable[Text], inherit_bindings=False):
             self._show_row(key, cells)
         self._shown = wanted
 
-    def _refill(self, wanted: dict[str, tuple[str, ...]]) -> None:
+    def _refill(self, wanted: dict[str, tuple[CellText, ...]]) -> None:
         selected = self.selected
         self.clear()
         self._shown.clear()
@@ -87,14 +99,51 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         if selected is not None:
             self.select(selected)
 
-    def _show_row(self, key: str, cells: tuple[str, ...]) -> None:
+    def _show_row(self, key: str, cells: tuple[CellText, ...]) -> None:
         before = self._shown.get(key)
         if before is None:
             self.add_row(*map(self._cell, self._layout, cells), key=key)
             return
-        for column, old, new in zip(self._layout, before, cells, strict=True):
-            if old != new:
-                self.update_cell(key, column.key, self._cell(column, new))
+        changed = [(column, new) for column, old, new in zip(self._layout, before, cells, strict=True) if old != new]
+        if changed:
+            self._write_cells(key, changed)
 
-    def _cell(self, column: Column, text: str) -> Text:
-        return Text(text, justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis")
+    def _write_cells(self, key: str, changed: Sequence[tuple[Column, CellText]]) -> None:
+        self._writing_cells = True
+        try:
+            for column, text in changed:
+                self.update_cell(key, column.key, self._cell(column, text))
+        finally:
+            self._writing_cells = False
+        # One region, as all that stands before a cell is sent with it: two would be sent twice.
+        first = self._get_cell_region(Coordinate(self.get_row_index(key), 0))
+        last = self._get_cell_region(self.get_cell_coordinate(key, changed[-1][0].key))
+        self._refresh_region(first.union(last))
+
+    def render_line(self, y: int) -> Strip:
+        """As DataTable's, but runs of one style are one: it has a segment for each cell, so that a click knows the
+        column. Here a click is on a row."""
+        strip = super().render_line(y)
+        return Strip([_without_column(segment) for segment in strip], strip.cell_length).simplify()
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """DataTable paints all of itself anew for one cell; here the cell alone is."""
+        if self._writing_cells and not regions:
+            return self
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def _cell(self, column: Column, text: CellText) -> Text:
+        justify = "right" if column.right else "left"
+        if isinstance(text, str):
+            return Text(text, justify=justify, no_wrap=True, overflow="ellipsis")
+        cell = text.copy()
+        cell.justify, cell.no_wrap, cell.overflow = justify, True, "ellipsis"
+        return cell
+
+
+def _without_column(segment: Segment) -> Segment:
+    text, style, control = segment
+    if style is None or style.meta.get("row", -1) < 0:  # a header knows its column
+        return segment
+    row = Style.from_meta({"row": style.meta["row"], "column": 0})
+    return Segment(text, style.clear_meta_and_links() + row, control)

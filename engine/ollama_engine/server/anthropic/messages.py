@@ -19,6 +19,7 @@ from ollama_engine.errors import EngineError, InvalidRequest
 from ollama_engine.server.anthropic.answer import MessageEvents, message
 from ollama_engine.server.anthropic.blocks import read_messages, read_tool_choice, read_tools
 from ollama_engine.server.anthropic.objects import TokenCount
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.references import local_name
@@ -64,7 +65,7 @@ class Messages:
         stops = body.stop_sequences or []
         events = MessageEvents(body.model, stops)
         return StreamedAnswer(
-            self._counted(asked, events) if body.stream else self.engine.chat(asked),
+            self._counted(asked, events) if body.stream else unless_canceled(self.engine.chat(asked)),
             stream=body.stream,
             merge=lambda chunks: message(body.model, stops, chunks),
             wire=events,
@@ -100,7 +101,7 @@ class Messages:
         """The chat's chunks. Its first event tells the length of the prompt, which is counted beside the prefill."""
         counting = asyncio.ensure_future(self._count(asked))
         try:
-            async with aclosing(self.engine.chat(asked)) as chunks:
+            async with aclosing(unless_canceled(self.engine.chat(asked))) as chunks:
                 async for chunk in chunks:
                     if events.input_tokens is None:
                         events.input_tokens = await counting

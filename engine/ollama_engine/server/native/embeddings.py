@@ -11,6 +11,7 @@ from ollama_engine.errors import EngineError, InvalidName, InvalidRequest
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.references import local_name
+from ollama_engine.server.security.permissions import check_unload
 from ollama_engine.server.streaming import while_connected
 from ollama_engine.types import JSON, EmbedRequest, EmbedResponse, KeepAlive, RerankRequest
 
@@ -32,6 +33,7 @@ class Embeddings:
 
     async def embed(self, request: Request) -> Response:
         body = await read_request(request, EmbedRequest)
+        check_unload(request.scope, body.keep_alive, idle=not body.input)
         body.model = local_name(body.model)
         return json_response(await while_connected(self.engine.embed(body), request.receive))
 
@@ -40,6 +42,7 @@ class Embeddings:
         body = await read_request(request, EmbeddingRequest)
         if not body.model:
             raise InvalidRequest("model is required")
+        check_unload(request.scope, body.keep_alive, idle=not body.prompt)
         asked = EmbedRequest(
             local_name(body.model), body.prompt, keep_alive=body.keep_alive, options=body.options, normalize="model"
         )

@@ -10,6 +10,7 @@ from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.merge import is_whole, merge_chat, merge_generate
 from ollama_engine.server.references import local_name
+from ollama_engine.server.security.permissions import check_unload
 from ollama_engine.server.streaming import StreamedAnswer
 from ollama_engine.types import ChatRequest, GenerateRequest
 
@@ -23,6 +24,7 @@ class Inference:
         _check_top_logprobs(body.top_logprobs)
         if not body.model:
             raise ModelNotFound("")
+        check_unload(request.scope, body.keep_alive, idle=not body.prompt)
         body.model = local_name(body.model)
         return StreamedAnswer(
             self.engine.generate(body), stream=body.stream is not False, merge=merge_generate, is_whole=is_whole
@@ -33,6 +35,7 @@ class Inference:
         _check_top_logprobs(body.top_logprobs)
         if not body.model:
             raise InvalidRequest("model is required")
+        check_unload(request.scope, body.keep_alive, idle=not body.messages)
         body.model = local_name(body.model)
         return StreamedAnswer(
             self.engine.chat(body), stream=body.stream is not False, merge=merge_chat, is_whole=is_whole

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
+import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ollama_engine.engine import Engine
-from ollama_engine.errors import InvalidName
+from ollama_engine.errors import InvalidName, StoreError
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
+from ollama_engine.server.errors import discreet
 from ollama_engine.types import PullRequest, PullView
 
 
@@ -43,20 +45,20 @@ class Pulls:
     async def list(self, request: Request) -> Response:
         async with aclosing(self.engine.pulls()) as states:
             async for views in states:
-                return json_response(PullQueue(views))
+                return json_response(PullQueue([_shown(view, request) for view in views]))
         return json_response(PullQueue([]))
 
     async def enqueue(self, request: Request) -> Response:
         body = await read_request(request, PullRequest, aliases={"name": "model"})
         if not body.model:
             raise InvalidName("invalid model name")
-        return json_response(await self.engine.pull_enqueue(body))
+        return json_response(_shown(await self.engine.pull_enqueue(body), request))
 
     async def pause(self, request: Request) -> Response:
-        return json_response(await self.engine.pull_pause(request.path_params["id"]))
+        return json_response(_shown(await self.engine.pull_pause(request.path_params["id"]), request))
 
     async def resume(self, request: Request) -> Response:
-        return json_response(await self.engine.pull_resume(request.path_params["id"]))
+        return json_response(_shown(await self.engine.pull_resume(request.path_params["id"]), request))
 
     async def move(self, request: Request) -> Response:
         body = await read_request(request, MoveRequest)
@@ -67,3 +69,9 @@ class Pulls:
         body = await read_request(request, CancelRequest)
         await self.engine.pull_cancel(request.path_params["id"], remove_partials=body.remove_partials)
         return Response()
+
+
+def _shown(view: PullView, request: Request) -> PullView:
+    """`view`, with what its error must not tell left out."""
+    error = discreet(StoreError(view.error, hint=view.hint), request.scope)
+    return msgspec.structs.replace(view, error=error.message, hint=error.hint)

@@ -24,6 +24,7 @@ from ollama_engine.server.native.models import (
     ShowRequest,
 )
 from ollama_engine.server.native.pulls import CancelRequest, MoveRequest, PullQueue, Pulls
+from ollama_engine.server.native.requests import PinRequest, RequestList, Requests
 from ollama_engine.server.native.tokens import Tokens
 from ollama_engine.server.native.transfers import Transfers, Updates
 from ollama_engine.server.operations import BYTES, TEXT, Query, lines
@@ -185,7 +186,17 @@ def _cloud() -> list[ExactRoute]:
 
 def _ours(engine: Engine) -> list[ExactRoute]:
     models, embeddings, tokens, health = Models(engine), Embeddings(engine), Tokens(engine), Health(engine)
+    requests = Requests(engine)
     return [
+        OURS("GET", "/api/requests", requests.list, "Requests that are worked on, or wait", gives=RequestList),
+        OURS(
+            "DELETE", "/api/requests/{id}", requests.cancel, "End a request",
+            details="Answered when it takes nothing any more.",
+        ),
+        OURS(
+            "POST", "/api/pin", requests.pin, "Keep a model in memory, or let it go again",
+            details=_OLD_NAME, takes=PinRequest,
+        ),
         OURS(
             "POST", "/api/rerank", embeddings.rerank, "Put documents in the order of their relevance",
             takes=RerankRequest, gives=RerankResponse,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.events import DONE, EVENTS_TYPE, event
 from ollama_engine.server.merge import is_whole, merge_chat
@@ -93,7 +94,7 @@ class ChatCompletions:
             raise InvalidRequest("model is required")
         heading = Heading(body.model)
         return StreamedAnswer(
-            side_by_side([self.engine.chat(each) for each in chat_requests(body)]),
+            side_by_side([unless_canceled(self.engine.chat(each)) for each in chat_requests(body)]),
             stream=body.stream,
             merge=lambda pieces: chat_completion(heading, pieces),
             is_whole=lambda piece: is_whole(piece[1]),

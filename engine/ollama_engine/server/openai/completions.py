@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.events import DONE, EVENTS_TYPE, event
 from ollama_engine.server.merge import is_whole, merge_generate
@@ -57,7 +58,7 @@ class Completions:
         heading = Heading(body.model, id=f"cmpl-{secrets.token_hex(12)}")
         texts = [ChoiceInTheMaking(number, each.prompt if body.echo else "") for number, each in enumerate(requests)]
         return StreamedAnswer(
-            side_by_side([self.engine.generate(each) for each in requests]),
+            side_by_side([unless_canceled(self.engine.generate(each)) for each in requests]),
             stream=body.stream,
             merge=lambda pieces: _text_completion(heading, texts, pieces),
             is_whole=lambda piece: is_whole(piece[1]),

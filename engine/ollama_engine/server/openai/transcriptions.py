@@ -15,8 +15,8 @@ from starlette.types import Message as ASGIMessage
 from starlette.types import Receive
 
 from ollama_engine.engine import Engine
-from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled
-from ollama_engine.server.decode import BodyTooLarge
+from ollama_engine.errors import EngineError, InvalidRequest, RequestCanceled, TooLarge
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.events import EVENTS_TYPE, event
 from ollama_engine.server.merge import merge_chat
@@ -94,7 +94,7 @@ class Transcriptions:
             )
         as_text = asked.response_format == "text"
         return TranscriptAnswer(
-            self.engine.chat(asked.request),
+            unless_canceled(self.engine.chat(asked.request)),
             stream=asked.stream,
             merge=lambda chunks: merge_chat(chunks).message.content.strip() if as_text else _transcript(chunks),
             wire=TranscriptEvents(),
@@ -210,4 +210,4 @@ def _bounded(receive: Receive) -> Receive:
 
 
 def _too_large() -> EngineError:
-    return BodyTooLarge("file too large", hint=f"A form may hold {MAX_UPLOAD // 2**20} MiB.")
+    return TooLarge("file too large", hint=f"A form may hold {MAX_UPLOAD // 2**20} MiB.")

@@ -1,23 +1,32 @@
-"""The PS pane: what is in memory now, refreshed while it is looked at."""
+"""The PS pane: a `top` for models. What is in memory and what it does, and the machine's devices under it."""
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.color import Color
 from textual.getters import query_one
+from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import DataTable
 
-from ollama_engine.errors import EngineError
+from ollama_engine.durations import format_duration, parse_keep_alive
+from ollama_engine.errors import EngineError, NotSupported
+from ollama_engine.types import KeepAlive, RunningModel
 from ollama_tui import actions
-from ollama_tui.panes.ps.breakdown import breakdown
 from ollama_tui.panes.ps.columns import columns, row
-from ollama_tui.services.residency import ResidencyView
+from ollama_tui.panes.ps.details import details
+from ollama_tui.panes.ps.device_lines import device_lines
+from ollama_tui.panes.ps.request_rows import columns as request_columns
+from ollama_tui.panes.ps.request_rows import row as request_row
+from ollama_tui.services.monitor import MonitorView, model_key
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.lines import Lines
+from ollama_tui.widgets.live_lines import LiveLines
 from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.row_table import RowTable
 
@@ -28,23 +37,32 @@ class PSPane(Pane):
 
     table = query_one("#running", RowTable)
     status = query_one("#ps-status", Lines)
-    breakdown_lines = query_one("#ps-breakdown", Lines)
+    details_lines = query_one("#ps-details", LiveLines)
+    requests = query_one("#requests", RowTable)
+    device_lines = query_one("#ps-devices", LiveLines)
 
     def compose(self) -> ComposeResult:
         yield RowTable(id="running")
         yield Lines(id="ps-status")
-        yield Lines(id="ps-breakdown")
+        yield LiveLines(id="ps-details")
+        yield RowTable(id="requests")
+        yield LiveLines(id="ps-devices")
 
     def on_mount(self) -> None:
-        self._view = ResidencyView()
+        self._view = MonitorView()
         self._error: EngineError | None = None
-        self.follow(self.services.residency.view, self._take, group="residency")
+        self._shown = False
+        self.follow(self.services.monitor.view, self._take, group="monitor")
+        self.app.theme_changed_signal.subscribe(self, self._repaint)
 
     def entered(self) -> None:
-        self.services.residency.watch_for("ps")
+        self._shown = True
+        self.services.monitor.watch()
+        self._draw()
 
     def left(self) -> None:
-        self.services.residency.done_with("ps")
+        self._shown = False
+        self.services.monitor.leave()
 
     def focus_target(self) -> Widget | None:
         return self.table
@@ -52,12 +70,22 @@ class PSPane(Pane):
     def on_resize(self) -> None:
         self._draw()
 
-    def _take(self, view: ResidencyView) -> None:
-        if view.error is not None and self._error is None:
-            self.report(view.error)
-        self._error = view.error
+    # Drawing
+
+    def _take(self, view: MonitorView) -> None:
         self._view = view
+        if self._shown:  # other panes ask for models, too
+            if view.error is not None and self._error is None:
+                self.report(view.error)
+            self._error = view.error
+            self._draw()
+
+    def _repaint(self, theme: Theme) -> None:
         self._draw()
+
+    def _color(self, name: str) -> str:
+        """A colour of the theme as rich names it."""
+        return Color.parse(self.app.theme_variables[name]).rich_color.name
 
     def _draw(self) -> None:
         if not self.size.width:
@@ -65,9 +93,15 @@ class PSPane(Pane):
         running = () if self._view.error else self._view.running
         self.table.lay_out(columns(self.size.width))
         now = self.services.clock()
-        self.table.show_rows({model.name: row(model, now) for model in running})
+        rows = {
+            model_key(model): row(model, now, self._view.generation.get(model_key(model), ()), self._color)
+            for model in running
+        }
+        self.table.show_rows(rows)
         self._draw_status(bool(running))
-        self._draw_breakdown()
+        self._draw_details()
+        self._draw_requests(now)
+        self._draw_devices()
 
     def _draw_status(self, running: bool) -> None:
         view = self._view
@@ -85,25 +119,109 @@ class PSPane(Pane):
         self.status.show(text)
 
     @on(DataTable.RowHighlighted, "#running")
-    def _draw_breakdown(self) -> None:
-        selected = self.table.selected
-        model = next((one for one in self._view.running if one.name == selected), None)
-        self.breakdown_lines.display = model is not None and self._view.error is None
+    def _draw_details(self) -> None:
+        model = self._selected
+        self.details_lines.display = model is not None
         if model is not None:
-            self.breakdown_lines.show(breakdown(model, self.size.width))
+            key = model_key(model)
+            self.details_lines.show(
+                details(
+                    model,
+                    self.size.width,
+                    self.services.clock(),
+                    generation=self._view.generation.get(key, ()),
+                    prompts=self._view.prompts.get(key, ()),
+                )
+            )
+
+    def _draw_requests(self, now: float) -> None:
+        requests = () if self._view.error else self._view.requests
+        if not requests and self.requests.has_focus:
+            self.table.focus()
+        if self.requests.display != bool(requests):
+            self.requests.display = bool(requests)
+            self.refresh_bindings()
+        self.requests.lay_out(request_columns(self.size.width))
+        self.requests.show_rows({request.id: request_row(request, now) for request in requests})
+
+    def _draw_devices(self) -> None:
+        view = self._view
+        shown = not view.error and not isinstance(view.devices_error, NotSupported)
+        self.device_lines.display = shown and bool(view.devices)
+        if self.device_lines.display:
+            self.device_lines.show(device_lines(view.devices, view.load, self.size.width))
+
+    # Actions
+
+    @property
+    def _selected(self) -> RunningModel | None:
+        return None if self._view.error else self._view.model(self.table.selected)
 
     def action_refresh(self) -> None:
-        self.run_worker(self.services.residency.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.monitor.refresh(), group="refresh", exclusive=True)
 
     def action_unload(self) -> None:
-        name = self.table.selected
-        if name is not None:
-            self.run_worker(self._unload(name), group=f"unload-{name}")
+        model = self._selected
+        if model is not None:
+            self._do(
+                self.services.monitor.unload(model.name), f"{model.name} leaves memory once its requests have ended."
+            )
 
-    async def _unload(self, name: str) -> None:
-        try:
-            await self.services.residency.unload(name)
-        except EngineError as error:
-            self.report(error)
-        else:
-            self.app.notify(f"{visible(name)} leaves memory once its requests have ended.", markup=False)
+    def action_pin(self) -> None:
+        model = self._selected
+        if model is not None:
+            said = "may leave memory again." if model.pinned else "stays in memory until it is unloaded."
+            self._do(self.services.monitor.pin(model.name, pinned=not model.pinned), f"{model.name} {said}")
+
+    def action_keep(self) -> None:
+        model = self._selected
+        if model is None:
+            return
+        from ollama_tui.panes.ps.keep_screen import KeepScreen
+
+        def keep(answer: KeepAlive) -> None:
+            if answer is not None:
+                self._do(self.services.monitor.keep(model.name, answer), f"{model.name} {_how_long(answer)}.")
+
+        self.app.push_screen(KeepScreen(model.name, _keep_alive_text(model)), keep)
+
+    def action_requests(self) -> None:
+        """To the list of requests, and back."""
+        (self.table if self.requests.has_focus or not self.requests.display else self.requests).focus()
+
+    def action_cancel(self) -> None:
+        id = self.requests.selected
+        if id is not None:
+            self._do(self.services.monitor.cancel(id), "The request is canceled.")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whose request it is shows only the list itself: nothing is canceled from elsewhere."""
+        if action == "cancel":
+            return self.requests.has_focus
+        return not (action == "requests" and not self.requests.display)
+
+    def _do(self, work: Coroutine[None, None, None], said: str) -> None:
+        """Do it, and say so; what the engine answers instead is an error to read."""
+
+        async def tell() -> None:
+            try:
+                await work
+            except EngineError as error:
+                self.report(error)
+            else:
+                self.app.notify(visible(said), markup=False)
+
+        self.run_worker(tell(), group=said)
+
+
+def _keep_alive_text(model: RunningModel) -> str:
+    if model.keep_alive is None:
+        return ""
+    return "forever" if model.keep_alive < 0 else format_duration(model.keep_alive)
+
+
+def _how_long(keep_alive: KeepAlive) -> str:
+    if keep_alive == -1:
+        return "stays for ever"
+    seconds = parse_keep_alive(keep_alive)
+    return f"stays for {keep_alive} after its last request" if seconds else "leaves memory as soon as it is idle"

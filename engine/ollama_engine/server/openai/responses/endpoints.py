@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidRequest, NotFound
+from ollama_engine.server.canceled import unless_canceled
 from ollama_engine.server.decode import read_request
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.openai.objects import ResponseDeleted
@@ -112,7 +113,7 @@ class Responses:
         self, asked: ChatRequest, answer: ResponseAnswer, turns: list[Message] | None
     ) -> AsyncGenerator[bytes, None]:
         """The events of the answer; afterwards it is remembered, with the `turns` before it."""
-        async with aclosing(self.engine.chat(asked)) as chunks:
+        async with aclosing(unless_canceled(self.engine.chat(asked))) as chunks:
             async for chunk in chunks:
                 yield answer.take(chunk)
         if turns is not None:

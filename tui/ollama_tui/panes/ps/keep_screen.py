@@ -1,0 +1,89 @@
+"""How long shall this model stay? Asked over the PS pane; what is typed is checked while it is typed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from ollama_engine.durations import parse_keep_alive
+from ollama_engine.errors import InvalidRequest
+from ollama_engine.types import KeepAlive
+from ollama_tui.text import one_line
+
+FOREVER = ("forever", "never", "-1")
+EXAMPLES = "30s, 10m, 1h30m after its last request; 0 lets it go as soon as it is idle; forever"
+
+
+class KeepScreen(ModalScreen[KeepAlive]):
+    """Gives what `Engine.load` takes as `keep_alive`, or None where the user changed their mind."""
+
+    DEFAULT_CSS = """
+    KeepScreen {
+        align: center middle;
+        background: $background 60%;
+        #keep-box {
+            width: 72; max-width: 100%; height: auto;
+            border: round $border; padding: 0 1; background: $surface;
+        }
+        Input { background: $surface; }
+        #keep-note { color: $muted; height: auto; }
+        #keep-note.wrong { color: $error; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", id="keep.cancel")]
+
+    def __init__(self, model: str, current: str) -> None:
+        super().__init__()
+        self._model = model
+        self._current = current
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="keep-box") as box:
+            box.border_title = f"Keep {one_line(self._model)} for"
+            box.border_subtitle = "enter takes · esc leaves"
+            yield Input(self._current, id="keep-input", compact=True, select_on_focus=True)
+            yield Static(EXAMPLES, id="keep-note", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).cursor_blink = False
+
+    @on(Input.Changed)
+    def _check(self, event: Input.Changed) -> None:
+        wrong = _problem(event.value)
+        note = self.query_one("#keep-note", Static)
+        note.update(wrong or EXAMPLES)
+        note.set_class(bool(wrong), "wrong")
+
+    @on(Input.Submitted)
+    def _take(self, event: Input.Submitted) -> None:
+        if event.value.strip() and not _problem(event.value):
+            self.dismiss(read(event.value))
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+
+def read(text: str) -> KeepAlive:
+    """What was typed as `keep_alive`; InvalidRequest where it is no duration."""
+    text = text.strip().lower()
+    if text in FOREVER:
+        return -1
+    parse_keep_alive(text)
+    return text
+
+
+def _problem(text: str) -> str:
+    """What is wrong with it, in words; nothing while nothing is typed."""
+    if not text.strip():
+        return ""
+    try:
+        read(text)
+    except InvalidRequest as error:
+        return f"{error.message.removeprefix('time: ')}. {error.hint}"
+    return ""

@@ -1,0 +1,168 @@
+"""What the PS pane watches: models in memory, requests, the machine's devices, and how they went over the last minutes.
+
+Models come from the ResidencyService, which other panes ask as well; requests and devices are asked only while `watch`
+holds. Each may fail without the others: a server of Ollama's tells of models alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ollama_engine.errors import EngineError
+from ollama_engine.types import Device, KeepAlive, RequestView, RunningModel
+from ollama_tui.services.history import History, Samples
+from ollama_tui.services.latest import Latest
+from ollama_tui.services.link import EngineLink
+from ollama_tui.services.residency import REFRESH_SECONDS, RETRY_SECONDS, ResidencyService, ResidencyView
+
+WATCHER = "ps"
+
+
+@dataclass(frozen=True)
+class MonitorView:
+    """A snapshot. `known`: the engine has answered once; `error`: why it did not answer the last time.
+
+    Histories are of tokens a second, by `model_key`, and of a device's utilization in percent, by its name.
+    """
+
+    running: tuple[RunningModel, ...] = ()
+    known: bool = False
+    error: EngineError | None = None
+    requests: tuple[RequestView, ...] = ()
+    devices: tuple[Device, ...] = ()
+    devices_error: EngineError | None = None
+    generation: Mapping[str, Samples] = field(default_factory=dict)
+    prompts: Mapping[str, Samples] = field(default_factory=dict)
+    load: Mapping[str, Samples] = field(default_factory=dict)
+
+    def model(self, key: str | None) -> RunningModel | None:
+        return next((model for model in self.running if model_key(model) == key), None)
+
+
+def model_key(model: RunningModel) -> str:
+    """Tells two runners of one model apart (one that chats, one that embeds)."""
+    return f"{model.name} {model.pid}"
+
+
+class MonitorService:
+    """`watch` while the pane is looked at, `leave` when not."""
+
+    def __init__(
+        self,
+        link: EngineLink,
+        residency: ResidencyService,
+        *,
+        clock: Callable[[], float],
+        refresh_seconds: float = REFRESH_SECONDS,
+    ) -> None:
+        self.view = Latest(MonitorView())
+        self._link = link
+        self._residency = residency
+        self._clock = clock
+        self._refresh_seconds = refresh_seconds
+        self._speeds = History(refresh_seconds)
+        self._prompts = History(refresh_seconds)
+        self._loads = History(refresh_seconds)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._watched = asyncio.Event()
+
+    @property
+    def watched(self) -> bool:
+        return self._watched.is_set()
+
+    def watch(self) -> None:
+        self._residency.watch_for(WATCHER)
+        self._watched.set()
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._follow_models(), name="monitor models"),
+                asyncio.create_task(self._poll(self._ask_devices), name="monitor devices"),
+                asyncio.create_task(self._poll(self._ask_requests), name="monitor requests"),
+            ]
+
+    def leave(self) -> None:
+        self._residency.done_with(WATCHER)
+        self._watched.clear()
+
+    async def _follow_models(self) -> None:
+        async for residency in self._residency.view.watch():
+            self._take_models(residency)
+
+    def _take_models(self, residency: ResidencyView) -> None:
+        running = residency.running
+        if residency.known and residency.error is None:
+            now = self._clock()
+            self._speeds.add(((model_key(model), model.tokens_per_second) for model in running), now)
+            self._prompts.add(((model_key(model), model.prompt_tokens_per_second) for model in running), now)
+        self.view.publish(
+            replace(
+                self.view.value,
+                running=running,
+                known=residency.known,
+                error=residency.error,
+                generation={model_key(model): self._speeds[model_key(model)] for model in running},
+                prompts={model_key(model): self._prompts[model_key(model)] for model in running},
+            )
+        )
+
+    async def _poll(self, ask: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            await self._watched.wait()
+            answered = await ask()
+            await asyncio.sleep(self._refresh_seconds if answered else RETRY_SECONDS)
+
+    async def _ask_requests(self) -> bool:
+        """Whether it was told; where not, nothing is known of requests, and nothing shown."""
+        try:
+            requests = tuple(await (await self._link.engine()).requests())
+        except EngineError:
+            requests = None
+        self._publish_requests(requests or ())
+        return requests is not None
+
+    def _publish_requests(self, requests: tuple[RequestView, ...]) -> None:
+        if requests != self.view.value.requests:
+            self.view.publish(replace(self.view.value, requests=requests))
+
+    async def _ask_devices(self) -> bool:
+        try:
+            devices = tuple(await (await self._link.engine()).devices())
+        except EngineError as error:
+            self.view.publish(replace(self.view.value, devices_error=error))
+            return False
+        loads = ((device.name, device.utilization) for device in devices)
+        self._loads.add(((name, load) for name, load in loads if load is not None), self._clock())
+        load = {device.name: self._loads[device.name] for device in devices}
+        self.view.publish(replace(self.view.value, devices=devices, devices_error=None, load=load))
+        return True
+
+    async def refresh(self) -> None:
+        """Ask now; a failure is part of the view, never raised."""
+        await asyncio.gather(self._residency.refresh(), self._ask_devices(), self._ask_requests())
+
+    async def unload(self, name: str) -> None:
+        """EngineError as `Engine.unload`."""
+        await self._residency.unload(name)
+
+    async def keep(self, name: str, keep_alive: KeepAlive) -> None:
+        """Change how long a model in memory stays; EngineError as `Engine.load`."""
+        await (await self._link.engine()).load(name, keep_alive=keep_alive)
+        await self._residency.refresh()
+
+    async def pin(self, name: str, *, pinned: bool) -> None:
+        """EngineError as `Engine.pin`."""
+        await (await self._link.engine()).pin(name, pinned=pinned)
+        await self._residency.refresh()
+
+    async def cancel(self, id: str) -> None:
+        """End a request; EngineError as `Engine.cancel`."""
+        await (await self._link.engine()).cancel(id)
+        await asyncio.gather(self._residency.refresh(), self._ask_requests())
+
+    async def aclose(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
