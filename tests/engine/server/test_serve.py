@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from ollama_engine.server.listener import CannotListen, listen
+from ollama_engine.server.loop import new_event_loop
 from ollama_engine.server.serve import serve
 from ollama_engine.settings import HostAddress, Settings
 from tests.support.live_server import live_server
@@ -159,3 +160,13 @@ async def test_a_listening_server_says_where_and_no_more(caplog: pytest.LogCaptu
     assert "server" not in answer.headers
     mine = [record.getMessage() for record in caplog.records if record.name.startswith(("uvicorn", "ollama_engine"))]
     assert mine == [f"listening at {address.url}"]
+
+
+def test_the_loop_is_uvloops_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = new_event_loop()
+    loop.close()
+    assert type(loop).__module__.startswith("uvloop") or sys.platform == "win32"
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    loop = new_event_loop()
+    loop.close()
+    assert type(loop).__module__.startswith("asyncio")
