@@ -76,7 +76,7 @@ class Bare:
         spec = msgspec.json.encode(LoadSpec([str(subject.path)], subject.n_ctx)).decode()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.bench.bare_loop", spec, cwd=REPO,
-            env={"GOMP_SPINCOUNT": "1000", **os.environ},  # as the runner has it
+            env={"GOMP_SPINCOUNT": "300", **os.environ},  # as the runner has it
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:

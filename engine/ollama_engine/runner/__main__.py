@@ -13,7 +13,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Read by OpenMP when llama.cpp loads. Its threads else spin for milliseconds at every node of the graph before they
     # sleep; with one other busy program on the machine that costs most of the speed (docs/performance.md).
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "300")
     code = 1
     try:
         sock = socket.socket(fileno=int(sys.argv[1]))

@@ -55,6 +55,10 @@ class Batcher:
         self._draws = Draws(context)
         self._media_was_last = False
         """Whether the last step decoded an image: then it is the text's turn."""
+        self._prompts_turn = False
+        """Whether the last step read prompts while sequences ran: then it is their turn."""
+        self._oldest_turn = True
+        """Whether the last step with several prompts began with the one that came first."""
         self._running: list[Sequence] = []
         self._suspects: list[Sequence] = []
         """One of these has spoiled a batch. Each is decoded alone, the first one next, until its logits are good."""
@@ -244,7 +248,11 @@ class Batcher:
     # -- schedule ----------------------------------------------------------------------------------------------
 
     def _schedule(self) -> list[Sequence]:
-        """Fill the batch: running sequences first, then prompts, sharing the room that is left evenly. Who is in it."""
+        """Fill the batch: running sequences first, then prompts in the room that is left. Who is in it.
+
+        Where each sequence has a stream of KV cells of its own, llama.cpp would compute the two one after the other: so
+        they get steps of their own, in turn, and what runs is decoded in the order of its slots, as llama.cpp wants it.
+        """
         batch = self._batch
         batch.clear()
         self._taken = {}
@@ -254,15 +262,27 @@ class Batcher:
         suspects = [s for s in self._suspects if s.run is None]
         sequences = suspects[:1] or [s for s in ready if s not in self._suspects]
         streams = [s for s in sequences if not s.in_prefill]
-        for sequence in streams:
+        beside = len(streams)
+        prefill = [s for s in sequences if s.in_prefill and not self._waits(s)]
+        if not self._context.unified:
+            self._prompts_turn = bool(prefill) and not (streams and self._prompts_turn)
+            streams, prefill = ([], prefill) if self._prompts_turn else (streams, [])
+        for sequence in sorted(streams, key=lambda s: s.slot.id):
             self._put(sequence, 1)
-        # The shortest first: what it does not need of its share is the others'.
-        prefill = sorted((s for s in sequences if s.in_prefill and not self._waits(s)), key=lambda s: len(s.pending))
-        room = min(self._pace.chunk(len(streams)), batch.capacity - batch.n_tokens)
-        for i, sequence in enumerate(prefill):
-            share = -(-room // (len(prefill) - i))
-            room -= self._put(sequence, share)
+        room = min(self._pace.chunk(beside, in_batch=len(streams)), batch.capacity - batch.n_tokens)
+        for sequence in self._next_prompts(prefill):
+            room -= self._put(sequence, room)
         return [s for s in sequences if s.id in self._taken]
+
+    def _next_prompts(self, prefill: list[Sequence]) -> list[Sequence]:
+        """In which order they are read. One after the other: a chunk of one prompt is computed faster than pieces of
+        many, and the first of them can answer while the others are read. The shortest first, and every second time
+        the one that came first, so that none waits for ever."""
+        if len(prefill) < 2:
+            return prefill
+        self._oldest_turn = not self._oldest_turn
+        shortest = sorted(prefill, key=lambda s: len(s.pending))
+        return [prefill[0], *(s for s in shortest if s is not prefill[0])] if self._oldest_turn else shortest
 
     def _put(self, sequence: Sequence, share: int) -> int:
         """Put up to `share` of what the sequence has to decode into the batch; how much it was."""
@@ -301,7 +321,7 @@ class Batcher:
             return
         n = len(run.cells) - start
         if run.chunk.is_causal:
-            n = min(n, self._pace.chunk(sum(not s.in_prefill for s in self._running)))
+            n = min(n, self._pace.chunk(sum(not s.in_prefill for s in self._running), in_batch=0))
         first = sequence.slot.position(len(sequence.slot.cells) - start)
         batch = EmbeddingBatch(
             run.rows[start : start + n],
@@ -342,8 +362,9 @@ class Batcher:
             if not sequence.output:
                 self._cache.keep_state(sequence.slot)
             self._postprocess(sequence, token, step)
-        if sampled:  # else the device may not even have begun
+        if sampled:
             self._suspects = [s for s in self._suspects if s not in sampled]
+        if sampled or not self._context.unified:  # else the device may not even have begun
             self._pace.measured(time.perf_counter() - began, streams, batch.n_tokens - streams)
 
     def _advance(self, sequence: Sequence, n: int) -> None:

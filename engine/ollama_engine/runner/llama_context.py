@@ -84,7 +84,12 @@ class LlamaContext:
         params.n_seq_max = spec.n_seq
         # Rows with logits in one batch: at most the last token of each sequence. llama.cpp reserves for n_batch else.
         params.n_outputs_max = spec.n_seq
-        params.kv_unified = True
+        self.unified = (
+            (C.llama_supports_gpu_offload() and spec.n_gpu_layers != 0) if spec.kv_unified is None else spec.kv_unified
+        )
+        """Whether sequences share one pool of cells. Else each has a stream of its own, which attention on a CPU reads
+        without looking at the others' cells; but only what stands in neighbouring streams is decoded at once."""
+        params.kv_unified = self.unified
         self._abort = AbortFlag(params)
         handle = C.llama_init_from_model(model.handle, params)
         if not handle:
@@ -100,6 +105,9 @@ class LlamaContext:
         self.can_shift = bool(self.memory and C.llama_memory_can_shift(self.memory))
         self.can_cut = not (C.llama_model_is_recurrent(model.handle) or C.llama_model_is_hybrid(model.handle))
         """Whether a sequence can be cut back; not where there is a recurrent state."""
+        self._copies_wait = False
+        """Whether streams are to be copied when the next decode begins. Until then nobody may read or write the bytes
+        of a cell; further copies are made in their order."""
         self._window = cast(int, C.llama_model_n_swa(model.handle))
         """Tokens that some of the layers look back; 0 where all look at everything."""
 
@@ -109,13 +117,10 @@ class LlamaContext:
         Not `causal`: what is in the batch looks at all of it, not only at what came before.
         """
         batch.struct.n_tokens = batch.n_tokens
-        if causal:
-            return C.llama_decode(self.handle, batch.struct)
-        C.llama_set_causal_attn(self.handle, False)
-        try:
-            return C.llama_decode(self.handle, batch.struct)
-        finally:
-            C.llama_set_causal_attn(self.handle, True)
+        C.llama_set_causal_attn(self.handle, causal)
+        code = C.llama_decode(self.handle, batch.struct)
+        self._copies_wait &= code < 0  # a batch that is refused may not have come so far
+        return code
 
     def abort(self, on: bool) -> None:
         """Stop the decode that runs now (from another thread), or allow decodes again."""
@@ -149,6 +154,31 @@ class LlamaContext:
         """Let the empty sequence `target` hold the first `n` positions of `source` too: the same cells, not copies of
         them. Ask `can_keep(source, n)` first."""
         C.llama_memory_seq_cp(self.memory, source, target, 0, n)
+
+    def copy_prefix(self, source: int, target: int, n: int, used: int) -> bool:
+        """Let `target`, which has a stream of its own, hold copies of the first `n` of the `used` positions of
+        `source`. False where that failed, and it is empty now. Ask `can_keep(source, n)` first."""
+        if self.copy_cells(used) < self.n_ctx and not self._copies_wait:
+            number = ctypes.c_int32(source)
+            size = C.llama_state_seq_get_size(self.handle, number)
+            state = (ctypes.c_uint8 * size)()
+            done = (
+                C.llama_state_seq_get_data(self.handle, state, size, number) == size
+                and C.llama_state_seq_set_data(self.handle, state, size, ctypes.c_int32(target)) == size
+            )
+        else:  # the whole stream, by the device itself
+            C.llama_memory_seq_cp(self.memory, source, target, -1, -1)
+            done = self._copies_wait = True
+        if done and C.llama_memory_seq_rm(self.memory, target, n, -1):
+            return True
+        self.forget(target)
+        return False
+
+    def copy_cells(self, used: int) -> int:
+        """How many cells `copy_prefix` moves: those in use there and back, or all of a stream."""
+        if self._window:  # its state is told without what is behind the window, where the prefix may end
+            return self.n_ctx
+        return min(2 * used, self.n_ctx)
 
     def unshare(self, seq: int) -> bool:
         """Move a sequence into cells of its own, bit for bit; False where there was no room, and it is empty now."""

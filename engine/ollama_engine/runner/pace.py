@@ -29,14 +29,16 @@ class Pace:
         self._speed = 0.0
         """Tokens of prompt a second, beside the streams."""
 
-    def chunk(self, streams: int) -> int:
-        """How many tokens of prompts the next step may read beside so many running streams."""
+    def chunk(self, streams: int, in_batch: int | None = None) -> int:
+        """How many tokens of prompts the next step may read beside so many running streams, of which so many (None:
+        all) have their token in the same batch."""
+        in_batch = streams if in_batch is None else in_batch
         if not streams:
             return self._n_batch
         seconds = min(max(SLOWER * self._decode, SHORTEST), LONGEST)
-        rows = (int(self._speed * seconds) + streams) // TILE * TILE
-        least = (streams // TILE + 1) * TILE
-        return max(1, min(max(rows, least), self._n_batch) - streams)
+        rows = (int(self._speed * seconds) + in_batch) // TILE * TILE
+        least = (in_batch // TILE + 1) * TILE
+        return max(1, min(max(rows, least), self._n_batch) - in_batch)
 
     def measured(self, seconds: float, streams: int, prompt: int) -> None:
         """A step took so long, sampling included, with so many streams and so many tokens of prompts in it."""

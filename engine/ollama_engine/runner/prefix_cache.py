@@ -1,8 +1,9 @@
 """The prefix cache: which slot of the KV cache holds what, and what a new prompt takes over of it.
 
 Used by batcher.py. A slot is a sequence id of llama.cpp's unified KV cache; live and finished ones alike are looked
-through. Where the longest prefix is held by another slot than the one a prompt gets, the two share its cells: a cell
-may belong to several sequences, and is free again when the last of them has let it go.
+through. Where the longest prefix is held by another slot than the one a prompt gets, the two share its cells if they
+are of one pool: a cell may belong to several sequences, and is free again when the last of them has let it go. Where
+each slot has a stream of its own (llama_context.py), the prefix is copied if that costs less than to compute it.
 
 What slots share is always a prefix of both, so the slots form a tree, and one number for each pair says it all.
 A cache on disk would be one more holder to ask in `take`.
@@ -27,6 +28,11 @@ token at that place, or a piece of an image or a sound (media_cells.py); cells a
 LITTLE = 16
 """Cells that nobody misses: a prompt goes on in the slot that it continues, rather than in another, if it overwrites no
 more. Else a conversation would fill all slots with its earlier states."""
+
+LITTLE_OF_MANY = 1 / 16
+"""Share of what a prompt keeps that it may overwrite as well, where another slot would have to be given a copy."""
+COPIES_PER_TOKEN = 100
+"""Cells that are copied in less time than a token of prompt is computed, by a wide margin on every device."""
 
 MAX_CHECKPOINT = 128 * 1024 * 1024
 """Bytes of a state worth keeping beside the cache, for each slot."""
@@ -105,10 +111,9 @@ class PrefixCache:
         else:
             target = self._choose(held)
             n = held[source.id]
-            if held[target.id] < n:
-                self._share(source, target, n)
-            elif not self.cut(target, n):
-                n = 0
+            if held[target.id] == n or not self._bring(source, target, n, held[target.id]):
+                n = min(held[target.id], len(target.cells))
+                n = n if self.cut(target, n) else 0
         target.busy = True
         return target, n
 
@@ -125,7 +130,7 @@ class PrefixCache:
         held = [self._usable(other, prompt) for other in self.slots]
         source = self.slots[int(np.argmax(held))]
         if held[source.id] > len(slot.cells):
-            self._share(source, slot, held[source.id])
+            self._bring(source, slot, held[source.id], len(slot.cells))
         return len(slot.cells)
 
     def release(self, slot: Slot) -> None:
@@ -167,7 +172,10 @@ class PrefixCache:
         return True
 
     def reclaim(self) -> bool:
-        """Empty the finished slot used longest ago, one that frees cells if there is one; False where all are empty."""
+        """Empty the finished slot used longest ago, one that frees cells if there is one; False where that helps
+        nobody: all are empty, or each has cells of its own."""
+        if not self._context.unified:
+            return False
         idle = sorted((s for s in self.slots if not s.busy and s.cells), key=lambda slot: slot.used_at)
         if not idle:
             return False
@@ -208,12 +216,18 @@ class PrefixCache:
     def _choose(self, held: list[int]) -> Slot:
         """The free slot whose present content is worth least; `held` is what each holds of the prompt."""
         longest = max(held)
+        busy = [slot.id for slot in self.slots if slot.busy]
+
+        def little(kept: int) -> float:
+            return LITTLE if self._context.unified else max(LITTLE, kept * LITTLE_OF_MANY)
 
         def cost(slot: Slot) -> tuple[int, float]:
             kept = held[slot.id]
             lost = max(0, len(slot.cells) - max(kept, int(self._shared[slot.id].max())))
-            if 0 < kept == longest and lost <= LITTLE:
+            if 0 < kept == longest and lost <= little(kept):
                 return (0, lost)
+            if not lost and not self._context.unified:  # neighbouring streams are decoded at once
+                return (1, min((abs(slot.id - other) for other in busy), default=0))
             if not lost:
                 return (1, slot.used_at)
             if kept == longest and lost <= kept:
@@ -221,6 +235,21 @@ class PrefixCache:
             return (3, slot.used_at)
 
         return min((slot for slot in self.slots if not slot.busy), key=cost)
+
+    def _bring(self, source: Slot, target: Slot, n: int, held: int) -> bool:
+        """Let `target`, which holds the first `held` of them, hold the first `n` cells of `source`. False, and nothing
+        changed unless it failed, where that is not worth it."""
+        if self._context.unified:
+            self._share(source, target, n)
+            return True
+        used = len(source.cells)
+        if self._context.copy_cells(used) > (n - held) * COPIES_PER_TOKEN:
+            return False
+        self.cut(target, 0)
+        if not self._context.copy_prefix(source.id, target.id, source.position(n), source.position(used)):
+            return False
+        target.cells = source.cells[:n]
+        return True
 
     def _share(self, source: Slot, target: Slot, n: int) -> None:
         self.cut(target, 0)

@@ -55,6 +55,8 @@ class LoadSpec(Struct, tag="load", frozen=True):
     """Smaller images are enlarged until they take so many, by models whose images are as long as they are large; 0
     leaves it to the projector."""
     use_amx: bool = False
+    kv_unified: bool | None = None
+    """One pool of KV cells for all sequences, which can share them, or a stream for each; None by where it computes."""
 
 
 class FreeText(Struct, frozen=True):

@@ -80,7 +80,7 @@ class TestNaN:
             assert stepper.output(good) == alone(model, [5, 6], 40)
 
     def test_one_can_be_cancelled_while_the_culprit_is_sought(self, model: LlamaModel) -> None:
-        with Stepper(model, n_seq=4, n_batch=16, **EXACT) as stepper:
+        with Stepper(model, n_seq=4, n_batch=16, kv_unified=True, **EXACT) as stepper:
             good = stepper.add([5, 6], max_tokens=40)
             other = stepper.add([7 + n for n in range(1, 60)], max_tokens=40)
             bad = stepper.add([BROKEN, *[2] * 60])

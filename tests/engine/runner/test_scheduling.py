@@ -25,6 +25,13 @@ def stepper(looping: LlamaModel) -> Iterator[Stepper]:
         yield stepper
 
 
+@pytest.fixture
+def pooled(looping: LlamaModel) -> Iterator[Stepper]:
+    """All sequences in one pool of KV cells, as on a GPU."""
+    with Stepper(looping, n_ctx=4096, n_seq=4, n_batch=512, kv_unified=True) as stepper:
+        yield stepper
+
+
 def prompt(n: int, token: int = 1) -> list[int]:
     return [token] * n
 
@@ -76,28 +83,66 @@ class TestBatches:
             seen.append(stepper.batch[number])
         assert seen == [512, 512, 176]
 
-    def test_a_stream_gets_its_token_in_every_step_of_a_long_prompt(self, stepper: Stepper) -> None:
-        stream = stepper.add(prompt(5))
-        stepper.step()
-        long = stepper.add(prompt(4000, 2), max_tokens=1)
+    def test_a_stream_gets_its_token_in_every_step_of_a_long_prompt(self, pooled: Stepper) -> None:
+        stream = pooled.add(prompt(5))
+        pooled.step()
+        long = pooled.add(prompt(4000, 2), max_tokens=1)
+        while not pooled.ended(long):
+            pooled.step()
+            assert pooled.batch[stream] == 1
+            assert pooled.batch.get(long, 0) <= 511
+
+    def test_streams_and_a_long_prompt_take_turns_where_each_has_cells_of_its_own(self, stepper: Stepper) -> None:
+        streams = [stepper.add(prompt(5, token)) for token in (1, 2)]
+        for _ in range(2):  # their prompts, then a token of each
+            stepper.step()
+        long = stepper.add(prompt(2000, 3), max_tokens=1)
+        turns: list[set[int]] = []
         while not stepper.ended(long):
             stepper.step()
-            assert stepper.batch[stream] == 1
-            assert stepper.batch.get(long, 0) <= 511
+            turns.append(set(stepper.batch))
+        assert turns[:-1:2] == [{long}] * len(turns[:-1:2])
+        assert turns[1::2] == [set(streams)] * len(turns[1::2])
+
+    def test_streams_are_decoded_in_the_order_of_their_slots(self, looping: LlamaModel) -> None:
+        """Else llama.cpp computes them one by one."""
+        with Stepper(looping, n_seq=3) as stepper:
+            numbers = [stepper.add(prompt(5, token), max_tokens=40) for token in (1, 2, 3)]
+            stepper.step()
+            stepper.batcher.cancel(numbers[0])
+            newest = stepper.add(prompt(5, 4), max_tokens=40)  # takes the first slot
+            while not stepper.texts[newest]:
+                stepper.step()
+            stepper.step()
+            batch = stepper.batcher._batch
+            assert batch.seq[: batch.n_tokens].tolist() == [0, 1, 2]
 
     def test_a_stream_leaves_prompts_less_than_the_whole_batch_at_first(self, stepper: Stepper) -> None:
         stepper.add(prompt(5))
         stepper.step()
         long = stepper.add(prompt(4000, 2), max_tokens=1)
-        stepper.step()
+        while long not in stepper.batch:
+            stepper.step()
         assert stepper.batch[long] <= 512 // 2
 
-    def test_prompts_share_the_room_evenly(self, stepper: Stepper) -> None:
-        numbers = [stepper.add(prompt(1000, token), max_tokens=1) for token in (1, 2, 3)]
-        stepper.step()
-        shares = [stepper.batch[number] for number in numbers]
-        assert sum(shares) == 512
-        assert max(shares) - min(shares) <= 1
+    def test_prompts_are_read_one_after_the_other(self, stepper: Stepper) -> None:
+        numbers = [stepper.add(prompt(600, token), max_tokens=1) for token in (1, 2, 3)]
+        ended: list[int] = []
+        while len(ended) < 3:
+            stepper.step()
+            assert len(stepper.batch) <= 2
+            ended += [number for number in numbers if stepper.ended(number) and number not in ended]
+        assert ended == numbers
+
+    def test_short_prompts_that_keep_coming_do_not_starve_a_long_one(self, stepper: Stepper) -> None:
+        long = stepper.add(prompt(4000, 1), max_tokens=1)
+        steps = 0
+        while not stepper.ended(long):
+            while stepper.batcher.slots_busy + stepper.batcher.queued < 4:
+                stepper.add(prompt(500, steps % 200), max_tokens=1)
+            stepper.step()
+            steps += 1
+            assert steps < 40
 
     def test_what_a_short_prompt_does_not_need_the_others_get(self, stepper: Stepper) -> None:
         long = stepper.add(prompt(1000, 1), max_tokens=1)
