@@ -90,8 +90,14 @@ async def nothing_runs(engine: LocalEngine) -> bool:
 
 async def process_of(engine: LocalEngine) -> int:
     """The process of the one model that is there, or comes."""
-    await until(runner_processes)
-    return runner_processes()[0].pid
+    found: list[int] = []
+
+    def there() -> bool:  # a process that is just being made may be seen once and not again
+        found[:] = [process.pid for process in runner_processes()]
+        return bool(found)
+
+    await until(there)
+    return found[0]
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +143,8 @@ async def test_one_whose_runner_hangs_over_its_prompt_can_be_canceled(engine: Lo
     async with hanging(engine):
         asking = Asking(engine)
         await engine.cancel((await view_in(engine, "prompt")).id)
-        assert isinstance(await asking.end(), RequestCanceled)
+        ended = await asking.end()
+        assert ended == "canceled" or isinstance(ended, RequestCanceled)
 
 
 async def test_one_whose_runner_hangs_over_its_answer_can_be_canceled(engine: LocalEngine) -> None:
@@ -177,9 +184,11 @@ async def test_a_runner_that_is_killed_ends_those_it_has_and_the_others_get_anot
     asking = [Asking(engine) for _ in range(5)]
     await view_in(engine, state)
     os.kill(await process_of(engine), signal.SIGKILL)
-    ended = await asking[0].end()
-    assert isinstance(ended, EngineError), ended
-    assert isinstance(ended, RunnerDied) or state == "loading"
+    # Who came first is not who was asked first: each reads the model's file in a thread.
+    died, _ = await asyncio.wait([each.task for each in asking], timeout=15, return_when=asyncio.FIRST_COMPLETED)
+    ended = [task.exception() for task in died]
+    assert ended
+    assert all(isinstance(error, RunnerDied if state == "generating" else EngineError) for error in ended), ended
 
     async def all_ended() -> bool:
         views = await engine.requests()
@@ -188,10 +197,10 @@ async def test_a_runner_that_is_killed_ends_those_it_has_and_the_others_get_anot
         return not views
 
     await until(all_ended, 20)
-    ends = [await each.end() for each in asking[1:]]
+    ends = [await each.end() for each in asking]
     assert all(end == "canceled" or isinstance(end, EngineError) for end in ends)
     if state == "generating":  # who had no place in the dead runner has been answered by the next one
-        assert ends[-3:] == ["canceled"] * 3
+        assert ends.count("canceled") >= 3
 
 
 async def test_a_runner_that_is_killed_while_it_is_idle_or_going_is_no_loss(engine: LocalEngine) -> None:
