@@ -51,8 +51,8 @@ async def test_notices_of_a_load_come_with_the_last_chunk() -> None:
     scripted = ScriptedEngine()
     scripted.last = {"notices": ["a smaller context", "not locked"]}
     async with live_server(scripted) as address, RemoteEngine(address) as engine:
-        chats = [chunk.notices async for chunk in engine.chat(CHAT)]
-        texts = [chunk.notices async for chunk in engine.generate(GenerateRequest("m", "x"))]
+        chats = [chunk.notices async for chunk in engine.chat(ChatRequest("bard", CHAT.messages))]
+        texts = [chunk.notices async for chunk in engine.generate(GenerateRequest("bard", "x"))]
     assert chats == texts == [[]] * (len(chats) - 1) + [["a smaller context", "not locked"]]
 
 

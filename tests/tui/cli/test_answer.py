@@ -169,4 +169,4 @@ def test_what_is_otherwise_than_asked_for_is_told_on_stderr(capsys: pytest.Captu
         GenerateChunk(model="m", created_at="", response="", done=True, notices=[notice, "\x1b[31mred"]), verbose=False
     )
     told = capsys.readouterr()
-    assert (told.out, told.err) == ("", f"Warning: {notice}\nWarning: red\n")
+    assert (told.out, told.err) == ("", f"Warning: {notice}\nWarning: [31mred\n")

@@ -282,9 +282,19 @@ def test_the_command_looks_at_everything_and_says_what_is_wrong(free: CommandLin
     result = free.run("doctor", "--json")
     report = json.loads(result.stdout)
     assert result.stderr == ""
-    assert {"python", "packages", "build", "device", "store", "disk", "models", "port", "settings", "terminal"} >= {
-        finding["check"] for finding in report["findings"]
-    } - {"cpu", "gpu", "path", "environment"}
+    assert {
+        "python",
+        "packages",
+        "build",
+        "device",
+        "store",
+        "disk",
+        "models",
+        "port",
+        "keys",
+        "settings",
+        "terminal",
+    } >= {finding["check"] for finding in report["findings"]} - {"cpu", "gpu", "path", "environment"}
     assert report["healthy"] == (result.returncode == 0)
     assert report["healthy"] == all(finding["state"] != "wrong" for finding in report["findings"])
     assert not (free.home / "models").exists()
