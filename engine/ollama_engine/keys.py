@@ -194,10 +194,14 @@ def _hash(token: str) -> str:
 
 
 def _replace(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, as a whole. Root leaves a file whose it is: its owner's server has to read it."""
+    owner = os.stat(path if path.exists() else path.parent)
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}.tmp")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(data)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -249,7 +249,7 @@ class RemoteEngine:
             await self._server.ask("POST", "/api/pin", {"model": name, "pinned": pinned}, quick=False)
         except EngineError as error:
             # A server that pins names the model that it has not; others do not know the path.
-            if error.status in (404, 405) and name not in error.message:
+            if error.status == 405 or (error.status == 404 and f"'{name}'" not in error.message):
                 raise self._not_supported("pins no models") from error
             if error.status == 404:
                 raise ModelNotFound(name, error.message, hint=error.hint) from error

@@ -22,6 +22,7 @@ from typing import Literal
 
 from ollama_engine.caller import current_caller
 from ollama_engine.errors import NotFound, RequestCanceled
+from ollama_engine.runner.client import Watcher
 from ollama_engine.runner.protocol import Done, Generate, Piece
 from ollama_engine.scheduler.residency import Lease, Scheduler, Standing
 from ollama_engine.scheduler.ticket import Ticket
@@ -49,7 +50,7 @@ class Request:
         self.canceled = False
         self.ended = asyncio.Event()
         """Set when it holds nothing any more."""
-        self._first_piece = 0.0
+        self._first_token = 0.0
         self._task: asyncio.Task[object] | None = None
         """Who is inside a breakable block."""
         self._end_generation: Callable[[], None] | None = None
@@ -96,23 +97,22 @@ class Request:
             self._task = None
 
     async def generate(self, lease: Lease, frame: Generate) -> AsyncGenerator[Piece | Done, None]:
-        """The runner's answer, counted. `cancel` ends it with a Done; the lease ends with the runner's work."""
+        """The runner's answer. `cancel` ends it with a Done; the lease ends with the runner's work."""
         self.check()
-        loop = asyncio.get_running_loop()
         self.prompt_tokens = len(frame.tokens)
         self._end_generation = lambda: lease.runner.cancel(frame)
-
-        def on_end() -> None:
-            self._end_generation = None
-            lease.end()
-            self.ended.set()
-
-        async with contextlib.aclosing(lease.runner.generate(frame, on_end=on_end)) as parts:
+        async with contextlib.aclosing(lease.runner.generate(frame, watcher=_Generation(self, lease))) as parts:
             async for part in parts:
-                if isinstance(part, Piece):
-                    self._first_piece = self._first_piece or loop.time()
-                    self.output_tokens += part.n
                 yield part
+
+    def generated(self, n: int) -> None:
+        """So many tokens more."""
+        self._first_token = self._first_token or asyncio.get_running_loop().time()
+        self.output_tokens += n
+
+    def generation_ended(self) -> None:
+        self._end_generation = None
+        self.ended.set()
 
     def view(self, standing: Standing | None) -> RequestView:
         """`standing`: how far it has come on its way to the model; None where it is there."""
@@ -137,8 +137,21 @@ class Request:
         return "queued" if self.ticket is None else "prompt"
 
     def _tokens_per_second(self) -> float:
-        seconds = asyncio.get_running_loop().time() - self._first_piece
+        seconds = asyncio.get_running_loop().time() - self._first_token
         return round((self.output_tokens - 1) / seconds, 2) if self.output_tokens > 1 and seconds > 0 else 0.0
+
+
+class _Generation(Watcher):
+    def __init__(self, request: Request, lease: Lease) -> None:
+        self._request = request
+        self._lease = lease
+
+    def on_piece(self, piece: Piece) -> None:
+        self._request.generated(piece.n)
+
+    def on_end(self) -> None:
+        self._lease.end()
+        self._request.generation_ended()
 
 
 class Requests:

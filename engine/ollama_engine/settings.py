@@ -325,8 +325,10 @@ def unknown_setting(key: str, path: Path) -> InvalidRequest:
 def kind_of(setting: Field[Any]) -> Kind:
     """What a setting takes, in a word."""
     match setting.default:
-        case _ if setting.metadata["parse"] in (parse_env_keep_alive, _load_timeout):
+        case _ if setting.metadata["parse"] in (parse_env_keep_alive, _load_timeout, _seconds):
             return "duration"
+        case _ if setting.metadata["parse"] is _path:
+            return "path"
         case _ if setting.metadata["parse"] in (_boolean, _optional_boolean):
             return "boolean"
         case HostAddress():

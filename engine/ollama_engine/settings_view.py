@@ -96,7 +96,11 @@ def _entries(prefix: str, table: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value of a key is not for showing: a password, a token; the path of a file that has one is."""
+    """Whether the value of a key, or of a variable, is not for showing: a password, a token; the path of a file that
+    has one is. Settings say so themselves, of other names it is told from the last word."""
+    for setting in fields(Settings):
+        if name in (setting.name, setting.metadata["env"]):
+            return setting.metadata["secret"]
     return name.lower().split("_")[-1] in ("password", "token", "secret", "key")
 
 

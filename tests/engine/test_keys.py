@@ -114,6 +114,16 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "OLLAMA_KEYS_FILE" in error.value.hint
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")
+def test_root_makes_keys_for_a_service_that_can_read_them(keyring: Keyring) -> None:
+    keyring.path.parent.mkdir()
+    os.chown(keyring.path.parent, 12345, 23456)
+    for _ in range(2):
+        keyring.create()
+        status = keyring.path.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (12345, 23456, 0o600)
+
+
 def test_a_link_to_the_file_stays_one(keyring: Keyring, tmp_path: Path) -> None:
     keyring.create("one")
     link = tmp_path / "link.json"

@@ -47,6 +47,15 @@ async def test_no_server_is_said_with_the_address_and_the_way_out(nobody: HostAd
             assert error.value.hint == "run 'ollama-tui serve' to start one"
 
 
+async def test_notices_of_a_load_come_with_the_last_chunk() -> None:
+    scripted = ScriptedEngine()
+    scripted.last = {"notices": ["a smaller context", "not locked"]}
+    async with live_server(scripted) as address, RemoteEngine(address) as engine:
+        chats = [chunk.notices async for chunk in engine.chat(ChatRequest("bard", CHAT.messages))]
+        texts = [chunk.notices async for chunk in engine.generate(GenerateRequest("bard", "x"))]
+    assert chats == texts == [[]] * (len(chats) - 1) + [["a smaller context", "not locked"]]
+
+
 async def test_a_wildcard_address_is_asked_at_loopback(nobody: HostAddress) -> None:
     async with live_server(ScriptedEngine()) as address:
         async with RemoteEngine(HostAddress(host="0.0.0.0", port=address.port)) as engine:

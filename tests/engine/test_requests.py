@@ -29,7 +29,8 @@ from tests.engine.runner.running import runner_processes, until
 from tests.support.gguf_models import looping_model
 
 USER = [Message("user", "Tell me.")]
-OPTIONS = {"num_ctx": 128, "num_predict": 1_000_000}
+OPTIONS = {"num_ctx": 8192, "num_predict": -1}
+"""An answer of 80,000 tokens."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,9 @@ async def engine(tmp_path: Path) -> AsyncIterator[LocalEngine]:
     settings = Settings(models=tmp_path / "models", max_loaded_models=1, num_parallel=1)
     async with LocalEngine(settings) as engine:
         for name in ("one", "two"):
-            await import_gguf(engine, name, looping_model(tmp_path / f"{name}.gguf", f"{name} and {name}, "))
+            await import_gguf(
+                engine, name, looping_model(tmp_path / f"{name}.gguf", f"{name} and {name}, ", context_length=8192)
+            )
         yield engine
     assert runner_processes() == []
 
@@ -81,10 +84,20 @@ async def view_in(engine: LocalEngine, state: str, model: str = "one") -> Reques
     return found()[0]
 
 
+async def nothing_runs(engine: LocalEngine) -> bool:
+    return not await engine.running() and not runner_processes()
+
+
 async def process_of(engine: LocalEngine) -> int:
     """The process of the one model that is there, or comes."""
-    await until(runner_processes)
-    return runner_processes()[0].pid
+    found: list[int] = []
+
+    def there() -> bool:  # a process that is just being made may be seen once and not again
+        found[:] = [process.pid for process in runner_processes()]
+        return bool(found)
+
+    await until(there)
+    return found[0]
 
 
 @contextlib.asynccontextmanager
@@ -103,9 +116,12 @@ async def test_one_that_waits_for_room_can_be_canceled(engine: LocalEngine) -> N
     first = Asking(engine, "one")
     await view_in(engine, "generating", "one")
     second = Asking(engine, "two")
-    view = await view_in(engine, "queued", "two")
-    assert view.position == 1
-    await engine.cancel(view.id)
+
+    async def is_next() -> bool:
+        return (await view_in(engine, "queued", "two")).position == 1
+
+    await until(is_next)
+    await engine.cancel((await view_in(engine, "queued", "two")).id)
     assert isinstance(await second.end(), RequestCanceled)
     await engine.cancel((await engine.requests())[0].id)
     assert await first.end() == "canceled"
@@ -119,8 +135,7 @@ async def test_one_whose_model_is_loading_can_be_canceled_and_the_load_ends_with
         await engine.cancel(view.id)
         assert isinstance(await asking.end(), RequestCanceled)
         assert await engine.requests() == []
-    await until(lambda: not runner_processes())
-    assert await engine.running() == []
+    await until(lambda: nothing_runs(engine))
 
 
 async def test_one_whose_runner_hangs_over_its_prompt_can_be_canceled(engine: LocalEngine) -> None:
@@ -128,7 +143,8 @@ async def test_one_whose_runner_hangs_over_its_prompt_can_be_canceled(engine: Lo
     async with hanging(engine):
         asking = Asking(engine)
         await engine.cancel((await view_in(engine, "prompt")).id)
-        assert isinstance(await asking.end(), RequestCanceled)
+        ended = await asking.end()
+        assert ended == "canceled" or isinstance(ended, RequestCanceled)
 
 
 async def test_one_whose_runner_hangs_over_its_answer_can_be_canceled(engine: LocalEngine) -> None:
@@ -168,9 +184,11 @@ async def test_a_runner_that_is_killed_ends_those_it_has_and_the_others_get_anot
     asking = [Asking(engine) for _ in range(5)]
     await view_in(engine, state)
     os.kill(await process_of(engine), signal.SIGKILL)
-    ended = await asking[0].end()
-    assert isinstance(ended, EngineError), ended
-    assert isinstance(ended, RunnerDied) or state == "loading"
+    # Who came first is not who was asked first: each reads the model's file in a thread.
+    died, _ = await asyncio.wait([each.task for each in asking], timeout=15, return_when=asyncio.FIRST_COMPLETED)
+    ended = [task.exception() for task in died]
+    assert ended
+    assert all(isinstance(error, RunnerDied if state == "generating" else EngineError) for error in ended), ended
 
     async def all_ended() -> bool:
         views = await engine.requests()
@@ -179,10 +197,10 @@ async def test_a_runner_that_is_killed_ends_those_it_has_and_the_others_get_anot
         return not views
 
     await until(all_ended, 20)
-    ends = [await each.end() for each in asking[1:]]
+    ends = [await each.end() for each in asking]
     assert all(end == "canceled" or isinstance(end, EngineError) for end in ends)
     if state == "generating":  # who had no place in the dead runner has been answered by the next one
-        assert ends[-3:] == ["canceled"] * 3
+        assert ends.count("canceled") >= 3
 
 
 async def test_a_runner_that_is_killed_while_it_is_idle_or_going_is_no_loss(engine: LocalEngine) -> None:
@@ -196,7 +214,7 @@ async def test_a_runner_that_is_killed_while_it_is_idle_or_going_is_no_loss(engi
         os.kill(process, signal.SIGKILL)
         assert isinstance(await asking.end(), RunnerDied)
         await asyncio.wait_for(unloading, 15)
-    assert await engine.running() == []
+    await until(lambda: nothing_runs(engine))
 
 
 async def test_a_reader_that_does_not_read_keeps_no_slot(engine: LocalEngine) -> None:
@@ -216,5 +234,5 @@ async def test_a_caller_that_is_cancelled_itself_is_not_taken_for_canceled(engin
     asking.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking.task
-    await until(lambda: not runner_processes())
+    await until(lambda: nothing_runs(engine))
     assert await engine.requests() == []

@@ -53,7 +53,8 @@ def test_every_value_that_is_shown_reads_back_as_it_is() -> None:
     [
         ("max_queue", "8", 8),
         ("debug", "true", True),
-        ("flash_attention", "0", False),
+        ("flash_attention", "off", "off"),
+        ("use_mmap", "0", False),
         ("origins", "a, b", ["a", "b"]),
         ("keep_alive", "10m", "10m"),
         ("host", ":8080", ":8080"),

@@ -132,9 +132,9 @@ class Workstation(App[None], inherit_bindings=False):
         """Show a pane, made now where it was never shown before."""
         if pane_id == self.pane:
             return
-        self._current_pane().left()
         if not self.switcher.query(f"#{pane_id}"):
             await self.switcher.mount(panes.make(pane_id, self.services))
+        self._current_pane().left()
         self.pane = pane_id
         self.switcher.current = pane_id
         self.top_line.pane = pane_id

@@ -62,6 +62,15 @@ STOP_GRACE = 5.0
 """Seconds a runner has to end by itself before it is killed."""
 
 
+class Watcher:
+    """Is told how far an answer is when that is known here, however much of it is still to be read by its reader."""
+
+    def on_piece(self, piece: Piece) -> None: ...
+
+    def on_end(self) -> None:
+        """The runner has ended with the request. Called once."""
+
+
 class Runner:
     """A loaded model in its own process. Make one with `Runner.start`; end it with `aclose`."""
 
@@ -71,8 +80,8 @@ class Runner:
         self._writer = writer
         self._ids = itertools.count(1)
         self._inboxes: dict[int, Inbox] = {}
-        self._ends: dict[int, Callable[[], None]] = {}
-        """What is to be called when the runner has ended with a request, by its id."""
+        self._watchers: dict[int, Watcher] = {}
+        """Who is told how far requests of `generate` are, by id, until the runner has ended with them."""
         self._stderr = bytearray()
         """The end of what the process has written to stderr."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -194,12 +203,9 @@ class Runner:
         return not self.died.is_set() and self._process.returncode is None
 
     async def generate(
-        self, request: Generate, *, on_end: Callable[[], None] = lambda: None
+        self, request: Generate, *, watcher: Watcher | None = None
     ) -> AsyncGenerator[Piece | Done, None]:
         """The answer's pieces, then one Done. `request.id` is set here.
-
-        Args:
-            on_end: called once the runner has ended with it, however much of the answer is still to be read here.
 
         Raises:
             InvalidRequest: the runner will not take this request.
@@ -208,7 +214,7 @@ class Runner:
             RequestCanceled: `cancel` ended it, and the runner does not say how far it came.
         """
         with self._inbox() as (request.id, inbox):
-            self._ends[request.id] = on_end
+            self._watchers[request.id] = watcher or Watcher()
             ended = False
             try:
                 self._send(request)
@@ -232,7 +238,7 @@ class Runner:
         """End a request of `generate` within a step: its reader gets a Done with the reason `canceled`, or, from a
         runner that does not answer, RequestCanceled."""
         inbox = self._inboxes.get(request.id)
-        if inbox is not None and request.id in self._ends and self.alive:
+        if inbox is not None and request.id in self._watchers and self.alive:
             self._send(Cancel(request.id))
             asyncio.get_running_loop().call_later(CANCEL_GRACE, self._put, request.id, RequestCanceled())
 
@@ -373,16 +379,18 @@ class Runner:
             inbox.put_nowait(report)
             if isinstance(report, Done | Failed | RequestCanceled):
                 self._ended(request_id)
+            elif isinstance(report, Piece) and (watcher := self._watchers.get(request_id)):
+                watcher.on_piece(report)
 
     def _ended(self, request_id: int) -> None:
-        if on_end := self._ends.pop(request_id, None):
-            on_end()
+        if watcher := self._watchers.pop(request_id, None):
+            watcher.on_end()
 
     def _give_up(self, error: RunnerDied) -> None:
         self.died.set()
         for inbox in self._inboxes.values():
             inbox.put_nowait(error)
-        for request_id in list(self._ends):
+        for request_id in list(self._watchers):
             self._ended(request_id)
 
     async def _read_stderr(self) -> None:

@@ -1,7 +1,7 @@
 """`Scheduler`: leases on models in memory.
 
     async with scheduler.lease(subject, place, keep_alive) as lease:
-        async for piece in lease.runner.generate(..., on_end=lease.end): ...
+        async for piece in lease.runner.generate(...): ...
 
 A lease keeps its model loaded and holds one of its places. Who wants one stands in the line of the model (line.py),
 where callers take turns; all lines together are bounded (admission.py). A line is served at once where its model is

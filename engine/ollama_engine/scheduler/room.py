@@ -143,7 +143,7 @@ class _Case:
             return None
         free = self._room(gone, claims)
         try:
-            placement = self._ticket.place(free)
+            placement = self._ticket.placement(free)
         except LoadFailed:
             return None
         fitting = fits(placement, free) if self._by_device else placement.needed <= free.usable
@@ -195,7 +195,7 @@ class _Case:
                 hint=f"Let it go: ollama-tui pin --off {self._pinned[0].name}",
             )
         free = self._room(self._others)
-        check_fits(self._ticket.place(free), free)
+        check_fits(self._ticket.placement(free), free)
         return LoadFailed(f"{name} does not fit the memory of this machine", hint="Try a smaller model or num_ctx.")
 
 

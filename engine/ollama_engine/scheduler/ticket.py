@@ -7,17 +7,20 @@ waiting ──▶ granted ──▶ ended
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ollama_engine.caller import Caller
-from ollama_engine.errors import EngineError
+from ollama_engine.errors import EngineError, LoadFailed
 from ollama_engine.scheduler.placement import FreeMemory, Placement
 from ollama_engine.types import ModelDetails
 
 if TYPE_CHECKING:
     from ollama_engine.scheduler.resident import Resident
+
+log = logging.getLogger(__name__)
 
 Placer = Callable[[FreeMemory], Placement]
 """How a model would be loaded with so much memory free. It is asked again as memory comes and goes, in the event loop:
@@ -82,6 +85,18 @@ class Ticket:
             self.granted.set_exception(error)
             self.granted.exception()  # whoever asked may be gone: then nobody else will look at it
 
+    def placement(self, free: FreeMemory) -> Placement:
+        """How its model would be loaded. EngineError, whatever goes wrong: it is asked on behalf of others as well."""
+        try:
+            return self.place(free)
+        except EngineError:
+            raise
+        except OSError as error:
+            raise LoadFailed(f"cannot read the files of {self.subject.name}: {error}") from error
+        except Exception as error:
+            log.exception("no placement for %s", self.subject.name)
+            raise LoadFailed(f"cannot say how to load {self.subject.name}: {error}") from error
+
     def is_served_by(self, resident: Resident) -> bool:
         """Whether that runner can do: its weights are these, and it has what the request asks for."""
         if self.use == "ask":
@@ -93,14 +108,14 @@ class Ticket:
     def wants_same_as(self, resident: Resident) -> bool:
         """Whether its model would have been loaded in just the same way."""
         try:
-            return self.place(resident.seen).spec == resident.asked.spec
+            return self.placement(resident.seen).spec == resident.asked.spec
         except EngineError:
             return False
 
     def _fits(self, resident: Resident) -> bool:
         try:
             # With the memory that was free then: what is ours to choose comes out the same, and is not compared.
-            wanted = self.place(resident.seen)
+            wanted = self.placement(resident.seen)
         except EngineError:
             return False
         # What was loaded with less than asked for, for lack of memory, serves who asks for no more than that.

@@ -16,6 +16,7 @@ from ollama_engine.server.anthropic.errors import anthropic_error
 from ollama_engine.server.discretion import Discretion
 from ollama_engine.server.encode import json_response
 from ollama_engine.server.openai.errors import openai_error
+from ollama_engine.server.security.authentication import KeyRequired
 
 _DISCRETION = "ollama_engine.discretion"
 _LOG = logging.getLogger("ollama_engine.server")
@@ -44,7 +45,7 @@ def error_response(error: EngineError, path: str) -> Response:
 def _headers(error: EngineError) -> dict[str, str] | None:
     if isinstance(error, Busy):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
-    return {"WWW-Authenticate": 'Bearer realm="ollama-tui"'} if error.status == 401 else None
+    return {"WWW-Authenticate": 'Bearer realm="ollama-tui"'} if isinstance(error, KeyRequired) else None
 
 
 def http_exception(request: Request, error: Exception) -> Response:

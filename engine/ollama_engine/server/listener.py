@@ -28,7 +28,8 @@ def listen(host: HostAddress, *, scheme: str = "http") -> tuple[socket.socket, H
     listener: socket.socket | None = None
     try:
         family, sockaddr = _resolve(host)
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # With its protocol named, or asyncio leaves small writes to Nagle's algorithm: 40 ms an answer.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         _set_options(listener, family, host.host)
         listener.bind(sockaddr)
         listener.listen(_BACKLOG)

@@ -74,10 +74,10 @@ async def test_a_canceled_answer_ends_with_what_was_said_so_far(engine: Engine, 
 async def test_one_that_waits_for_a_slot_is_listed_in_its_place_and_can_be_canceled(engine: Engine, loop: str) -> None:
     slots = 0
     tasks: list[asyncio.Task[list[ChatChunk]]] = []
-    async with aclosing(engine.chat(endless(loop, num_ctx=128))) as chunks:
+    async with aclosing(engine.chat(endless(loop))) as chunks:
         await anext(chunks)
         slots = (await engine.running())[0].slots
-        tasks = [asyncio.create_task(answer(engine, endless(loop, num_ctx=128))) for _ in range(slots + 3)]
+        tasks = [asyncio.create_task(answer(engine, endless(loop))) for _ in range(slots + 3)]
         waiting = await seen(engine, lambda views: sum(view.state == "waiting" for view in views) == 4)
         positions = sorted(view.position for view in waiting if view.state == "waiting")
         assert positions == [1, 2, 3, 4]
@@ -97,13 +97,13 @@ async def test_one_that_waits_for_a_slot_is_listed_in_its_place_and_can_be_cance
 
 
 async def test_ids_are_never_used_twice(engine: Engine, loop: str) -> None:
-    seen: set[str] = set()
+    ids: set[str] = set()
     for _ in range(3):
         async with aclosing(engine.chat(endless(loop))) as chunks:
             await anext(chunks)
-            [view] = await seen(engine, lambda views: len(views) == 1 and views[0].id not in seen)
-            seen.add(view.id)
-    assert len(seen) == 3
+            [view] = await seen(engine, lambda views: len(views) == 1 and views[0].id not in ids)
+            ids.add(view.id)
+    assert len(ids) == 3
 
 
 @pytest.mark.parametrize("id", ["", "nobody", "../models", "a/b", "%2e%2e", "x" * 500, "ä"])

@@ -46,7 +46,29 @@ from ollama_engine.runner.protocol import (
 from ollama_engine.runner.session import Channel
 
 COMMANDS: list[Command] = [
-    LoadSpec(["/models/a", "/models/b"], 4096, 4, 256, 12, 1, False, 3, "q8_0", True),
+    LoadSpec(
+        ["/models/a", "/models/b"],
+        4096,
+        4,
+        256,
+        64,
+        12,
+        1,
+        ["CUDA0"],
+        "row",
+        [3.0, 1.0],
+        2,
+        False,
+        True,
+        "isolate",
+        3,
+        5,
+        "q8_0",
+        "f16",
+        False,
+        True,
+        kv_unified=False,
+    ),
     LoadSpec(["/models/ä"], 512),
     Generate(
         7, [1, 2, 3], 5, 128, ["é", "\n"], Sampling(temperature=0.5, seed=-1, grammar='root ::= "x"'), 2, False, True

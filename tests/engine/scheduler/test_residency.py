@@ -123,6 +123,22 @@ class TestLoading:
             with pytest.raises(InvalidRequest, match="no such cache type"):
                 await Use(scheduler, "a", place).begun()
 
+    @virtual
+    async def test_a_model_whose_files_are_gone_is_refused_and_disturbs_nobody(self, world: World) -> None:
+        def gone(free: FreeMemory) -> Any:
+            raise FileNotFoundError("no such blob")
+
+        async with world.scheduler() as scheduler:
+            busy = Use(scheduler, "a", world.fixed("a"))
+            await busy.begun()
+            waiting = [Use(scheduler, "a", world.fixed("a")), Use(scheduler, "a", gone), Use(scheduler, "b", gone)]
+            for use in waiting[1:]:
+                with pytest.raises(LoadFailed, match=r"cannot read the files of .: no such blob"):
+                    await use.begun()
+            await busy.end()
+            await waiting[0].run()
+            assert len(world.loads) == 1
+
 
 class TestDeath:
     @virtual

@@ -115,6 +115,16 @@ async def test_why_it_stopped(
     assert told["message_delta"]["delta"] == {"stop_reason": reason, "stop_sequence": stop}
 
 
+async def test_a_document_of_plain_text_is_text(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "A café."}
+    question = {"type": "text", "text": "What is it?"}
+    document = {"type": "document", "source": source}
+    assert (await ask(http, messages=[{"role": "user", "content": [document, question]}])).status_code == 200
+    assert asked(engine).messages[-1].content == "A café.\n\nWhat is it?"
+    source["type"] = "url"
+    assert (await ask(http, messages=[{"role": "user", "content": [document, question]}])).status_code == 400
+
+
 async def test_keys_reach_the_engine(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
     await ask(
         http,

@@ -154,7 +154,7 @@ class NotingEngine(ScriptedEngine):
 
 async def test_the_engine_hears_who_asks_whatever_way_the_request_takes() -> None:
     engine = NotingEngine()
-    transport = httpx.ASGITransport(app=create_app(engine, Settings()), client=("10.0.0.7", 99))
+    transport = httpx.ASGITransport(app=create_app(engine, Settings(require_key="never")), client=("10.0.0.7", 99))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         await http.post("/api/chat", json=CHAT)
         await http.post("/v1/chat/completions", json=CHAT | {"n": 3})

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from ollama_engine.server.listener import CannotListen, listen
+from ollama_engine.server.loop import new_event_loop
 from ollama_engine.server.serve import serve
 from ollama_engine.settings import HostAddress, Settings
 from tests.support.live_server import live_server
@@ -136,6 +137,22 @@ def test_a_name_is_bound_at_its_ipv4_address_and_port_0_at_a_real_port() -> None
         assert (address.host, address.port > 0) == ("127.0.0.1", True)
 
 
+async def test_small_writes_are_not_held_back() -> None:
+    """Nagle's algorithm and a client's delayed acknowledgements cost 40 ms an answer, and a token."""
+    held_back: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        held_back.set_result(not accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listener, address = listen(HostAddress(port=0))
+    async with await asyncio.start_server(accept, sock=listener):
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        assert not await asyncio.wait_for(held_back, 10)
+        writer.close()
+
+
 async def test_a_listening_server_says_where_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG", logger="ollama_engine"):
         async with live_server(ScriptedEngine()) as address, httpx.AsyncClient(base_url=address.url) as http:
@@ -143,3 +160,13 @@ async def test_a_listening_server_says_where_and_no_more(caplog: pytest.LogCaptu
     assert "server" not in answer.headers
     mine = [record.getMessage() for record in caplog.records if record.name.startswith(("uvicorn", "ollama_engine"))]
     assert mine == [f"listening at {address.url}"]
+
+
+def test_the_loop_is_uvloops_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = new_event_loop()
+    loop.close()
+    assert type(loop).__module__.startswith("uvloop") or sys.platform == "win32"
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    loop = new_event_loop()
+    loop.close()
+    assert type(loop).__module__.startswith("asyncio")

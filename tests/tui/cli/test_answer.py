@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_engine.types import ChatChunk, GenerateChunk, Message
-from ollama_tui.cli.answer import AnswerPrinter, cut_note, timings
+from ollama_tui.cli.answer import AnswerPrinter, cut_note, tell_of, timings
 from ollama_tui.cli.word_wrap import WordWrap
 
 
@@ -161,3 +161,12 @@ def test_timings_name_counts_durations_and_rates() -> None:
 
 def test_timings_leave_out_what_was_not_measured() -> None:
     assert timings(last_chunk(total_duration=5_000_000)) == "total duration:       5ms\n"
+
+
+def test_what_is_otherwise_than_asked_for_is_told_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    notice = "not enough memory: loaded with a context of 4096 tokens instead of 8192"
+    tell_of(
+        GenerateChunk(model="m", created_at="", response="", done=True, notices=[notice, "\x1b[31mred"]), verbose=False
+    )
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", f"Warning: {notice}\nWarning: [31mred\n")

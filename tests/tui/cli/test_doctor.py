@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ollama_engine import __version__
+from ollama_engine.keys import Keyring
 from ollama_engine.registry import RegistryConfig
 from ollama_engine.runner.protocol import GgmlDevice, LlamaBuild
 from ollama_engine.settings import HostAddress
@@ -188,10 +189,20 @@ class TestServer:
         assert server.check_version("0.9.0", ours=False).state == "note"
 
     def test_a_server_that_others_reach(self) -> None:
-        assert server.check_exposure(HERE) is None
-        found = server.check_exposure(HostAddress(host="0.0.0.0"))
+        everywhere = HostAddress(host="0.0.0.0")
+        assert server.check_exposure(HERE, "never") is None
+        found = server.check_exposure(everywhere, "remote")
         assert found is not None
         assert found.state == "note"
+        found = server.check_exposure(everywhere, "never")
+        assert found is not None
+        is_wrong(found, "asks nobody for a key", "OLLAMA_REQUIRE_KEY=remote")
+
+    def test_keys(self, tmp_path: Path) -> None:
+        keyring = Keyring(tmp_path / "keys.json")
+        keyring.create()
+        assert server.check_keys(keyring).state == "ok"
+        assert "1 known" in server.check_keys(keyring).message
 
 
 class TestSurroundings:
@@ -271,9 +282,19 @@ def test_the_command_looks_at_everything_and_says_what_is_wrong(free: CommandLin
     result = free.run("doctor", "--json")
     report = json.loads(result.stdout)
     assert result.stderr == ""
-    assert {"python", "packages", "build", "device", "store", "disk", "models", "port", "settings", "terminal"} >= {
-        finding["check"] for finding in report["findings"]
-    } - {"cpu", "gpu", "path", "environment"}
+    assert {
+        "python",
+        "packages",
+        "build",
+        "device",
+        "store",
+        "disk",
+        "models",
+        "port",
+        "keys",
+        "settings",
+        "terminal",
+    } >= {finding["check"] for finding in report["findings"]} - {"cpu", "gpu", "path", "environment"}
     assert report["healthy"] == (result.returncode == 0)
     assert report["healthy"] == all(finding["state"] != "wrong" for finding in report["findings"])
     assert not (free.home / "models").exists()

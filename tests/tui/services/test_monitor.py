@@ -11,11 +11,11 @@ import pytest
 from ollama_engine.errors import NotSupported, RunnerDied
 from ollama_tui.services import EngineLink, MonitorService, ResidencyService
 from ollama_tui.services.history import SAMPLES, History
-from ollama_tui.services.monitor import model_key
+from ollama_tui.services.monitor import keyed
 from tests.support.demo_engine import DemoEngine, demo_requests, demo_running
 
 BUSY = demo_running()
-KEY = model_key(BUSY)
+KEY = BUSY.name
 
 
 class Clock:
@@ -70,7 +70,7 @@ async def test_speeds_and_loads_are_kept_as_they_went(engine: DemoEngine, monito
     assert view.prompts[KEY][0] == 1204
     assert view.load["CUDA0"][0] == 93
     engine.in_memory = []
-    await until(lambda: not monitor.view.value.running)
+    await until(lambda: not monitor.view.value.models)
     assert monitor.view.value.generation == {}
 
 
@@ -81,7 +81,7 @@ async def test_a_server_that_tells_no_devices_still_tells_of_models(
     monitor.watch()
     await until(lambda: monitor.view.value.known and monitor.view.value.devices_error)
     assert monitor.view.value.error is None
-    assert monitor.view.value.running == (BUSY,)
+    assert monitor.view.value.models == {KEY: BUSY}
 
 
 async def test_an_engine_that_fails_is_an_error_in_the_view_and_no_sample(
@@ -115,10 +115,20 @@ async def test_to_keep_a_model_is_to_load_it_with_another_keep_alive(
     assert engine.kept == [("llama3.1:8b", "1h")]
 
 
+def test_models_keep_their_place_and_their_key_whatever_they_do() -> None:
+    loading, bard = demo_running(state="loading"), demo_running("bard:latest", "idle")
+    before = keyed([loading, bard])
+    assert list(before) == ["bard:latest", KEY]
+    assert list(keyed([demo_running(), bard], before)) == ["bard:latest", KEY]
+    assert list(keyed([demo_running("new:latest"), demo_running(), bard], before)) == ["bard:latest", KEY, "new:latest"]
+
+
 def test_two_runners_of_one_model_are_two() -> None:
-    other = demo_running()
-    other.pid = 77
-    assert model_key(other) != model_key(BUSY)
+    one, other, loading = demo_running(), demo_running("llama3.1:8b", "idle"), demo_running(state="loading")
+    other.pid = one.pid + 1
+    both = {KEY: one, f"{KEY} 2": other}
+    assert keyed([other, one]) == both
+    assert keyed([loading, other, one]) == {**both, f"{KEY} 3": loading}
 
 
 class TestHistory:

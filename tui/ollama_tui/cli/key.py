@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from copy import copy
 from datetime import UTC, datetime
 
@@ -10,6 +9,7 @@ import click
 
 from ollama_engine.keys import Key, Keyring, Scope
 from ollama_tui import format
+from ollama_tui.cli.as_json import echo_json, json_option
 from ollama_tui.cli.root import Invocation
 
 SCOPES = ("inference", "admin")
@@ -30,13 +30,13 @@ def command(invocation: Invocation) -> None:
 @command.command("new")
 @click.option("--name", default="", help="What to call it; without, key1, key2 and so on.")
 @click.option("--scope", type=click.Choice(SCOPES), default="inference", show_default=True, help="What it is good for.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@json_option
 @click.pass_obj
 def new(invocation: Invocation, name: str, scope: Scope, as_json: bool) -> None:
     """Make a key, and print it: only its hash is kept."""
     key, token = Keyring.of(invocation.settings).create(name, scope)
     if as_json:
-        click.echo(json.dumps({**_shown(key), "key": token}))
+        echo_json({**_shown(key), "key": token})
         return
     click.echo(token)
     click.echo(f"This is the key '{key.name}' ({key.scope}), shown this once. A client sends it as", err=True)
@@ -44,13 +44,13 @@ def new(invocation: Invocation, name: str, scope: Scope, as_json: bool) -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@json_option
 @click.pass_obj
 def list_(invocation: Invocation, as_json: bool) -> None:
     """List the keys."""
     keys = Keyring.of(invocation.settings).known()
     if as_json:
-        click.echo(json.dumps([_shown(key) for key in keys]))
+        echo_json([_shown(key) for key in keys])
         return
     now = datetime.now(UTC)
     rows = [(key.name, key.id, key.scope, _moment(key, now)) for key in keys]

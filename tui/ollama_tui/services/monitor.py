@@ -7,7 +7,8 @@ holds. Each may fail without the others: a server of Ollama's tells of models al
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ollama_engine.errors import EngineError
@@ -24,10 +25,11 @@ WATCHER = "ps"
 class MonitorView:
     """A snapshot. `known`: the engine has answered once; `error`: why it did not answer the last time.
 
-    Histories are of tokens a second, by `model_key`, and of a device's utilization in percent, by its name.
+    `models` are in the order in which they were first seen, by keys that stay the same while they load, work and rest.
+    Histories are of tokens a second, by the same keys, and of a device's utilization in percent, by its name.
     """
 
-    running: tuple[RunningModel, ...] = ()
+    models: Mapping[str, RunningModel] = field(default_factory=dict)
     known: bool = False
     error: EngineError | None = None
     requests: tuple[RequestView, ...] = ()
@@ -37,13 +39,18 @@ class MonitorView:
     prompts: Mapping[str, Samples] = field(default_factory=dict)
     load: Mapping[str, Samples] = field(default_factory=dict)
 
-    def model(self, key: str | None) -> RunningModel | None:
-        return next((model for model in self.running if model_key(model) == key), None)
 
-
-def model_key(model: RunningModel) -> str:
-    """Tells two runners of one model apart (one that chats, one that embeds)."""
-    return f"{model.name} {model.pid}"
+def keyed(running: Iterable[RunningModel], before: Iterable[str] = ()) -> dict[str, RunningModel]:
+    """The models by name, and by name and number where there are several runners of one (one that chats, one that
+    embeds); those that were there `before` first, in that order."""
+    models: dict[str, RunningModel] = {}
+    for model in sorted(running, key=lambda model: model.pid or math.inf):
+        number = 1
+        while (key := model.name if number == 1 else f"{model.name} {number}") in models:
+            number += 1
+        models[key] = model
+    kept = {key: models.pop(key) for key in before if key in models}
+    return {**kept, **models}
 
 
 class MonitorService:
@@ -91,19 +98,19 @@ class MonitorService:
             self._take_models(residency)
 
     def _take_models(self, residency: ResidencyView) -> None:
-        running = residency.running
+        models = keyed(residency.running, self.view.value.models)
         if residency.known and residency.error is None:
             now = self._clock()
-            self._speeds.add(((model_key(model), model.tokens_per_second) for model in running), now)
-            self._prompts.add(((model_key(model), model.prompt_tokens_per_second) for model in running), now)
+            self._speeds.add(((key, model.tokens_per_second) for key, model in models.items()), now)
+            self._prompts.add(((key, model.prompt_tokens_per_second) for key, model in models.items()), now)
         self.view.publish(
             replace(
                 self.view.value,
-                running=running,
+                models=models,
                 known=residency.known,
                 error=residency.error,
-                generation={model_key(model): self._speeds[model_key(model)] for model in running},
-                prompts={model_key(model): self._prompts[model_key(model)] for model in running},
+                generation={key: self._speeds[key] for key in models},
+                prompts={key: self._prompts[key] for key in models},
             )
         )
 

@@ -22,6 +22,10 @@ OPEN_PATHS = frozenset(("/", "/healthz", "/readyz", "/docs", "/openapi.json"))
 _PEER = "ollama_engine.peer"
 
 
+class KeyRequired(Unauthorized):
+    """Of this server; elsewhere 401 is also the answer of an account that is not there."""
+
+
 class RememberPeer:
     """Notes who is at the other end of the connection, before X-Forwarded-For is looked at.
 
@@ -46,7 +50,7 @@ class Authenticate:
         require_key: who needs one, as the setting of that name has it.
 
     Raises:
-        Unauthorized: a key is needed, and none that is known was sent.
+        KeyRequired: a key is needed, and none that is known was sent.
     """
 
     def __init__(self, app: ASGIApp, keys: Keyring, require_key: str) -> None:
@@ -93,8 +97,8 @@ def _token(headers: Headers) -> str:
     return sent[0].strip() if len(sent) == 1 else ""
 
 
-def _unauthorized(*, sent: bool) -> Unauthorized:
-    return Unauthorized(
+def _unauthorized(*, sent: bool) -> KeyRequired:
+    return KeyRequired(
         "unauthorized: the key is not known here" if sent else "unauthorized: this server asks for a key",
         hint="Send one as 'Authorization: Bearer KEY' (ollama-tui takes it from OLLAMA_API_KEY); "
         "'ollama-tui key new' on the server's machine makes one.",

@@ -22,6 +22,16 @@ INFERENCE = frozenset(
         ("GET", "/api/ps"),
         ("GET", "/api/devices"),
         ("GET", "/api/pulls"),
+        # Their own; which those are the endpoint knows.
+        ("GET", "/api/requests"),
+        ("DELETE", "/api/requests/{id}"),
+        # Ollama's accounts, which are not here.
+        ("POST", "/api/me"),
+        ("POST", "/api/signout"),
+        ("DELETE", "/api/user/keys/{key}"),
+        ("POST", "/api/experimental/web_search"),
+        ("POST", "/api/experimental/web_fetch"),
+        ("GET", "/api/experimental/model-recommendations"),
         ("GET", "/metrics"),
         ("POST", "/api/show"),
         ("POST", "/api/plan"),

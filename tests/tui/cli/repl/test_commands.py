@@ -64,7 +64,7 @@ async def printed(talk: Talk, out: Out, *lines: str) -> str:
             "/set think deeply",
             'error: invalid think value: "deeply" (must be high, medium, low, max, true, or false)\n',
         ),
-        ("/set parameter use_mlock true", "warning: parameter use_mlock is deprecated\n"),
+        ("/set parameter low_vram true", "warning: parameter low_vram is deprecated\n"),
     ],
 )
 async def test_a_command_says_what_it_did(line: str, text: str, capsys: Out) -> None:

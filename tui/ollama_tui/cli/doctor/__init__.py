@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ollama_engine.errors import EngineError, InvalidRequest
+from ollama_engine.keys import Keyring
 from ollama_tui.cli.as_json import echo_json, json_option
 from ollama_tui.cli.doctor import build, server, store, surroundings
 from ollama_tui.cli.doctor.finding import Finding, State, wrong
@@ -116,7 +117,8 @@ async def _server(settings: Settings) -> list[Finding]:
     if is_this_machine(address):
         taken = await listens(address.client)
         findings.append(server.check_port(address, listens=taken, speaks_ollama=answers))
-        findings += _present(server.check_exposure(address))
+        findings += _present(server.check_exposure(address, settings.require_key))
+        findings += _guarded("keys", lambda: server.check_keys(Keyring.of(settings)))
     else:
         findings.append(server.check_remote(address, speaks_ollama=answers))
     if answers:

@@ -6,6 +6,7 @@ import errno
 import socket
 
 from ollama_engine import __version__
+from ollama_engine.keys import Keyring
 from ollama_engine.settings import HostAddress
 from ollama_tui.cli.doctor.finding import Finding, note, ok, wrong
 
@@ -71,10 +72,19 @@ def check_version(server: str, ours: bool) -> Finding:
     return ok("server", f"it is this program's, version {server}")
 
 
-def check_exposure(address: HostAddress) -> Finding | None:
-    """A server that other machines reach."""
+def check_exposure(address: HostAddress, require_key: str) -> Finding | None:
+    """A server that other machines reach, and what they need to."""
     if address.host in ("127.0.0.1", "::1", "localhost"):
         return None
-    return note(
-        "port", f"a server at {address.host} can be reached from other machines", "OLLAMA_HOST=127.0.0.1 keeps it here"
-    )
+    where = f"a server at {address.host} can be reached from other machines"
+    if require_key == "never":
+        return wrong(
+            "port", f"{where}, and asks nobody for a key", "OLLAMA_REQUIRE_KEY=remote, or OLLAMA_HOST=127.0.0.1"
+        )
+    return note("port", f"{where}, with a key", "OLLAMA_HOST=127.0.0.1 keeps it here")
+
+
+def check_keys(keyring: Keyring) -> Finding:
+    """The keys that a server of this machine takes. StoreError where they cannot be read."""
+    known = len(keyring.known())
+    return ok("keys", f"{known} known; a server that others reach makes one where there is none")

@@ -36,6 +36,7 @@ class KeepScreen(ModalScreen[KeepAlive]):
         #keep-note.wrong { color: $error; }
     }
     """
+    AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", id="keep.cancel")]
 
     def __init__(self, model: str, current: str) -> None:

@@ -23,12 +23,15 @@ from ollama_tui.panes.ps.details import details
 from ollama_tui.panes.ps.device_lines import device_lines
 from ollama_tui.panes.ps.request_rows import columns as request_columns
 from ollama_tui.panes.ps.request_rows import row as request_row
-from ollama_tui.services.monitor import MonitorView, model_key
+from ollama_tui.services.monitor import MonitorView
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.live_lines import LiveLines
 from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.row_table import RowTable
+
+ROOM_FOR_DEVICES = 10
+"""Lines that the pane must have: models go first."""
 
 
 class PSPane(Pane):
@@ -90,15 +93,12 @@ class PSPane(Pane):
     def _draw(self) -> None:
         if not self.size.width:
             return
-        running = () if self._view.error else self._view.running
+        models = {} if self._view.error else self._view.models
         self.table.lay_out(columns(self.size.width))
         now = self.services.clock()
-        rows = {
-            model_key(model): row(model, now, self._view.generation.get(model_key(model), ()), self._color)
-            for model in running
-        }
-        self.table.show_rows(rows)
-        self._draw_status(bool(running))
+        trends = self._view.generation
+        self.table.show_rows({key: row(model, now, trends.get(key, ()), self._color) for key, model in models.items()})
+        self._draw_status(bool(models))
         self._draw_details()
         self._draw_requests(now)
         self._draw_devices()
@@ -120,10 +120,9 @@ class PSPane(Pane):
 
     @on(DataTable.RowHighlighted, "#running")
     def _draw_details(self) -> None:
-        model = self._selected
+        model, key = self._selected, self.table.selected or ""
         self.details_lines.display = model is not None
         if model is not None:
-            key = model_key(model)
             self.details_lines.show(
                 details(
                     model,
@@ -146,7 +145,8 @@ class PSPane(Pane):
 
     def _draw_devices(self) -> None:
         view = self._view
-        shown = not view.error and not isinstance(view.devices_error, NotSupported)
+        room = self.size.height >= ROOM_FOR_DEVICES
+        shown = room and not view.error and not isinstance(view.devices_error, NotSupported)
         self.device_lines.display = shown and bool(view.devices)
         if self.device_lines.display:
             self.device_lines.show(device_lines(view.devices, view.load, self.size.width))
@@ -155,7 +155,7 @@ class PSPane(Pane):
 
     @property
     def _selected(self) -> RunningModel | None:
-        return None if self._view.error else self._view.model(self.table.selected)
+        return None if self._view.error else self._view.models.get(self.table.selected or "")
 
     def action_refresh(self) -> None:
         self.run_worker(self.services.monitor.refresh(), group="refresh", exclusive=True)
