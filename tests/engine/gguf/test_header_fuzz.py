@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from ollama_engine.errors import InvalidGGUF
 from ollama_engine.gguf import model_info, model_metadata, read_header, tensor_infos
+from ollama_engine.gguf.projector_memory import projector_memory
+from ollama_engine.scheduler.estimate import Context, Extras, estimate
 from tests.support import gguf_bytes as b
 
 VALID = b.gguf(

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from gguf import GGMLQuantizationType
 
-from ollama_engine.errors import InvalidRequest
 from ollama_engine.gguf import (
     Header,
     ModelMetadata,

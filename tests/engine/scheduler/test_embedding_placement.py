@@ -11,7 +11,7 @@ import pytest
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
 from ollama_engine.options import Options
 from ollama_engine.runner.protocol import Pooling
-from ollama_engine.scheduler.placement import COMPUTE_RESERVE, GIB, MIB, FreeMemory, GpuMemory, Placement, place
+from ollama_engine.scheduler.placement import GIB, FreeMemory, GpuMemory, Placement, place
 from ollama_engine.settings import Settings
 from tests.support.embedding_models import bert_model, decoder_model
 
@@ -82,7 +82,7 @@ def test_a_context_nobody_asked_for_stays_short_where_all_of_it_is_computed_at_o
 
 
 def test_the_context_shrinks_before_memory_is_full_unless_it_was_asked_for(path: Path, encoder: ModelMetadata) -> None:
-    little = FreeMemory(ram=path.stat().st_size + COMPUTE_RESERVE + 64 * MIB)
+    little = FreeMemory(ram=placed(path, encoder, "mean", num_ctx=2048).needed)
     spec = placed(path, encoder, "mean", little).spec
     assert 512 <= spec.n_ctx == spec.n_batch < 4096
     assert placed(path, encoder, "mean", little, num_ctx=4096).spec.n_ctx == 4096

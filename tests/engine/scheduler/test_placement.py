@@ -9,17 +9,17 @@ from typing import Any, Literal
 import pytest
 
 from ollama_engine.errors import LoadFailed
-from ollama_engine.gguf.memory import kv_cache_bytes
+from ollama_engine.gguf.memory import kv_cells, layer_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
 from ollama_engine.options import Options
 from ollama_engine.runner.protocol import Adapter
 from ollama_engine.scheduler.load_options import FIELDS
 from ollama_engine.scheduler.placement import (
-    COMPUTE_RESERVE,
+    COMFORT,
     GIB,
+    GPU_RESERVE,
     MIB,
     PROJECTOR_CONTEXT,
-    PROJECTOR_RESERVE,
     FreeMemory,
     GpuMemory,
     Placement,
@@ -49,6 +49,13 @@ def placed(
     return place([model], metadata, Options(**options), frozenset(options), settings or Settings(), free)
 
 
+def cache(metadata: ModelMetadata, n_ctx: int, n_seq: int) -> int:
+    """Bytes of the KV cache, each sequence with a stream of its own."""
+    kept = metadata.memory.cache
+    cells = kv_cells(kept, n_ctx * n_seq, n_seq, 512, unified=False, full_windows=True)
+    return sum(layer_cache_bytes(kept, cells, n_seq, "f16", "f16"))
+
+
 def test_the_defaults(model: Path, metadata: ModelMetadata) -> None:
     placement = placed(model, metadata)
     spec = placement.spec
@@ -56,7 +63,10 @@ def test_the_defaults(model: Path, metadata: ModelMetadata) -> None:
     assert (spec.n_ctx, spec.n_seq, spec.n_batch) == (4096, 4, 512)
     assert (spec.n_gpu_layers, spec.main_gpu, spec.use_mmap, spec.n_threads) == (-1, None, None, 0)
     assert placement.chosen == {"n_ctx", *FIELDS.values()}
-    assert placement.needed == model.stat().st_size + kv_cache_bytes(metadata, 4 * 4096) + COMPUTE_RESERVE
+    assert placement.split is not None
+    assert placement.split.cpu.weights == metadata.weights_bytes
+    assert placement.split.cpu.cache == cache(metadata, 4096, 4)
+    assert placement.needed == placement.split.size == placement.device_needed["CPU"]
 
 
 def test_options_are_taken_and_known_as_asked_for(model: Path, metadata: ModelMetadata) -> None:
@@ -90,16 +100,17 @@ def test_the_context_is_kept_within_bounds(model: Path, metadata: ModelMetadata,
 
 
 def test_slots_are_as_many_as_memory_comfortably_holds(model: Path, metadata: ModelMetadata) -> None:
-    fixed = model.stat().st_size + COMPUTE_RESERVE
-    one = kv_cache_bytes(metadata, 131_072)
-    for slots, expected in ((8, 4), (4, 4), (3, 2), (1, 1), (0.5, 1)):
-        free = FreeMemory(ram=int((fixed + slots * one) / 0.8) + 1000)
-        assert placed(model, metadata, free, num_ctx=131_072).spec.n_seq == expected, slots
+    needed = {n: placed(model, metadata, settings=Settings(num_parallel=n), num_ctx=131_072).needed for n in (1, 2, 4)}
+    rooms = {needed[4] * 2: 4, needed[4]: 4, needed[4] - 1000: 2, needed[2]: 2, needed[2] - 1000: 1, needed[1] // 2: 1}
+    for room, expected in rooms.items():
+        free = FreeMemory(ram=int(room / COMFORT) + 10)
+        assert placed(model, metadata, free, num_ctx=131_072).spec.n_seq == expected, room
     assert placed(model, metadata, settings=Settings(num_parallel=7)).spec.n_seq == 7
 
 
 def test_a_context_of_our_choice_shrinks_before_memory_is_full(model: Path, metadata: ModelMetadata) -> None:
-    big = FreeMemory(0, (GpuMemory("CUDA0", model.stat().st_size + 2 * COMPUTE_RESERVE, 48 * GIB),))
+    room = placed(model, metadata, settings=Settings(num_parallel=1), num_ctx=40_000).needed + GPU_RESERVE
+    big = FreeMemory(GIB, (GpuMemory("CUDA0", room, 48 * GIB),))
     spec = placed(model, metadata, big).spec
     assert 4096 <= spec.n_ctx < 131_072
     assert placed(model, metadata, big, num_ctx=100_000).spec.n_ctx == 100_000
