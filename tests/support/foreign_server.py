@@ -32,7 +32,7 @@ DONE = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "response": "", "don
 
 
 class ForeignServer(ThreadingHTTPServer):
-    """`requests` are the paths and bodies of all POSTs; `answer` are the JSON lines that /api/generate gives."""
+    """`requests` are the paths and bodies of all POSTs, but those to plan; `answer` are the JSON lines that /api/generate gives."""
 
     daemon_threads = True
 
@@ -64,6 +64,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/api/plan":  # asked by the way, and nothing that Ollama has
+            self.send_error(404, "page not found")
+            return
         self.server.requests.append((self.path, body))
         if self.path == "/api/updates":  # nothing that Ollama has
             self.send_error(404, "page not found")

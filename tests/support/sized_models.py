@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFWriter, PoolingType
 from gguf.quants import quant_shape_to_byte_shape
 
 from tests.support.gguf_models import add_byte_tokenizer, add_shape, llama_tensors
@@ -258,6 +258,50 @@ def convolving(
     return _write(writer, path, tensors(), Q8_0)
 
 
+def encoder(
+    path: Path,
+    *,
+    n_layer: int = 6,
+    width: int = 768,
+    ff: int = 3072,
+    heads: int = 12,
+    vocab: int = 30_000,
+    context_length: int = 8192,
+) -> Path:
+    """BERT's shape: it looks at all of an input at once, and keeps nothing of it."""
+    writer = GGUFWriter(path, "bert")
+    tokens = _vocabulary(writer, vocab)
+    writer.add_token_type_count(2)
+    add_shape(writer, n_layer, width, ff, heads, heads, context_length, tokens)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(PoolingType.MEAN)
+
+    def tensors() -> Shapes:
+        yield "token_embd.weight", (tokens, width)
+        yield "token_types.weight", (2, width)
+        yield "position_embd.weight", (context_length, width)
+        yield from _norm("token_embd_norm", width)
+        for layer in range(n_layer):
+            block = f"blk.{layer}."
+            for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+                yield f"{block}{name}.weight", (width, width)
+                yield f"{block}{name}.bias", (width,)
+            yield f"{block}ffn_up.weight", (ff, width)
+            yield f"{block}ffn_up.bias", (ff,)
+            yield f"{block}ffn_down.weight", (width, ff)
+            yield f"{block}ffn_down.bias", (width,)
+            yield from _norm(f"{block}attn_output_norm", width)
+            yield from _norm(f"{block}layer_output_norm", width)
+
+    return _write(writer, path, tensors(), Q8_0)
+
+
+def _norm(name: str, width: int) -> Shapes:
+    yield f"{name}.weight", (width,)
+    yield f"{name}.bias", (width,)
+
+
 def _vocabulary(writer: GGUFWriter, count: int) -> int:
     """Tokens of letters and digits, as many as a real model has."""
     own = count - 256 - 3
@@ -316,7 +360,7 @@ def _write(writer: GGUFWriter, path: Path, tensors: Shapes, weights: GGMLQuantiz
 
 
 def _is_matrix(name: str, shape: Sequence[int]) -> bool:
-    lasting = ("ssm_conv1d", "ssm_a", "shortconv.conv", "ffn_gate_inp", "ssm_x", "ssm_dt")
+    lasting = ("ssm_conv1d", "ssm_a", "shortconv.conv", "ffn_gate_inp", "ssm_x", "ssm_dt", "token_types")
     return len(shape) > 1 and not any(part in name for part in lasting)
 
 

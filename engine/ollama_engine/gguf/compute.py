@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ollama_engine.gguf.cache_layout import CacheLayout
 from ollama_engine.gguf.header import Header, Tensor
 from ollama_engine.gguf.layer_values import layer_numbers
-from ollama_engine.gguf.memory import Cells
+from ollama_engine.gguf.memory import UNTIED, Cells
 
 FLOAT, HALF, INDEX = 4, 2, 8
 """Bytes of an F32, an F16 and an I64."""
@@ -37,7 +37,8 @@ class ComputeShape:
         values: what a token puts into the KV cache as value.
         feed_forward: all of it that is there at once, experts included.
         state: the same of a layer with a recurrent state.
-        vocab: logits.
+        logits: 0 where it says nothing, only embeds.
+        vocab: places for logits in RAM, which are there whether or not they are computed.
     """
 
     width: int = 0
@@ -47,6 +48,7 @@ class ComputeShape:
     values: int = 0
     feed_forward: int = 0
     state: int = 0
+    logits: int = 0
     vocab: int = 0
 
 
@@ -85,6 +87,7 @@ def compute_shape(header: Header) -> ComputeShape:
         values=0 if key_mla else value * max(numbers("attention.head_count_kv")) or value * heads,
         feed_forward=max(widths.dense(), widths.experts(width, max(numbers("expert_used_count")))),
         state=round(SCAN * max(widths.of("ssm_in.weight"), widths.of("shortconv.in_proj.weight"))),
+        logits=widths.of("output.weight") or (0 if architecture in UNTIED else widths.of("token_embd.weight")),
         vocab=max(widths.of("output.weight"), widths.of("token_embd.weight")),
     )
 
@@ -145,7 +148,7 @@ def compute_bytes(
         scores = FLOAT * n_tokens * (stream + shape.latent + 2 * shape.queries + shape.heads * seen)
         values = _values(shape, cache, n_tokens) if has_cache else FLOAT * n_tokens * shape.values
         widest = max(widest, scores + values)
-    logits = FLOAT * (n_tokens * (stream + shape.queries * has_cache) + n_outputs * shape.vocab)
+    logits = FLOAT * (n_tokens * (stream + shape.queries * has_cache) + n_outputs * shape.logits)
     states = sum(layer.state for layer in cache.layers[:1]) * n_seq
     return ComputeBytes(
         layers=masks + max(widest, logits) + states,

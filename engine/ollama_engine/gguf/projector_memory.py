@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ollama_engine.gguf.header import Header
 
 FLOAT = 4
-HELD = 5
+HELD = 4
 """Rows of the encoder's width that are there while a layer computes."""
 SOUND_POSITIONS = 1500
 """30 seconds."""

@@ -9,8 +9,10 @@ from typing import Any, Literal
 import pytest
 
 from ollama_engine.errors import LoadFailed
+from ollama_engine.gguf.header import read_header
 from ollama_engine.gguf.memory import kv_cells, layer_cache_bytes
 from ollama_engine.gguf.metadata import ModelMetadata, read_metadata
+from ollama_engine.gguf.projector_memory import projector_memory
 from ollama_engine.options import Options
 from ollama_engine.runner.protocol import Adapter
 from ollama_engine.scheduler.load_options import FIELDS
@@ -28,6 +30,7 @@ from ollama_engine.scheduler.placement import (
 )
 from ollama_engine.settings import Settings
 from tests.support.gguf_models import TINY, random_model
+from tests.support.gguf_split import split_gguf
 from tests.support.media_models import vision_projector
 
 PLENTY = FreeMemory(ram=64 * GIB)
@@ -124,8 +127,9 @@ def test_a_smaller_kv_cache_type_needs_less(model: Path, metadata: ModelMetadata
 
 
 def test_shards_are_weighed_together(model: Path, metadata: ModelMetadata) -> None:
-    twice = place([model, model], metadata, Options(), frozenset(), Settings(), PLENTY)
-    assert twice.needed - placed(model, metadata).needed == model.stat().st_size
+    shards = split_gguf(model, 3)
+    in_shards = place(shards, read_metadata(shards[0]), Options(), frozenset(), Settings(), PLENTY)
+    assert in_shards.needed == placed(model, metadata).needed
 
 
 def test_what_does_not_fit_is_refused_with_both_figures(model: Path, metadata: ModelMetadata) -> None:
@@ -184,7 +188,9 @@ class TestProjectors:
     def test_its_bytes_and_room_to_encode_are_counted(self, model: Path, metadata: ModelMetadata, eyes: Path) -> None:
         seeing = self.placed(model, metadata, eyes)
         assert seeing.spec.projector_paths == [str(eyes)]
-        more = eyes.stat().st_size + PROJECTOR_RESERVE
+        memory = projector_memory(read_header(eyes))
+        assert memory.weights > 0 < memory.compute
+        more = memory.weights + memory.compute
         assert seeing.needed == self.placed(model, metadata).needed + more
         assert self.placed(model, metadata, eyes, eyes).needed == seeing.needed + more
 
