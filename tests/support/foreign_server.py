@@ -32,7 +32,8 @@ DONE = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "response": "", "don
 
 
 class ForeignServer(ThreadingHTTPServer):
-    """`requests` are the paths and bodies of all POSTs, but those to plan; `answer` are the JSON lines that /api/generate gives."""
+    """`requests` are the paths and bodies of all POSTs but those to /api/plan; `answer` are the JSON lines that
+    /api/generate gives."""
 
     daemon_threads = True
 

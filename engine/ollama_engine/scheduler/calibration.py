@@ -8,19 +8,19 @@ The file is small and only a help: one that is damaged, or cannot be written, is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import platformdirs
 import psutil
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ollama_engine.runner.client import Runner
 from ollama_engine.runner.protocol import Buffer, LoadSpec
@@ -44,19 +44,22 @@ LEAST_PROCESS, MOST_PROCESS = 16 << 20, 8 << 30
 """Bytes: what a process takes beside its buffers is measured as a difference, and may be nonsense beyond these."""
 
 
+Size = Annotated[int, Meta(ge=0, le=1 << 50)]
+
+
 class OnDevice(Struct, frozen=True, array_like=True):
     """Bytes of the buffers on one device."""
 
-    weights: int = 0
-    cache: int = 0
-    compute: int = 0
+    weights: Size = 0
+    cache: Size = 0
+    compute: Size = 0
 
 
 class Measured(Struct, frozen=True):
     """What a load took. `process`: bytes of the runner beside its buffers; 0 where nobody knows."""
 
     devices: dict[str, OnDevice]
-    process: int = 0
+    process: Size = 0
 
     def apply(self, split: Split) -> Split | None:
         """The same split with these bytes; None where it is another one."""
@@ -89,7 +92,7 @@ class Calibration:
     """What is remembered. Belongs to one event loop; `load` it first, in a thread."""
 
     def __init__(self, path: Path | None = None, *, build: str | None = None) -> None:
-        self._path = path or Path(platformdirs.user_cache_dir(APP)) / FILE
+        self._path = path or Path(platformdirs.user_state_dir(APP)) / FILE
         self._build = _build() if build is None else build
         self._loads: dict[str, Measured] = {}
         self._writing = asyncio.Lock()
@@ -123,16 +126,19 @@ class Calibration:
         return hashlib.sha256(text).hexdigest()
 
     def _read(self) -> dict[str, Measured]:
+        """{} where there is none, or one of another format; a broken one is told of, and none."""
         try:
             with self._path.open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
-            found = _decode(data) if len(data) <= MOST_BYTES else None
+            if len(data) > MOST_BYTES:
+                raise ValueError(f"it has more than {MOST_BYTES} bytes")
+            found = _decode(data)
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.warning("what loads have taken before is not known: %s: %s", self._path, error)
+        except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+            log.warning("what loads have taken before is not known, %s cannot be read: %s", self._path, error)
             return {}
-        return found.loads if found is not None and found.format == FORMAT else {}
+        return found.loads if found.format == FORMAT else {}
 
     def _write(self, key: str, measured: Measured) -> None:
         """With what others have written meanwhile."""
@@ -140,13 +146,15 @@ class Calibration:
         loads.pop(key, None)
         loads[key] = measured
         kept = dict(list(loads.items())[-MOST:])
+        partial = self._path.with_name(f".{FILE}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=f".{FILE}.", delete=False) as file:
-                file.write(msgspec.json.encode(_File(FORMAT, kept)))
-            os.replace(file.name, self._path)
+            partial.write_bytes(msgspec.json.encode(_File(FORMAT, kept)))
+            partial.replace(self._path)
         except OSError as error:
             log.warning("what a load has taken cannot be remembered: %s", error)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def _build() -> str:
@@ -166,7 +174,7 @@ def calibrated(
         runner = await start(spec, **arguments)
         try:
             await calibration.learn(spec, await gpus(), await asyncio.to_thread(measure, runner))
-        except asyncio.CancelledError:
+        except BaseException:
             await asyncio.shield(runner.aclose())  # nobody else knows of it yet
             raise
         return runner

@@ -91,7 +91,8 @@ def assert_close(plan: int, found: int) -> None:
 async def test_a_plan_is_what_the_runner_holds(shape: str, tmp_path: Path) -> None:
     make, options = SHAPES[shape]
     placement = planned(make(tmp_path / "m.gguf"), **options)
-    assert placement.split is not None and not placement.calibrated
+    assert placement.split is not None
+    assert not placement.calibrated
     plan = placement.split.cpu
     runner = await Runner.start(placement.spec)
     try:
