@@ -220,7 +220,7 @@ class RemoteEngine:
             return self._made(await self._server.ask("POST", "/api/plan", request), MemoryPlan)
         except EngineError as error:
             # A server that plans names the model that it has not; others do not know the path.
-            if error.status in (404, 405) and request.model not in error.message:
+            if error.status in (404, 405) and f"'{request.model}'" not in error.message:
                 raise self._not_supported("plans no memory") from error
             if error.status == 404:
                 raise ModelNotFound(request.model, error.message, hint=error.hint) from error

@@ -22,7 +22,7 @@ from ollama_engine.errors import (
 )
 from ollama_engine.remote import RemoteEngine, answers
 from ollama_engine.settings import HostAddress
-from ollama_engine.types import ChatRequest, CreateRequest, GenerateRequest, Message
+from ollama_engine.types import ChatRequest, CreateRequest, GenerateRequest, Message, PlanRequest
 from tests.support.foreign_server import RUNNING
 from tests.support.live_server import live_server
 from tests.support.raw_server import http_answer, raw_server
@@ -143,6 +143,14 @@ async def test_ollamas_own_server_does_not_tell_its_devices() -> None:
     async with raw_server(answer) as (_, address), RemoteEngine(address) as engine:
         with pytest.raises(NotSupported, match=f"{address.url} does not tell its devices"):
             await engine.devices()
+
+
+@pytest.mark.parametrize("name", ["a", "llama3.2", "page"])
+async def test_ollamas_own_server_plans_no_memory(name: str) -> None:
+    answer = http_answer(b"404 page not found", "404 Not Found", "Content-Type: text/plain\r\n")
+    async with raw_server(answer) as (_, address), RemoteEngine(address) as engine:
+        with pytest.raises(NotSupported, match=f"{address.url} plans no memory"):
+            await engine.plan(PlanRequest(name))
 
 
 @pytest.mark.parametrize("body", [b'{"models":null}', b"{}", b'{"models":[]}'])

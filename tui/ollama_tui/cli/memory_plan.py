@@ -1,4 +1,4 @@
-"""Where a model lies in memory, as `show` prints it and `run` warns of it."""
+"""Where a model lies in memory, as `show` prints it and `run` tells of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import click
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
-from ollama_engine.types import DevicePlan, MemoryPlan, PlanRequest
+from ollama_engine.types import DevicePlan, Fit, MemoryPlan, PlanRequest
 from ollama_tui import format
 
 Rows = list[tuple[str, ...]]
+
+WORDS: dict[Fit, str] = {
+    "gpu": "fits the GPU",
+    "partial": "fits partly on the GPU",
+    "cpu": "fits in RAM",
+    "none": "does not fit",
+}
+TIGHT: tuple[Fit, ...] = ("partial", "none")
 
 
 async def plan_or_none(engine: Engine, model: str) -> MemoryPlan | None:
@@ -20,14 +28,34 @@ async def plan_or_none(engine: Engine, model: str) -> MemoryPlan | None:
         return None
 
 
-async def tell_if_tight(engine: Engine, model: str) -> None:
-    """One line on stderr where a model that is to be loaded fits only partly, or not at all."""
+async def tell_fit(engine: Engine, model: str, *, always: bool = False) -> None:
+    """One line on stderr about a model that is to be loaded: whether it fits, and if not whole, why, and what would
+    help. Without `always` only where it does not fit, or only partly; nothing where it is in memory already."""
     plan = await plan_or_none(engine, model)
-    if plan is None or plan.loaded or plan.fit not in ("partial", "none"):
+    if plan is None or plan.loaded or not (always or plan.fit in TIGHT):
         return
-    how = "fits partly on the GPU" if plan.fit == "partial" else "does not fit"
     says = ". ".join(part.rstrip(".") for part in (plan.reason, plan.hint) if part)
-    click.echo(format.plain(f"Note: {model} {how}: {says}."), err=True)
+    about = f"{format.size(plan.size)} with {plan.context_length} tokens of context"
+    click.echo(format.plain(f"Note: {model} {WORDS[plan.fit]}: {says or about}."), err=True)
+
+
+async def tell_fit_before_pull(engine: Engine, model: str) -> None:
+    """The same of a model that is not here yet, by what the catalog knows of it; nothing of one that is not in it."""
+    from ollama_engine.known_models import SHOWN_CONTEXT, Memory, fits, known_models
+
+    name = model.removeprefix("library/")
+    known = next((one for one in known_models().models if one.name == name), None)
+    if known is None:
+        return
+    try:
+        devices = await engine.devices()
+    except EngineError:  # a server that does not tell what it computes on
+        return
+    gpu = max((device.total for device in devices if device.kind == "gpu"), default=0)
+    host = max((device.total for device in devices if device.kind == "cpu"), default=0)
+    words = WORDS[fits(known, Memory(host, gpu))]
+    about = f"about {format.size(known.memory)} with {min(SHOWN_CONTEXT, known.context)} tokens of context"
+    click.echo(format.plain(f"Note: {model} {words}: {about}."), err=True)
 
 
 def memory_rows(plan: MemoryPlan) -> Rows:

@@ -17,7 +17,7 @@ from ollama_engine.types import EmbedRequest, GenerateChunk, GenerateRequest, Ke
 from ollama_tui.cli.answer import AnswerPrinter, tell_of, timings
 from ollama_tui.cli.attachments import attach_files
 from ollama_tui.cli.completing import complete_model
-from ollama_tui.cli.memory_plan import tell_if_tight
+from ollama_tui.cli.memory_plan import tell_fit
 from ollama_tui.cli.root import Invocation
 from ollama_tui.cli.spinner import Spinner
 from ollama_tui.cli.toy import tell_if_toy
@@ -167,12 +167,12 @@ def command(
     embed = EmbedRequest(model, text, truncate, dimensions or 0, request.keep_alive)
 
     async def work(engine: Engine) -> None:
-        await tell_if_tight(engine, model)
+        await tell_fit(engine, model)
         try:
             await _answer_or_embed(engine, request, embed, printer, verbose)
         except ModelNotFound:  # before a word of the answer, so that it can be asked again
             await pull_missing(engine, model, insecure=insecure)
-            await tell_if_tight(engine, model)
+            await tell_fit(engine, model)
             await _answer_or_embed(engine, request, embed, printer, verbose)
 
     with_engine(invocation, work)
@@ -184,7 +184,7 @@ async def _converse(engine: Engine, session: Session, settings: Settings, insecu
     if "completion" not in info.capabilities and "embedding" in info.capabilities:
         raise _needs_text(session.model)
     tell_if_toy(session.model)
-    await tell_if_tight(engine, session.model)
+    await tell_fit(engine, session.model, always=True)
     session.know(info)
     # prompt_toolkit takes as long to import as all the rest.
     from ollama_tui.cli.repl.loop import converse

@@ -11,6 +11,7 @@ import click
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, ModelNotFound
 from ollama_engine.types import ModelInfo, PullRequest, PushRequest, TransferProgress
+from ollama_tui.cli.memory_plan import tell_fit_before_pull
 from ollama_tui.cli.progress import ProgressLines
 from ollama_tui.format import plain
 
@@ -80,6 +81,7 @@ async def present(engine: Engine, model: str, *, insecure: bool = False) -> Mode
 
 async def pull_missing(engine: Engine, model: str, *, insecure: bool = False) -> None:
     """Bring a model here that was not found; where that fails, both is said."""
+    await tell_fit_before_pull(engine, model)
     try:
         await pull(engine, model, insecure=insecure)
     except EngineError as error:

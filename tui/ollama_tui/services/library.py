@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from ollama_engine.errors import EngineError
-from ollama_engine.types import ModelInfo, ModelSummary
+from ollama_engine.types import JSON, MemoryPlan, ModelInfo, ModelSummary, PlanRequest
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
 
@@ -50,3 +50,9 @@ class LibraryService:
             info = await (await self._link.engine()).show(model.name)
             self._details[model.digest] = info
         return info
+
+    async def plan(self, model: ModelSummary, options: JSON | None = None) -> MemoryPlan:
+        """Where it would lie in memory if it were loaded now, or lies; EngineError as `Engine.plan`.
+
+        Asked for anew each time: what is free changes."""
+        return await (await self._link.engine()).plan(PlanRequest(model.name, options))
