@@ -72,7 +72,8 @@ class Client:
         except (RunnerDied, RequestCanceled) as error:
             self.ends[type(error).__name__] += 1
         except LoadFailed as error:
-            assert "ended while it loaded" in str(error)  # killed before it was there
+            if "ended while it loaded" not in str(error):  # killed before it was there
+                raise
             self.ends["killed while loading"] += 1
 
     async def _move(self) -> None:
