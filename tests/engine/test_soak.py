@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from ollama_engine.caller import Caller, current_caller
-from ollama_engine.errors import NotFound, RequestCanceled, RunnerDied
+from ollama_engine.errors import LoadFailed, NotFound, RequestCanceled, RunnerDied
 from ollama_engine.local import LocalEngine
 from ollama_engine.settings import Settings
 from ollama_engine.types import ChatChunk, ChatRequest, Message, TokenizeRequest
@@ -71,6 +71,10 @@ class Client:
             await self._move()
         except (RunnerDied, RequestCanceled) as error:
             self.ends[type(error).__name__] += 1
+        except LoadFailed as error:
+            if "ended while it loaded" not in str(error):  # killed before it was there
+                raise
+            self.ends["killed while loading"] += 1
 
     async def _move(self) -> None:
         engine, moves = self.engine, self.moves

@@ -35,7 +35,7 @@ def room(
 
     for resident in residents:
         needs = needs_of(resident.placement)
-        if resident.phase == "loading":
+        if resident.is_being_loaded:
             if resident not in gone:
                 for device, n in needs.items():
                     add(device, -n)

@@ -100,6 +100,11 @@ class Resident:
         return self.phase == "gone" or (self.phase == "ready" and (self.runner is None or not self.runner.alive))
 
     @property
+    def is_being_loaded(self) -> bool:
+        """Whether a process takes memory for it that a measurement does not show yet: also while it is broken off."""
+        return self.phase == "loading" or (self.phase == "stopping" and not self.loaded.done())
+
+    @property
     def admits(self) -> bool:
         return self.phase in ("loading", "ready") and not (self.draining or self.closed_for or self.is_gone)
 

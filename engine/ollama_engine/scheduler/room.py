@@ -101,6 +101,10 @@ class _Case:
     def verdict(self) -> Verdict:
         free_ones = [*self._leaving, *self._idle]
         best = self._attempt(free_ones)
+        possible = self._by_device and (best or self._attempt([*free_ones, *self._busy], claims=()))
+        if not possible and (loading := [one for one in self._others if one.is_being_loaded]):
+            # Nobody knows how much of its memory the measurement shows as taken already.
+            return Wait(", ".join(map(_what_it_does, loading)))
         if not best and not self._attempt([*free_ones, *self._busy], claims=()):
             raise self._why_never()
         if self._own is not None and not self._own.is_idle:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 PARTS = 4
 SCHEDULES = 600
-SOAK_SCHEDULES = 20_000
+SOAK_SCHEDULES = 6000
 names = st.sampled_from(MODELS)
 number = st.integers(0, 99)
 
