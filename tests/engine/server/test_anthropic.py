@@ -280,7 +280,7 @@ async def test_an_error_in_a_stream_is_an_event(http: httpx.AsyncClient, engine:
     engine.pieces = ["one", RunnerDied("it died", hint="Ask again.")]
     name, data = events((await ask(http, stream=True)).text)[-1]
     assert (name, data["type"]) == ("error", "error")
-    assert data["error"] == {"type": "api_error", "message": "it died Ask again."}
+    assert data["error"] == {"type": "api_error", "message": "it died. Ask again."}
 
 
 async def test_tokens_are_counted_without_generating(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
