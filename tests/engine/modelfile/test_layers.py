@@ -174,8 +174,9 @@ def test_a_projector_can_be_added_to_a_model(base: Model, store: Store, tmp_path
     ],
 )
 def test_what_is_wrong_with_a_request_is_told_before_the_first_step(fields: dict[str, Any], store: Store) -> None:
+    asked: dict[str, Any] = {"model": "new", **fields}
     with pytest.raises(InvalidRequest):
-        next(create_model(store, CreateRequest(**({"model": "new"} | fields))))
+        next(create_model(store, CreateRequest(**asked)))
 
 
 @pytest.mark.parametrize(
