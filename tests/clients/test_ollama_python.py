@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,30 @@ async def test_it_generates(client: ollama.AsyncClient, story: str) -> None:
     ]
     assert parts[-1].done_reason == "length"
     assert parts[-1].eval_count == 4
+
+
+async def test_it_calls_tools(client: ollama.AsyncClient, caller: str) -> None:
+    def weather(city: str) -> str:
+        """Weather of a city.
+
+        Args:
+            city: its name
+        """
+        return f"rain in {city}"
+
+    answer = await client.chat(model=caller, messages=ASK, tools=[weather])
+    [call] = answer.message.tool_calls or ()
+    assert (call.function.name, call.function.arguments) == ("weather", {"city": "Paris"})
+    parts = [part async for part in await client.chat(model=caller, messages=ASK, tools=[weather], stream=True)]
+    assert [each.function.name for part in parts for each in part.message.tool_calls or ()] == ["weather"]
+    result = {"role": "tool", "tool_name": "weather", "content": weather(**call.function.arguments)}
+    assert (await client.chat(model=caller, messages=[*ASK, answer.message, result], tools=[weather])).done
+
+
+async def test_it_keeps_to_a_schema(client: ollama.AsyncClient) -> None:
+    schema = {"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]}
+    answer = await client.chat(model="bard", messages=ASK, format=schema)
+    assert json.loads(answer.message.content or "") == {"city": "Paris"}
 
 
 async def test_it_loads_sees_and_unloads(client: ollama.AsyncClient, story: str) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from ollama_engine.gguf import read_metadata
 from ollama_engine.gguf.capabilities import projector_senses
 from ollama_engine.modelfile.ingredients import Ingredients
-from ollama_engine.modelfile.prepare import Prepared, prepare
+from ollama_engine.modelfile.prepare import Prepared, check, prepare
 from ollama_engine.modelfile.quantizations import NOTHING_QUANTIZED, Quantized
 from ollama_engine.modelfile.render import parameters_text, render_modelfile
 from ollama_engine.prompt.presets import AUTODETECT, PRESETS, Preset, detect_preset, find_preset
@@ -39,6 +39,7 @@ def create_model(
         ModelNotFound: there is no model `request.from_`.
         StoreError: the disk, or a blob that is missing.
     """
+    check(request)  # before the first step, so that a stream can still answer with the status of what is wrong
     with store.creating() as creation:
         if request.files or request.adapters:
             yield Progress(status="parsing GGUF")

@@ -40,6 +40,15 @@ class Prepared:
     metadata: ModelMetadata
 
 
+def check(request: CreateRequest) -> None:
+    """Raise InvalidRequest for what is wrong with the request itself, whatever the store holds."""
+    names.parse(request.model)
+    check_request(request)
+    checked_parameters(request.parameters)
+    _check_template(request.template)
+    find_preset(request.preset)
+
+
 def prepare(store: Store, request: CreateRequest) -> Prepared:
     """Check `request` and read the headers of its files; nothing is written but the time of blobs that are used.
 
@@ -48,11 +57,8 @@ def prepare(store: Store, request: CreateRequest) -> Prepared:
         ModelNotFound: there is no model `request.from_`.
         StoreError: the disk, or a blob that is missing.
     """
-    name = names.parse(request.model)
-    check_request(request)
-    parameters = checked_parameters(request.parameters)
-    _check_template(request.template)
-    find_preset(request.preset)
+    check(request)
+    name, parameters = names.parse(request.model), checked_parameters(request.parameters)
     base = _base(store, request.from_) if request.from_ else None
     ingredients = read_ingredients(_blob_paths(store, {**(request.files or {}), **(request.adapters or {})}))
     draft = read_ingredients(_blob_paths(store, request.draft_files or {}))

@@ -164,6 +164,22 @@ def test_a_projector_can_be_added_to_a_model(base: Model, store: Store, tmp_path
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "../new", "files": {"m.gguf": MISSING}},
+        {"files": {"../m.gguf": MISSING}},
+        {"files": {"m.gguf": ""}},
+        {"adapters": {"/a.gguf": MISSING}},
+        {"files": {"m.gguf": MISSING}, "template": "{{ .Prompt"},
+    ],
+)
+def test_what_is_wrong_with_a_request_is_told_before_the_first_step(fields: dict[str, Any], store: Store) -> None:
+    asked: dict[str, Any] = {"model": "new", **fields}
+    with pytest.raises(InvalidRequest):
+        next(create_model(store, CreateRequest(**asked)))
+
+
+@pytest.mark.parametrize(
     ("fields", "kind", "message"),
     [
         ({"model": "a b", "from_": "base"}, InvalidName, "invalid model name"),

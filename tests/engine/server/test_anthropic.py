@@ -12,6 +12,7 @@ import pytest
 
 from ollama_engine.errors import Busy, EngineError, RunnerDied
 from ollama_engine.server import streaming
+from ollama_engine.server.anthropic.errors import anthropic_error
 from ollama_engine.types import ChatRequest, Message, ModelInfo, ToolCall, ToolCallFunction
 from tests.engine.server.sse import events
 from tests.support.live_server import live_server
@@ -279,7 +280,7 @@ async def test_an_error_in_a_stream_is_an_event(http: httpx.AsyncClient, engine:
     engine.pieces = ["one", RunnerDied("it died", hint="Ask again.")]
     name, data = events((await ask(http, stream=True)).text)[-1]
     assert (name, data["type"]) == ("error", "error")
-    assert data["error"] == {"type": "api_error", "message": "it died Ask again."}
+    assert data["error"] == {"type": "api_error", "message": "it died. Ask again."}
 
 
 async def test_tokens_are_counted_without_generating(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
@@ -319,3 +320,9 @@ async def test_pings_while_the_next_piece_is_long_in_coming(monkeypatch: pytest.
     names = [name for name, _ in events(text)]
     assert names[-1] == "message_stop"
     assert "ping" in names[names.index("content_block_delta") :]
+
+
+def test_the_way_out_is_a_sentence_of_its_own() -> None:
+    assert anthropic_error(EngineError("no such thing", hint="Name one.")).error.message == "no such thing. Name one."
+    assert anthropic_error(EngineError("It ended.", hint="Try again.")).error.message == "It ended. Try again."
+    assert anthropic_error(EngineError("no such thing")).error.message == "no such thing"

@@ -21,6 +21,8 @@ _TYPES = {
 
 def anthropic_error(error: EngineError) -> AnthropicError:
     """`{"type": "error", "error": {type, message}, "request_id"}`; the message ends with our hint, if there is one."""
-    message = f"{error.message} {error.hint}" if error.hint else error.message
+    message = error.message
+    if error.hint:
+        message += (" " if message.endswith((".", "!", "?")) else ". ") + error.hint
     details = AnthropicErrorDetails(_TYPES.get(error.status, "api_error"), message)
     return AnthropicError(details, f"req_{secrets.token_hex(12)}")
