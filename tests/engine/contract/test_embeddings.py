@@ -185,7 +185,8 @@ async def test_a_cancelled_embed_leaves_the_model_idle(engine: Engine, model: Mo
             await task
         while (await engine.running())[0].state != "idle":
             pass
-    assert (await engine.running())[0].slots_busy == 0
+        while (await engine.running())[0].slots_busy:  # what the runner last told of itself, a moment later
+            pass
 
 
 DOCUMENTS = ["the dog sat", "the cat", "old king", "the cat sat on the mat", "the cat"]
