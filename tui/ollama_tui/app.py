@@ -144,12 +144,10 @@ class Workstation(App[None], inherit_bindings=False):
         if target is not None:
             target.focus()
 
-    @on(LibraryPane.ChatWanted)
-    async def _chat_with(self, event: LibraryPane.ChatWanted) -> None:
-        from ollama_tui.panes.chat import ChatPane
-
-        await self.action_pane("chat")
-        await self.switcher.query_one(ChatPane).use_model(event.model)
+    @on(Pane.Wanted)
+    async def _go_on_elsewhere(self, event: Pane.Wanted) -> None:
+        await self.action_pane(event.pane_id)
+        await self._current_pane().offer_models(event.models)
 
     # Commands
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.containers import Vertical
+from textual.message import Message
 from textual.widget import Widget
 
 from ollama_engine.errors import EngineError
@@ -24,6 +26,13 @@ class Pane(Vertical):
     BLANK = True
     pane_id: ClassVar[str]
 
+    @dataclass
+    class Wanted(Message):
+        """The user wants to go on in another pane, with these models: the App shows it and calls `offer_models`."""
+
+        pane_id: str
+        models: tuple[str, ...]
+
     def __init__(self, services: Services) -> None:
         super().__init__(id=self.pane_id, classes="pane")
         self.services = services
@@ -34,6 +43,9 @@ class Pane(Vertical):
     def left(self) -> None:
         """The pane is hidden now."""
 
+    async def offer_models(self, models: tuple[str, ...]) -> None:
+        """Another pane sent the user here with these models."""
+
     def focus_target(self) -> Widget | None:
         """What takes the focus when the pane is shown."""
         return None
@@ -41,6 +53,10 @@ class Pane(Vertical):
     def follow(self, latest: Latest[T], draw: Callable[[T], Awaitable[None] | None], *, group: str) -> None:
         """Draw a service's snapshots for as long as this pane lives."""
         self.run_worker(_draw_each(latest.watch(), draw), group=group, exclusive=True)
+
+    def announce(self, text: str, *, title: str = "") -> None:
+        """Something that the user waited for is done: a notification, also where they look elsewhere."""
+        self.app.notify(visible(text), title=visible(title), markup=False)
 
     def report(self, error: EngineError) -> None:
         """An error as a notification: what is wrong, and what to do."""

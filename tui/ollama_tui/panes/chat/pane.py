@@ -237,8 +237,9 @@ class ChatPane(Pane):
         ]
         self.picker.ask("conversation", "Conversations", choices, current=str(self._session.id))
 
-    async def use_model(self, model: str) -> None:
-        """Chat with this model: in the conversation at hand where it is empty or already with it, else in a new one."""
+    async def offer_models(self, models: tuple[str, ...]) -> None:
+        """Chat with the first: in the conversation at hand where it is empty or already with it, else in a new one."""
+        model = models[0]
         await self._restore()
         session = self.services.chats.shown.value
         view = session.view.value

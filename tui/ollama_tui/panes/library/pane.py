@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -12,7 +11,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Resize
 from textual.getters import query_one
-from textual.message import Message
 from textual.reactive import var
 from textual.widget import Widget
 from textual.widgets import DataTable, Input
@@ -47,12 +45,6 @@ class LibraryPane(Pane):
 
     wanted_details: var[bool | None] = var(None)
     """What the user asked for; None is the default: shown where there is room beside the table."""
-
-    @dataclass
-    class ChatWanted(Message):
-        """The user wants to chat with this model."""
-
-        model: str
 
     def compose(self) -> ComposeResult:
         yield Input(placeholder="filter models", id="library-filter", compact=True)
@@ -201,7 +193,7 @@ class LibraryPane(Pane):
     def action_chat(self) -> None:
         name = self.table.selected
         if name is not None:
-            self.post_message(self.ChatWanted(name))
+            self.post_message(self.Wanted("chat", (name,)))
 
     def action_details(self) -> None:
         self.wanted_details = not self.details_box.display

@@ -1,0 +1,48 @@
+"""`ConfirmScreen`: what cannot be undone is asked about first, saying what it does."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from ollama_tui.text import visible
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """`enter` or `y` does it, `esc` or `n` does not. `verb` is what enter does ("delete")."""
+
+    DEFAULT_CSS = """
+    ConfirmScreen {
+        align: center middle;
+        background: $background 60%;
+        #confirm-box {
+            width: 72; max-width: 100%; height: auto; max-height: 100%;
+            border: round $border; padding: 0 1; background: $surface;
+        }
+        Static { height: auto; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,y", "answer(True)", "yes", id="confirm.yes"),
+        Binding("escape,n,q", "answer(False)", "no", id="confirm.no"),
+    ]
+
+    def __init__(self, title: str, text: str, *, verb: str) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+        self._verb = verb
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="confirm-box") as box:
+            box.border_title = visible(self._title)
+            box.border_subtitle = f"enter {self._verb} · esc leaves"
+            yield Static(visible(self._text), markup=False)
+
+    def action_answer(self, yes: bool) -> None:
+        self.dismiss(yes)
