@@ -81,7 +81,9 @@ class Workstation(App[None], inherit_bindings=False):
         loaded, bad = themes.load(folders)
         for theme in loaded:
             self.register_theme(theme)
-        if "TEXTUAL_THEME" not in os.environ and themes.DEFAULT in self.available_themes:
+        if self.settings.theme in self.available_themes:
+            self.theme = self.settings.theme
+        elif "TEXTUAL_THEME" not in os.environ and themes.DEFAULT in self.available_themes:
             self.theme = themes.DEFAULT
         return bad
 
