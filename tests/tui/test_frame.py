@@ -89,7 +89,7 @@ async def test_the_palette_runs_an_action_of_the_pane(tmp_path: Path) -> None:
 
 async def test_every_action_in_the_table_is_a_method(tmp_path: Path) -> None:
     app = workstation(tmp_path)
-    async with app.run_test() as pilot:
+    async with app.run_test():
         for action in actions.ACTIONS:
             owners: list[object] = [app]
             if action.pane in panes.HOMES:
