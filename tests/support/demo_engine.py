@@ -37,6 +37,7 @@ from ollama_engine.types import (
     PlanRequest,
     Progress,
     PullRequest,
+    PullView,
     PushRequest,
     RankedDocument,
     RequestView,
@@ -48,6 +49,7 @@ from ollama_engine.types import (
     TransferProgress,
     Update,
 )
+from tests.support.demo_pulls import DemoPulls
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -227,7 +229,9 @@ class DemoEngine:
         answer: str = ANSWER,
         thinking: str = "",
         pace: float = 0.0,
+        pulls: Sequence[PullView] = (),
     ) -> None:
+        self.queue = DemoPulls(*pulls)
         self.stored = demo_models() if models is None else models
         self.in_memory = [] if running is None else running
         self.answer = answer
@@ -313,6 +317,24 @@ class DemoEngine:
     async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
         self._check("pull")
         yield TransferProgress("success")
+
+    def pulls(self) -> AsyncGenerator[list[PullView], None]:
+        return self.queue.watch()
+
+    async def pull_enqueue(self, request: PullRequest) -> PullView:
+        return await self.queue.pull_enqueue(request)
+
+    async def pull_pause(self, id: str) -> PullView:
+        return await self.queue.pull_pause(id)
+
+    async def pull_resume(self, id: str) -> PullView:
+        return await self.queue.pull_resume(id)
+
+    async def pull_cancel(self, id: str, *, remove_partials: bool = False) -> None:
+        await self.queue.pull_cancel(id, remove_partials=remove_partials)
+
+    async def pull_move(self, id: str, position: int) -> None:
+        await self.queue.pull_move(id, position)
 
     async def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         self._check("push")

@@ -35,6 +35,7 @@ from ollama_engine.types.running import Device, DeviceShare, RunningModel
 from ollama_engine.types.tokens import DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse
 from ollama_engine.types.transfers import (
     Progress,
+    PullLayer,
     PullRequest,
     PullView,
     PushRequest,
@@ -72,6 +73,7 @@ __all__ = [
     "PlanRequest",
     "Progress",
     "PruneReport",
+    "PullLayer",
     "PullRequest",
     "PullView",
     "PushRequest",
