@@ -6,6 +6,7 @@ A service publishes frozen snapshots (`Latest`); panes draw them and call its ve
 from __future__ import annotations
 
 from ollama_tui.services.conversations import ChatService
+from ollama_tui.services.jobs import Job, JobService
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import Connect, EngineLink
@@ -18,6 +19,8 @@ __all__ = [
     "ChatService",
     "Connect",
     "EngineLink",
+    "Job",
+    "JobService",
     "Latest",
     "LibraryService",
     "MonitorService",
