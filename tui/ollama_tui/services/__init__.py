@@ -10,6 +10,7 @@ from ollama_tui.services.latest import Latest
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import Connect, EngineLink
 from ollama_tui.services.monitor import MonitorService
+from ollama_tui.services.pulls import PullsService
 from ollama_tui.services.residency import ResidencyService
 from ollama_tui.services.services import Services
 
@@ -20,6 +21,7 @@ __all__ = [
     "Latest",
     "LibraryService",
     "MonitorService",
+    "PullsService",
     "ResidencyService",
     "Services",
 ]
