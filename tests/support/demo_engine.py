@@ -28,6 +28,7 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     MemoryPlan,
     Message,
     ModelDetails,
@@ -206,6 +207,18 @@ def demo_devices() -> list[Device]:
     ]
 
 
+def _full(name: str) -> str:
+    return name if ":" in name else f"{name}:latest"
+
+
+def _blobs(model: ModelSummary) -> dict[str, tuple[str, int]]:
+    """What a model is made of, kind by kind: a text that the blob is known by, and its size. Copies share all,
+    models of one family their licence."""
+    small = {"template": (model.digest, 358), "license": (model.details.family, 11_343), "config": (model.digest, 485)}
+    weights = max(0, model.size - sum(size for _, size in small.values()))
+    return {"model": (f"weights of {model.digest}", weights), **small}
+
+
 class DemoEngine:
     """`failures` maps a verb to the error it raises; `gate`, where set, must be released once for every piece."""
 
@@ -237,6 +250,8 @@ class DemoEngine:
         self.polls = 0
         self.device_polls = 0
         self.machine = demo_devices()
+        self.created: list[CreateRequest] = []
+        self.pushed: list[str] = []
         self.kept: list[tuple[str, KeepAlive]] = []
         """What `load` was told of how long models stay."""
 
@@ -289,6 +304,15 @@ class DemoEngine:
 
     async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         self._check("create")
+        self.created.append(request)
+        made = msgspec.structs.replace(self._find(request.from_), name=_full(request.model), model=_full(request.model))
+        for tenth in range(10 if request.quantize else 0):
+            await self._wait()
+            yield Progress(f"quantizing weights to {request.quantize}", "sha256:0", made.size, made.size * tenth // 10)
+        if request.quantize:
+            made.details = msgspec.structs.replace(made.details, quantization_level=request.quantize)
+        made.digest = sha256(made.name.encode()).hexdigest()
+        self.stored = [made, *(other for other in self.stored if other.name != made.name)]
         yield Progress("success")
 
     async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
@@ -321,7 +345,11 @@ class DemoEngine:
 
     async def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         self._check("push")
-        self._find(request.model)
+        model = self._find(request.model)
+        for tenth in range(10):
+            await self._wait()
+            yield TransferProgress("pushing", f"sha256:{model.digest}", model.size, model.size * tenth // 10, rate=5e7)
+        self.pushed.append(model.name)
         yield TransferProgress("success")
 
     async def updates(
@@ -332,9 +360,28 @@ class DemoEngine:
             if names is None or model.name in names:
                 yield Update(model.name, "current", model.digest, model.digest)
 
+    async def layers(self, name: str) -> list[LayerView]:
+        self._check("layers")
+        model = self._find(name)
+        return [
+            LayerView(
+                digest=f"sha256:{sha256(text.encode()).hexdigest()}",
+                kind=kind,
+                size=size,
+                frees=size,
+                models=sorted(
+                    other.name for other in self.stored if other is not model and _blobs(other)[kind][0] == text
+                ),
+            )
+            for kind, (text, size) in _blobs(model).items()
+        ]
+
     async def copy(self, source: str, destination: str) -> None:
         self._check("copy")
-        self._find(source)
+        model = self._find(source)
+        name = _full(destination)
+        self.stored = [other for other in self.stored if other.name != name]
+        self.stored.insert(0, msgspec.structs.replace(model, name=name, model=name))
 
     async def delete(self, name: str) -> None:
         self._check("delete")

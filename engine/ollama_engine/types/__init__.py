@@ -20,7 +20,15 @@ from ollama_engine.types.generation import (
     TokenLogprob,
 )
 from ollama_engine.types.messages import Message, Role, ToolCall, ToolCallFunction
-from ollama_engine.types.models import CreateRequest, ModelDetails, ModelInfo, ModelSummary, PruneReport, TensorInfo
+from ollama_engine.types.models import (
+    CreateRequest,
+    LayerView,
+    ModelDetails,
+    ModelInfo,
+    ModelSummary,
+    PruneReport,
+    TensorInfo,
+)
 from ollama_engine.types.plan import DevicePlan, Fit, MemoryPlan, PlanRequest
 from ollama_engine.types.requests import RequestView
 from ollama_engine.types.running import Device, DeviceShare, RunningModel
@@ -56,6 +64,7 @@ __all__ = [
     "GenerateChunk",
     "GenerateRequest",
     "KeepAlive",
+    "LayerView",
     "Logprob",
     "MemoryPlan",
     "Message",
