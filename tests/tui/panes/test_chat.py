@@ -12,9 +12,8 @@ from textual.widgets import OptionList
 from ollama_engine.errors import LoadFailed, RunnerDied
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
-from ollama_tui.panes.chat.transcript import Transcript
 from ollama_tui.panes.chat.prompt import PromptEditor
-
+from ollama_tui.panes.chat.transcript import Transcript
 from ollama_tui.services.chat_session import ChatView
 from tests.support.demo_engine import ANSWER, DemoEngine, demo_running, pieces
 from tests.support.workstation import notices, screen_text, until, workstation
