@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ollama_tui.chats import ChatStore
+from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
@@ -27,6 +28,7 @@ class Services:
         self.clock = clock
         self.machine_memory = machine_memory
         self.library = LibraryService(link)
+        self.catalog = CatalogService(link)
         self.residency = ResidencyService(link)
         self.monitor = MonitorService(link, self.residency, clock=clock)
         self.chats = ChatService(link, chats, clock=clock)
