@@ -31,6 +31,8 @@ _GLYPHS = {
     "escape": "esc",
     "pageup": "pgup",
     "pagedown": "pgdn",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollama_tui.chats.records import Conversation, Status, StoredMessage, Timings
+from ollama_tui.chats.records import Attachment, Conversation, Status, StoredMessage, Timings, ToolCall
 from ollama_tui.chats.store import ChatStore
 
-__all__ = ["ChatStore", "Conversation", "Status", "StoredMessage", "Timings"]
+__all__ = ["Attachment", "ChatStore", "Conversation", "Status", "StoredMessage", "Timings", "ToolCall"]

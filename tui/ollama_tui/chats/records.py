@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Status = Literal["done", "streaming", "stopped", "failed"]
-"""A message found `streaming` on disk belongs to a workstation that was killed: it is what had been written by then."""
+Status = Literal["done", "streaming", "stopped", "failed", "queued"]
+"""A message found `streaming` on disk belongs to a workstation that was killed: it is what had been written by then.
+A `queued` one is a prompt that waits for the answer before it; it is in no branch yet."""
+
+AttachmentKind = Literal["image", "audio", "text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """What an answer cost, from the engine's own counts; nanoseconds. `first_token_ns` is measured here."""
+    """What an answer cost, from the engine's own counts; nanoseconds.
+
+    `first_token_ns` and `thinking_ns` (from the first thought to the first word of the answer) are measured here.
+    """
 
     prompt_tokens: int = 0
     prompt_ns: int = 0
@@ -19,11 +25,36 @@ class Timings:
     tokens_ns: int = 0
     load_ns: int = 0
     first_token_ns: int = 0
+    thinking_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model wants called. `arguments` is JSON text."""
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes along with a message; `size` in bytes. What is in it lies in the store, under `digest`."""
+
+    name: str
+    kind: AttachmentKind
+    size: int
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """`note` says why an answer ended early; `model` answered (empty for the user's own words)."""
+    """`note` says why an answer ended early; `model` answered (empty for the user's own words).
+
+    `branch` is its place among its siblings, the messages with the same `parent_id`: (2, 3) is the second of three.
+    A message of the role `tool` is the result of one of the calls before it: `tool_name`, `tool_call_id`.
+    `dropped_messages` and `cut_tokens` were left out of the prompt, for want of context.
+    """
 
     id: int
     role: str
@@ -34,6 +65,14 @@ class StoredMessage:
     model: str = ""
     created_at: float = 0.0
     timings: Timings = field(default_factory=Timings)
+    parent_id: int | None = None
+    branch: tuple[int, int] = (1, 1)
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_name: str = ""
+    tool_call_id: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    dropped_messages: int = 0
+    cut_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

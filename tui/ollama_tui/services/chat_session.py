@@ -15,7 +15,7 @@ from typing import Literal, cast
 
 from ollama_engine.errors import EngineError, StoreError
 from ollama_engine.types import ChatChunk, ChatRequest, Message
-from ollama_tui.chats import ChatStore, Conversation, Status, StoredMessage, Timings
+from ollama_tui.chats import Attachment, ChatStore, Conversation, Status, StoredMessage, Timings, ToolCall
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
 
@@ -34,6 +34,8 @@ class Reply:
     thinking: str = ""
     phase: Literal["waiting", "streaming"] = "waiting"
     timings: Timings = field(default_factory=Timings)
+    tool_calls: tuple[ToolCall, ...] = ()
+    branch: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,20 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class ContextUse:
+    """How full the context was with the last answer, tokens; `total` is 0 where it is not known."""
+
+    used: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
 class ChatView:
-    """A snapshot. A new `draft_serial` means that `draft` comes from here and belongs into the editor."""
+    """A snapshot. A new `draft_serial` means that `draft` comes from here and belongs into the editor.
+
+    `messages` are the active path of the tree, oldest first; `reply` goes on from the last of them. `queued` are
+    prompts that wait for the answer, `attachments` files that go along with the next prompt.
+    """
 
     model: str = ""
     messages: tuple[StoredMessage, ...] = ()
@@ -54,6 +68,9 @@ class ChatView:
     failure: Failure | None = None
     draft: str = ""
     draft_serial: int = 0
+    queued: tuple[StoredMessage, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    context: ContextUse = field(default_factory=ContextUse)
 
 
 class ChatSession:
