@@ -16,8 +16,8 @@ from ollama_tui.actions.action import Action
 __all__ = ["ACTIONS", "Action", "bindings", "key_name", "key_names", "keys_of", "of"]
 
 ACTIONS: tuple[Action, ...] = (
-    *library.ACTIONS,
     *discover.ACTIONS,
+    *library.ACTIONS,
     *pulls.ACTIONS,
     *ps.ACTIONS,
     *chat.ACTIONS,

@@ -10,7 +10,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "discover.filter", "slash", "filter", "filter", "Show only models that have some words in their name or note"
     ),
-    Action("discover.fitting", "f", "fitting", "only what fits", "Show only models that this machine can run, or all"),
+    Action("discover.fitting", "f", "fitting", "fits only", "Show only models that this machine can run, or all"),
     Action("discover.sort_name", "N", "sort('name')", "sort", "Sort by name; again: the other way round"),
     Action("discover.sort_size", "S", "sort('size')", "by size", "Sort by download size", footer=False),
     Action("discover.sort_fit", "F", "sort('fit')", "by fit", "Sort by where they would run", footer=False),

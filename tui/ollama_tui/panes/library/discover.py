@@ -41,7 +41,7 @@ class Discover(Part):
         #discover-filter { height: 1; display: none; background: $panel; padding: 0 1; }
         #discover-body { height: 1fr; }
         #discover-list { width: 1fr; height: 1fr; }
-        #known-models { height: auto; max-height: 1fr; }
+        #known-models { height: 1fr; }
         #discover-status { padding: 0 1; color: $muted; height: auto; }
         #discover-details {
             width: 2fr; height: 1fr; display: none; border-left: vkey $border-blurred; padding: 0 1 0 2;
@@ -77,6 +77,7 @@ class Discover(Part):
         super().__init__(services, id="discover")
         self._view = CatalogView()
         self._models: dict[str, KnownModel] = {}
+        self._stored: set[str] = set()
         self._installed: set[str] = set()
 
     def compose(self) -> ComposeResult:
@@ -109,12 +110,12 @@ class Discover(Part):
         self._view = view
         self._models = {model.name: model for model in view.models}
         self._draw()
+        self.refresh_bindings()
 
     def _mark_installed(self, view: LibraryView) -> None:
-        there = {names.parse(model.name).key for model in view.models if _is_name(model.name)}
-        installed = {name for name in self._models if names.parse(name).key in there}
-        if installed != self._installed:
-            self._installed = installed
+        stored = {names.parse(model.name).key for model in view.models if _is_name(model.name)}
+        if stored != self._stored:
+            self._stored = stored
             self._draw()
 
     def _draw(self) -> None:
@@ -122,6 +123,7 @@ class Discover(Part):
         if not width:
             return
         self.table.lay_out(columns(width, self.order, descending=self.descending))
+        self._installed = {name for name in self._models if names.parse(name).key in self._stored}
         shown = self._shown()
         self.table.show_rows(
             {
@@ -154,7 +156,7 @@ class Discover(Part):
             text = "No model of the catalog is like this; esc shows all."
         else:
             of = f"{shown} of {len(view.models)} models" if shown < len(view.models) else f"{shown} models"
-            text = f"{of}, as known on {view.snapshot:%Y-%m-%d}; any other name can be pulled too: type it after /."
+            text = f"{of} as of {view.snapshot:%Y-%m-%d}. Any other one: type its name after /."
         self.status.show(text)
 
     def _arrange(self) -> None:

@@ -18,7 +18,7 @@ Paint = Callable[[str], str]
 """The colour that a theme has for a part: `success`, `muted` …"""
 
 INSTALLED = "✓"
-GAP = 2
+GAP, SCROLLBAR = 2, 2
 FIT_COLORS: Mapping[Fit, str] = {"gpu": "success", "partial": "warning", "cpu": "foreground", "none": "error"}
 _FIT_WORDS: Mapping[Fit, str] = {"gpu": "GPU", "partial": "GPU+CPU", "cpu": "CPU", "none": "no"}
 _FIT_RANKS: Mapping[Fit | None, int] = {"gpu": 0, "partial": 1, "cpu": 2, None: 3, "none": 4}
@@ -29,14 +29,14 @@ _FIT = Column("fit", "FITS", 7)
 _PARAMETERS = Column("parameters", "PARAMS", 6, right=True)
 _CONTEXT = Column("context", "CTX", 5, right=True)
 _MEMORY = Column("memory", "MEMORY", 7, right=True)
-NAME_WIDTH = 29
+NAME_WIDTH = 27
 NOTE_WIDTHS = (18, 60)
 
 
 def columns(width: int, order: str, *, descending: bool) -> tuple[Column, ...]:
     """The columns for a table `width` cells wide; the one that the rows are sorted by has an arrow."""
     fixed = [_MARK, Column("name", "NAME", NAME_WIDTH), _SIZE, _FIT]
-    room = width - sum(column.width + GAP for column in fixed) - GAP
+    room = width - sum(column.width + GAP for column in fixed) - GAP - SCROLLBAR
     for column in (_PARAMETERS, _CONTEXT, _MEMORY):
         if room - column.width - GAP < (NOTE_WIDTHS[0] if column is not _PARAMETERS else 0):
             break
@@ -69,7 +69,7 @@ def row(model: KnownModel, fit: Fit | None, mark: str, color: Paint) -> dict[str
 def in_order(models: Iterable[KnownModel], view: CatalogView, order: str, *, descending: bool) -> list[KnownModel]:
     """The models sorted by a column; in the catalog's own order where `order` is empty."""
     keys: dict[str, Callable[[KnownModel], object]] = {
-        "name": lambda model: model.name,
+        "name": lambda model: (model.name.partition(":")[0], model.parameters),
         "size": lambda model: model.download,
         "fit": lambda model: (_FIT_RANKS[view.fit(model)], -model.memory),
         "parameters": lambda model: model.parameters,
@@ -77,7 +77,7 @@ def in_order(models: Iterable[KnownModel], view: CatalogView, order: str, *, des
     }
     found = list(models)
     if order:
-        found.sort(key=keys[order], reverse=descending)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        found.sort(key=keys[order], reverse=descending)  # pyright: ignore[reportArgumentType]
     return found
 
 
