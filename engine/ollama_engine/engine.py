@@ -23,6 +23,7 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     MemoryPlan,
     ModelInfo,
     ModelSummary,
@@ -105,6 +106,13 @@ class Engine(Protocol):
         """Whether registries have other manifests of the models, all of them or `names`; nothing is downloaded.
 
         ModelNotFound; NotSupported where the server at the other end does not look (Ollama's own).
+        """
+        ...
+
+    async def layers(self, name: str) -> list[LayerView]:
+        """The blobs of a model, and the other models that use each: what a delete would free.
+
+        ModelNotFound; NotSupported where the server at the other end does not tell (Ollama's own).
         """
         ...
 

@@ -30,6 +30,7 @@ from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.settings import Settings, default_config_file, read_table
 from ollama_engine.store import names
 from ollama_engine.store.in_place import Placed, check_file, place
+from ollama_engine.store.sharing import layers
 from ollama_engine.store.store import Store
 from ollama_engine.tokenizing import Tokenizing
 from ollama_engine.types import (
@@ -44,6 +45,7 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     MemoryPlan,
     ModelInfo,
     ModelSummary,
@@ -191,6 +193,9 @@ class LocalEngine:
 
                 self._registry = Registry(self._store, config=config)
         return self._registry
+
+    async def layers(self, name: str) -> list[LayerView]:
+        return await asyncio.to_thread(layers, self._store, name)
 
     async def copy(self, source: str, destination: str) -> None:
         for word, name in (("source", source), ("destination", destination)):

@@ -28,6 +28,7 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     MemoryPlan,
     ModelInfo,
     ModelSummary,
@@ -149,6 +150,18 @@ class RemoteEngine:
             raise
         for update in self._listed(answer.get("updates"), Update):
             yield update
+
+    async def layers(self, name: str) -> list[LayerView]:
+        try:
+            answer = await self._server.ask("POST", "/api/layers", {"model": name})
+        except EngineError as error:
+            # A server that tells names the model that it has not; others do not know the path.
+            if error.status in (404, 405) and f"'{name}'" not in error.message:
+                raise self._not_supported("does not tell the layers of a model") from error
+            if error.status == 404:
+                raise ModelNotFound(name, error.message, hint=error.hint) from error
+            raise
+        return self._listed(answer.get("layers"), LayerView)
 
     async def copy(self, source: str, destination: str) -> None:
         await self._server.ask("POST", "/api/copy", {"source": source, "destination": destination}, model=source)

@@ -10,24 +10,19 @@ import textual
 from textual.pilot import Pilot
 
 from ollama_engine.errors import NotSupported, StoreError
-from ollama_engine.types import Device, PullRequest, PullView
+from ollama_engine.types import Device
 from ollama_tui.app import Workstation
 from ollama_tui.widgets.row_table import RowTable
 from tests.support.demo_engine import DemoEngine, demo_models, summary
 from tests.support.workstation import notices, screen_text, until, workstation
 
 
-class Registry(DemoEngine):
-    """A demo engine that remembers what it was told to pull."""
+def demo() -> DemoEngine:
+    return DemoEngine(models=[*demo_models(), summary("llama3.2:1b", 1, "1B", "Q4_K_M", 1, "completion")])
 
-    def __init__(self) -> None:
-        super().__init__(models=[*demo_models(), summary("llama3.2:1b", 1, "1B", "Q4_K_M", 1, "completion")])
-        self.pulled: list[str] = []
 
-    async def pull_enqueue(self, request: PullRequest) -> PullView:
-        self._check("pull_enqueue")
-        self.pulled.append(request.model)
-        return PullView(id="p1", name=request.model, state="queued")
+def queued(engine: DemoEngine) -> list[str]:
+    return [view.name for view in engine.queue.views.values()]
 
 
 async def discover(pilot: Pilot[None], app: Workstation) -> RowTable:
@@ -42,7 +37,7 @@ def row(app: Workstation, name: str) -> str:
 
 
 async def test_each_model_says_what_it_takes_whether_it_fits_and_whether_it_is_here(tmp_path: Path) -> None:
-    app = workstation(tmp_path, Registry())
+    app = workstation(tmp_path, demo())
     async with app.run_test(size=(80, 24)) as pilot:
         await discover(pilot, app)
         assert row(app, "llama3.2:1b").split()[:5] == ["✓", "llama3.2:1b", "1.3", "GB", "GPU"]
@@ -55,7 +50,7 @@ async def test_each_model_says_what_it_takes_whether_it_fits_and_whether_it_is_h
 
 
 async def test_a_machine_without_a_gpu_and_one_that_does_not_tell(tmp_path: Path) -> None:
-    engine = Registry()
+    engine = demo()
     engine.machine = [Device("CPU", "A processor", "cpu", 8_000_000_000)]
     app = workstation(tmp_path, engine)
     async with app.run_test(size=(120, 30)) as pilot:
@@ -69,22 +64,23 @@ async def test_a_machine_without_a_gpu_and_one_that_does_not_tell(tmp_path: Path
 
 
 async def test_enter_queues_a_pull_and_stays(tmp_path: Path) -> None:
-    engine = Registry()
+    engine = demo()
     app = workstation(tmp_path, engine)
     async with app.run_test(notifications=True) as pilot:
         await discover(pilot, app)
         await pilot.press("down", "enter")
         await until(pilot, lambda: notices(app))
-        assert engine.pulled == ["llama3.2:3b"]
+        assert queued(engine) == ["llama3.2:3b"]
         assert "llama3.2:3b" in notices(app)[0]
-        assert "2" in notices(app)[0]
-        engine.failures["pull_enqueue"] = StoreError("the disk is full", hint="Free some of it.")
+        assert "press 2" in notices(app)[0]
+        await until(pilot, lambda: row(app, "llama3.2:3b").split()[0] == "↓")
+        engine.queue.failures["pull_enqueue"] = StoreError("the disk is full", hint="Free some of it.")
         await pilot.press("enter")
         await until(pilot, lambda: "the disk is full\nFree some of it." in notices(app))
 
 
 async def test_what_does_not_fit_is_asked_about_first(tmp_path: Path) -> None:
-    engine = Registry()
+    engine = demo()
     app = workstation(tmp_path, engine)
     async with app.run_test() as pilot:
         await discover(pilot, app)
@@ -92,15 +88,15 @@ async def test_what_does_not_fit_is_asked_about_first(tmp_path: Path) -> None:
         await until(pilot, lambda: "llama3.1:70b does not fit" in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: "does not fit" not in screen_text(app))
-        assert engine.pulled == []
+        assert queued(engine) == []
         await pilot.press("enter")
         await until(pilot, lambda: "does not fit" in screen_text(app))
         await pilot.press("enter")
-        await until(pilot, lambda: engine.pulled == ["llama3.1:70b"])
+        await until(pilot, lambda: queued(engine) == ["llama3.1:70b"])
 
 
 async def test_the_filter_looks_into_notes_and_a_name_that_is_not_listed_can_be_pulled(tmp_path: Path) -> None:
-    engine = Registry()
+    engine = demo()
     app = workstation(tmp_path, engine)
     async with app.run_test() as pilot:
         table = await discover(pilot, app)
@@ -112,11 +108,11 @@ async def test_the_filter_looks_into_notes_and_a_name_that_is_not_listed_can_be_
         await pilot.press("slash", *"someone/unheard-of:1b")
         await until(pilot, lambda: "Not in the catalog: someone/unheard-of:1b" in screen_text(app))
         await pilot.press("enter")
-        await until(pilot, lambda: engine.pulled == ["someone/unheard-of:1b"])
+        await until(pilot, lambda: queued(engine) == ["someone/unheard-of:1b"])
 
 
 async def test_sorting_and_only_what_fits(tmp_path: Path) -> None:
-    app = workstation(tmp_path, Registry())
+    app = workstation(tmp_path, demo())
     async with app.run_test() as pilot:
         table = await discover(pilot, app)
 
@@ -131,6 +127,7 @@ async def test_sorting_and_only_what_fits(tmp_path: Path) -> None:
         await pilot.press("f", "S")
         await until(pilot, lambda: table.row_count < everything)
         await until(pilot, lambda: "▼SIZE" in screen_text(app))
+        await until(pilot, lambda: first() in screen_text(app))
         assert all("no" not in row(app, name).split() for name in (first(), "mixtral:8x7b"))
         await pilot.press("escape")
         await until(pilot, lambda: first() == "llama3.2:1b" and table.row_count == everything)
@@ -144,12 +141,14 @@ Compare = Callable[..., bool]
     ("size", "theme"), [((80, 24), "ink"), ((80, 24), "contrast"), ((160, 45), "ink"), ((160, 45), "paper")]
 )
 def test_discover_looks(snap_compare: Compare, tmp_path: Path, size: tuple[int, int], theme: str) -> None:
-    app = workstation(tmp_path, Registry())
+    app = workstation(tmp_path, demo())
     app.theme = theme
 
     async def drive(pilot: Pilot[None]) -> None:
-        await discover(pilot, app)
+        table = await discover(pilot, app)
         await pilot.press("down", "down")
+        await until(pilot, lambda: app.services.link.state.value.version and table.selected == "llama3.1:8b")
+        await until(pilot, lambda: size[0] < 100 or "131,072 tokens" in screen_text(app))
         await pilot.pause(0.2)
 
     assert snap_compare(app, terminal_size=size, run_before=drive)

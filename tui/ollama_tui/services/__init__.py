@@ -11,6 +11,7 @@ from ollama_tui.services.latest import Latest
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import Connect, EngineLink
 from ollama_tui.services.monitor import MonitorService
+from ollama_tui.services.pulls import PullsService
 from ollama_tui.services.residency import ResidencyService
 from ollama_tui.services.services import Services
 
@@ -22,6 +23,7 @@ __all__ = [
     "Latest",
     "LibraryService",
     "MonitorService",
+    "PullsService",
     "ResidencyService",
     "Services",
 ]

@@ -12,7 +12,7 @@ from datetime import date
 
 from ollama_engine.errors import EngineError
 from ollama_engine.known_models import KnownModel, Memory, fits, known_models, machine_memory
-from ollama_engine.types import Device, Fit, PullRequest
+from ollama_engine.types import Device, Fit
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
 
@@ -52,10 +52,6 @@ class CatalogService:
         except EngineError:  # a server of Ollama's does not tell, one out of reach is told of by other services
             memory, here = await asyncio.to_thread(machine_memory), True
         self.view.publish(CatalogView(models, known.snapshot, memory, here))
-
-    async def pull(self, name: str) -> None:
-        """Put a pull into the engine's queue; EngineError as `Engine.pull_enqueue`."""
-        await (await self._link.engine()).pull_enqueue(PullRequest(name))
 
 
 def _memory(devices: Iterable[Device]) -> Memory:

@@ -10,6 +10,7 @@ from ollama_tui.services.conversations import ChatService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
 from ollama_tui.services.monitor import MonitorService
+from ollama_tui.services.pulls import PullsService
 from ollama_tui.services.residency import ResidencyService
 
 
@@ -29,6 +30,7 @@ class Services:
         self.machine_memory = machine_memory
         self.library = LibraryService(link)
         self.catalog = CatalogService(link)
+        self.pulls = PullsService(link, self.library, clock=clock)
         self.residency = ResidencyService(link)
         self.monitor = MonitorService(link, self.residency, clock=clock)
         self.chats = ChatService(link, chats, clock=clock)
@@ -38,6 +40,7 @@ class Services:
         """Stop answers and write down what was said and typed; quick, and safe to call twice."""
         await self.chats.aclose()
         await self._store.aclose()
+        await self.pulls.aclose()
         await self.monitor.aclose()
         await self.residency.aclose()
 

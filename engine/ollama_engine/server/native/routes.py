@@ -18,6 +18,8 @@ from ollama_engine.server.native.models import (
     CreateModelRequest,
     DeleteRequest,
     Devices,
+    Layers,
+    LayersRequest,
     ModelList,
     Models,
     RunningModels,
@@ -215,6 +217,10 @@ def _ours(engine: Engine) -> list[ExactRoute]:
         OURS(
             "POST", "/api/plan", models.plan, "Where a model would lie in memory, before it is loaded",
             details=_OLD_NAME, takes=PlanRequest, gives=MemoryPlan,
+        ),
+        OURS(
+            "POST", "/api/layers", models.layers, "The blobs of a model, and the other models that use them",
+            details=_OLD_NAME, takes=LayersRequest, gives=Layers,
         ),
         OURS("GET HEAD", "/healthz", health.alive, "Whether the process lives", gives=HealthStatus),
         OURS(

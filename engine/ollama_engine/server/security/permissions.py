@@ -35,6 +35,7 @@ INFERENCE = frozenset(
         ("GET", "/metrics"),
         ("POST", "/api/show"),
         ("POST", "/api/plan"),
+        ("POST", "/api/layers"),
         ("POST", "/api/generate"),
         ("POST", "/api/chat"),
         ("POST", "/api/embed"),

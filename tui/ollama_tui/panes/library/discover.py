@@ -19,10 +19,11 @@ from ollama_engine.errors import EngineError
 from ollama_engine.known_models import KnownModel, search
 from ollama_engine.store import names
 from ollama_tui import actions, figures
-from ollama_tui.panes.library.discover_rows import INSTALLED, columns, details, in_order, row
+from ollama_tui.panes.library.discover_rows import COMING, INSTALLED, columns, details, in_order, row
 from ollama_tui.services import Services
 from ollama_tui.services.catalog import CatalogView
 from ollama_tui.services.library import LibraryView
+from ollama_tui.services.pulls import PullsView
 from ollama_tui.text import one_line
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
 from ollama_tui.widgets.lines import Lines
@@ -78,6 +79,7 @@ class Discover(Part):
         self._view = CatalogView()
         self._models: dict[str, KnownModel] = {}
         self._stored: set[str] = set()
+        self._coming: set[str] = set()
         self._installed: set[str] = set()
 
     def compose(self) -> ComposeResult:
@@ -94,6 +96,7 @@ class Discover(Part):
         self.filter_input.cursor_blink = False
         self.follow(self.services.catalog.view, self._take, group="catalog")
         self.follow(self.services.library.view, self._mark_installed, group="installed")
+        self.follow(self.services.pulls.view, self._mark_pulling, group="pulling")
 
     def entered(self) -> None:
         self.run_worker(self.services.catalog.refresh(), group="refresh", exclusive=True)
@@ -118,21 +121,28 @@ class Discover(Part):
             self._stored = stored
             self._draw()
 
+    def _mark_pulling(self, view: PullsView) -> None:
+        coming = {names.parse(pull.view.name).key for pull in view.pulls if pull.active and _is_name(pull.view.name)}
+        if coming != self._coming:
+            self._coming = coming
+            self._draw()
+
+    def _mark(self, name: str) -> str:
+        return COMING if names.parse(name).key in self._coming else INSTALLED if name in self._installed else ""
+
     def _draw(self) -> None:
         width = self.table.parent.size.width if isinstance(self.table.parent, Widget) else 0
         if not width:
             return
+        selected = self.table.selected
         self.table.lay_out(columns(width, self.order, descending=self.descending))
         self._installed = {name for name in self._models if names.parse(name).key in self._stored}
         shown = self._shown()
         self.table.show_rows(
-            {
-                model.name: row(
-                    model, self._view.fit(model), INSTALLED if model.name in self._installed else "", self._color
-                )
-                for model in shown
-            }
+            {model.name: row(model, self._view.fit(model), self._mark(model.name), self._color) for model in shown}
         )
+        if selected is not None:  # other columns are another table
+            self.table.select(selected)
         self._draw_status(len(shown))
         self._draw_details()
 
@@ -234,6 +244,7 @@ class Discover(Part):
         self.descending = self.order == order and not self.descending
         self.order = order
         self._draw()
+        self.table.move_cursor(row=0)
         self.refresh_bindings()
 
     def action_copy(self) -> None:
@@ -263,7 +274,7 @@ class Discover(Part):
 
     async def _pull(self, name: str) -> None:
         try:
-            await self.services.catalog.pull(name)
+            await self.services.pulls.enqueue(name)
         except EngineError as error:
             self.report(error)
             return

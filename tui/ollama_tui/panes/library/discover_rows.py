@@ -17,7 +17,7 @@ from ollama_tui.widgets.row_table import CellText, Column
 Paint = Callable[[str], str]
 """The colour that a theme has for a part: `success`, `muted` …"""
 
-INSTALLED = "✓"
+INSTALLED, COMING = "✓", "↓"
 GAP, SCROLLBAR = 2, 2
 FIT_COLORS: Mapping[Fit, str] = {"gpu": "success", "partial": "warning", "cpu": "foreground", "none": "error"}
 _FIT_WORDS: Mapping[Fit, str] = {"gpu": "GPU", "partial": "GPU+CPU", "cpu": "CPU", "none": "no"}
