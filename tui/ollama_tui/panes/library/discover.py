@@ -17,7 +17,6 @@ from textual.widgets import DataTable, Input
 
 from ollama_engine.errors import EngineError
 from ollama_engine.known_models import KnownModel, search
-from ollama_engine.store import names
 from ollama_tui import actions, figures
 from ollama_tui.panes.library.discover_rows import COMING, INSTALLED, columns, details, in_order, row
 from ollama_tui.services import Services
@@ -116,19 +115,19 @@ class Discover(Part):
         self.refresh_bindings()
 
     def _mark_installed(self, view: LibraryView) -> None:
-        stored = {names.parse(model.name).key for model in view.models if _is_name(model.name)}
+        stored = {_key(model.name) for model in view.models}
         if stored != self._stored:
             self._stored = stored
             self._draw()
 
     def _mark_pulling(self, view: PullsView) -> None:
-        coming = {names.parse(pull.view.name).key for pull in view.pulls if pull.active and _is_name(pull.view.name)}
+        coming = {_key(pull.view.name) for pull in view.pulls if pull.active}
         if coming != self._coming:
             self._coming = coming
             self._draw()
 
     def _mark(self, name: str) -> str:
-        return COMING if names.parse(name).key in self._coming else INSTALLED if name in self._installed else ""
+        return COMING if _key(name) in self._coming else INSTALLED if name in self._installed else ""
 
     def _draw(self) -> None:
         width = self.table.parent.size.width if isinstance(self.table.parent, Widget) else 0
@@ -136,7 +135,7 @@ class Discover(Part):
             return
         selected = self.table.selected
         self.table.lay_out(columns(width, self.order, descending=self.descending))
-        self._installed = {name for name in self._models if names.parse(name).key in self._stored}
+        self._installed = {name for name in self._models if _key(name) in self._stored}
         shown = self._shown()
         self.table.show_rows(
             {model.name: row(model, self._view.fit(model), self._mark(model.name), self._color) for model in shown}
@@ -281,9 +280,12 @@ class Discover(Part):
         self.announce(f"{name} is in the queue of Pulls; press 2 to watch it.")
 
 
+def _key(name: str) -> str:
+    """What two ways to write a name have in common; the catalog's all have a tag."""
+    last = name.rpartition("/")[2]
+    return name.lower() if ":" in last else f"{name}:latest".lower()
+
+
 def _is_name(text: str) -> bool:
-    try:
-        names.parse(text)
-    except EngineError:
-        return False
-    return True
+    """Whether this may be a name to pull; the engine knows better."""
+    return bool(text) and not any(map(str.isspace, text))
