@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
+from ollama_tui.services.jobs import Job, JobService
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import Connect, EngineLink
@@ -20,6 +21,8 @@ __all__ = [
     "ChatService",
     "Connect",
     "EngineLink",
+    "Job",
+    "JobService",
     "Latest",
     "LibraryService",
     "MonitorService",
