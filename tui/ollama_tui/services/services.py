@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ollama_tui.chats import ChatStore
+from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
 from ollama_tui.services.jobs import JobService
 from ollama_tui.services.library import LibraryService
@@ -29,6 +30,7 @@ class Services:
         self.clock = clock
         self.machine_memory = machine_memory
         self.library = LibraryService(link)
+        self.catalog = CatalogService(link)
         self.jobs = JobService(link, self.library.refresh)
         self.pulls = PullsService(link, self.library, clock=clock)
         self.residency = ResidencyService(link)
