@@ -2,124 +2,36 @@
 
 Each setting is one field of `Settings`, declared once with the environment variable that sets it; the keys of
 config.toml are the field names. `settings_view` shows them with where each comes from, `config_file` writes the file.
-Ollama's variables keep Ollama's meaning (its envconfig: values are trimmed of blanks
-and quotes, an unparsable boolean is true).
+`setting_values` reads them: Ollama's variables keep Ollama's meaning (its envconfig: values are trimmed of blanks and
+quotes, an unparsable boolean is true).
 """
 
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import math
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import platformdirs
 
+from ollama_engine import setting_values as take
+from ollama_engine.choices import GLYPHS, KEYMAPS, REQUIRE_KEY, SSH
 from ollama_engine.durations import parse_env_keep_alive
 from ollama_engine.errors import InvalidRequest
+from ollama_engine.host_address import DEFAULT_PORT as DEFAULT_PORT
+from ollama_engine.host_address import HostAddress as HostAddress
 from ollama_engine.options import merge_options, parse_parameter
 
 APP = "ollama-tui"
-DEFAULT_PORT = 11434
-REQUIRE_KEY = ("remote", "always", "never")
 
 Source = Literal["default", "config.toml", "environment", "command line"]
 """Where the value of a setting comes from."""
-Kind = Literal["address", "boolean", "duration", "integer", "list", "number", "path", "text"]
+Kind = Literal["address", "boolean", "choice", "duration", "integer", "list", "number", "path", "text"]
 """What a setting takes."""
-
-
-@dataclass(frozen=True)
-class HostAddress:
-    """Where a server listens, or where a client finds it."""
-
-    scheme: str = "http"
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
-    path: str = ""
-
-    @property
-    def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.path}"
-
-    @property
-    def client(self) -> HostAddress:
-        """The same address as a client must write it: one cannot connect to 0.0.0.0 or ::."""
-        unspecified = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
-        return replace(self, host=unspecified.get(self.host, self.host))
-
-    @classmethod
-    def parse(cls, text: str) -> HostAddress:
-        """`[scheme://]host[:port][/path]` as OLLAMA_HOST takes it; a bad port falls back to the default."""
-        scheme, separator, rest = text.partition("://")
-        if not separator:
-            scheme, rest = "http", text
-        default_port = {"http": 80, "https": 443}.get(scheme, DEFAULT_PORT) if separator else DEFAULT_PORT
-        if rest == "ollama.com" and not separator:
-            scheme, default_port = "https", 443
-        split = urlsplit(f"//{rest}" if not _is_bare_ipv6(rest) else f"//[{rest}]")
-        try:
-            port = split.port
-        except ValueError:
-            port = None
-        host = split.hostname or "127.0.0.1"
-        return cls(scheme, host, port if port is not None else default_port, split.path.rstrip("/"))
-
-
-def _is_bare_ipv6(text: str) -> bool:
-    return text.count(":") > 1 and not text.startswith("[")
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _path(value: str) -> Path:
-    return Path(value).expanduser()
-
-
-def _count(value: str) -> int:
-    number = int(value)
-    if number < 0:
-        raise ValueError(f"{value} is negative")
-    return number
-
-
-def _positive(value: str) -> int:
-    if not (number := _count(value)):
-        raise ValueError("it is at least 1")
-    return number
-
-
-def _boolean(value: str) -> bool:
-    """Go's ParseBool, where anything else that is not empty counts as true."""
-    return value.lower() not in {"0", "f", "false"}
-
-
-def _optional_boolean(value: str) -> bool | None:
-    return _boolean(value)
-
-
-def _flash_attention(value: str) -> bool | None:
-    """Ollama's variable is a boolean; the words are llama.cpp's."""
-    return {"auto": None, "on": True, "off": False}.get(value.lower(), _boolean(value))
-
-
-def _words(value: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in value.split(",") if word.strip())
-
-
-def _load_timeout(value: str) -> float:
-    seconds = parse_env_keep_alive(value)
-    return math.inf if seconds <= 0 else seconds
 
 
 def _setting(
@@ -141,37 +53,6 @@ def _option(name: str, env: str, meaning: str, parse: Callable[[str], Any] | Non
     return _setting(None, env, parse or checked, meaning, is_option=True)
 
 
-_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-_BYTES = re.compile(r"(\d{1,18})\s*([KMGT]?)(i?B)?", re.IGNORECASE)
-
-
-def _bytes(value: str) -> int:
-    """A number of bytes; `K`, `M`, `G` and `T` are powers of 1024."""
-    match = _BYTES.fullmatch(value)
-    if match is None:
-        raise ValueError("a number of bytes is written as 1000000, 64M or 1G")
-    return int(match[1]) << _UNITS[match[2].upper()]
-
-
-def _seconds(value: str) -> float:
-    seconds = parse_env_keep_alive(value)
-    if not 0 < seconds < math.inf:
-        raise ValueError("a time is written as 30, 90s or 2m")
-    return seconds
-
-
-def _require_key(value: str) -> str:
-    if value.lower() not in REQUIRE_KEY:
-        raise ValueError(f"it is one of {', '.join(REQUIRE_KEY)}")
-    return value.lower()
-
-
-def _networks(value: str) -> tuple[str, ...]:
-    for word in _words(value):
-        ipaddress.ip_network(word)
-    return _words(value)
-
-
 @dataclass(frozen=True)
 class Settings:
     """One resolved view; build it with `Settings.resolve`."""
@@ -180,77 +61,113 @@ class Settings:
         HostAddress(), "OLLAMA_HOST", HostAddress.parse, "address the server binds and clients connect to"
     )
     models: Path = _setting(
-        Path("~/.ollama/models"), "OLLAMA_MODELS", _path, "root of the model store (Ollama's own layout)"
+        Path("~/.ollama/models"), "OLLAMA_MODELS", take.path, "root of the model store (Ollama's own layout)"
     )
     keep_alive: float = _setting(
         300.0, "OLLAMA_KEEP_ALIVE", parse_env_keep_alive, "how long an idle model stays in memory"
     )
-    load_timeout: float = _setting(300.0, "OLLAMA_LOAD_TIMEOUT", _load_timeout, "how long a load may make no progress")
+    load_timeout: float = _setting(
+        300.0, "OLLAMA_LOAD_TIMEOUT", take.load_timeout, "how long a load may make no progress"
+    )
     max_loaded_models: int = _setting(
-        0, "OLLAMA_MAX_LOADED_MODELS", _count, "models in memory at once; 0: three per GPU, or three"
+        0, "OLLAMA_MAX_LOADED_MODELS", take.count, "models in memory at once; 0: three per GPU, or three"
     )
     num_parallel: int = _setting(
-        0, "OLLAMA_NUM_PARALLEL", _count, "requests a model answers at once; 0: four where memory allows"
+        0, "OLLAMA_NUM_PARALLEL", take.count, "requests a model answers at once; 0: four where memory allows"
     )
-    max_queue: int = _setting(512, "OLLAMA_MAX_QUEUE", _count, "requests that may wait before 503")
+    max_queue: int = _setting(512, "OLLAMA_MAX_QUEUE", take.count, "requests that may wait before 503")
     queue_timeout: float = _setting(
-        1800.0, "OLLAMA_QUEUE_TIMEOUT", _load_timeout, "how long a request may wait while no other's turn comes either"
+        1800.0,
+        "OLLAMA_QUEUE_TIMEOUT",
+        take.load_timeout,
+        "how long a request may wait while no other's turn comes either",
     )
-    context_length: int = _setting(0, "OLLAMA_CONTEXT_LENGTH", _count, "default num_ctx; 0: by model and memory")
+    context_length: int = _setting(0, "OLLAMA_CONTEXT_LENGTH", take.count, "default num_ctx; 0: by model and memory")
     num_gpu: int | None = _option("num_gpu", "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU; auto, all, or a number")
     main_gpu: int | None = _option("main_gpu", "LLAMA_ARG_MAIN_GPU", "the GPU that models are loaded on, from 0")
     devices: tuple[str, ...] | None = _option("devices", "LLAMA_ARG_DEVICE", "devices to load on, by name")
     split_mode: str | None = _option("split_mode", "LLAMA_ARG_SPLIT_MODE", "over several GPUs: none, layer, row")
     tensor_split: tuple[float, ...] | None = _option("tensor_split", "LLAMA_ARG_TENSOR_SPLIT", "parts of GPUs, as 3,1")
-    sched_spread: bool = _setting(False, "OLLAMA_SCHED_SPREAD", _boolean, "spread models over all GPUs")
+    sched_spread: bool = _setting(False, "OLLAMA_SCHED_SPREAD", take.boolean, "spread models over all GPUs")
     num_cpu_moe: int | None = _option("num_cpu_moe", "LLAMA_ARG_N_CPU_MOE", "layers whose experts stay in RAM; all")
     kv_cache_type: str | None = _option("kv_cache_type", "OLLAMA_KV_CACHE_TYPE", "KV cache type: f16, q8_0, q4_0")
     cache_type_k: str | None = _option("cache_type_k", "LLAMA_ARG_CACHE_TYPE_K", "the same for keys alone")
     cache_type_v: str | None = _option("cache_type_v", "LLAMA_ARG_CACHE_TYPE_V", "the same for values alone")
-    kv_offload: bool | None = _option("kv_offload", "LLAMA_ARG_KV_OFFLOAD", "0: the KV cache stays in RAM", _boolean)
-    flash_attention: bool | None = _option(
-        "flash_attention", "OLLAMA_FLASH_ATTENTION", "1 on, 0 off, unset: where the device has it", _flash_attention
+    kv_offload: bool | None = _option(
+        "kv_offload", "LLAMA_ARG_KV_OFFLOAD", "0: the KV cache stays in RAM", take.boolean
     )
-    use_mmap: bool | None = _option("use_mmap", "LLAMA_ARG_MMAP", "1: map weights, 0: read them into memory", _boolean)
-    use_mlock: bool | None = _option("use_mlock", "LLAMA_ARG_MLOCK", "1: lock weights in memory", _boolean)
+    flash_attention: bool | None = _option(
+        "flash_attention", "OLLAMA_FLASH_ATTENTION", "1 on, 0 off, unset: where the device has it", take.flash_attention
+    )
+    use_mmap: bool | None = _option(
+        "use_mmap", "LLAMA_ARG_MMAP", "1: map weights, 0: read them into memory", take.boolean
+    )
+    use_mlock: bool | None = _option("use_mlock", "LLAMA_ARG_MLOCK", "1: lock weights in memory", take.boolean)
     numa: str | None = _option("numa", "LLAMA_ARG_NUMA", "distribute, isolate or numactl")
     num_thread: int | None = _option("num_thread", "LLAMA_ARG_THREADS", "threads of a model; 0: one per core")
     num_thread_batch: int | None = _option("num_thread_batch", "LLAMA_ARG_THREADS_BATCH", "the same for prompts")
     num_ubatch: int | None = _option("num_ubatch", "LLAMA_ARG_UBATCH", "tokens that are computed at once")
-    amx: bool = _setting(False, "OLLAMA_AMX", _boolean, "use the matrix units (AMX) of recent Intel processors")
-    origins: tuple[str, ...] = _setting((), "OLLAMA_ORIGINS", _words, "further origins that browsers may call from")
+    amx: bool = _setting(False, "OLLAMA_AMX", take.boolean, "use the matrix units (AMX) of recent Intel processors")
+    origins: tuple[str, ...] = _setting((), "OLLAMA_ORIGINS", take.words, "further origins that browsers may call from")
     api_key: str = _setting(
-        "", "OLLAMA_API_KEY", _text, "the key that is sent to the server at OLLAMA_HOST", secret=True
+        "", "OLLAMA_API_KEY", take.text, "the key that is sent to the server at OLLAMA_HOST", secret=True
     )
     require_key: str = _setting(
-        "remote", "OLLAMA_REQUIRE_KEY", _require_key, "who needs a key: remote (all but loopback), always, never"
+        "remote",
+        "OLLAMA_REQUIRE_KEY",
+        take.Choice(REQUIRE_KEY),
+        "who needs a key; remote: all but loopback",
     )
     keys_file: Path | None = _setting(
-        None, "OLLAMA_KEYS_FILE", _path, "the server's keys, hashed; unset: keys.json in the config folder"
+        None, "OLLAMA_KEYS_FILE", take.path, "the server's keys, hashed; unset: keys.json in the config folder"
     )
     trusted_proxies: tuple[str, ...] = _setting(
-        (), "OLLAMA_TRUSTED_PROXIES", _networks, "addresses of proxies whose X-Forwarded-For names the client"
+        (), "OLLAMA_TRUSTED_PROXIES", take.networks, "addresses of proxies whose X-Forwarded-For names the client"
     )
-    tls_cert: Path | None = _setting(None, "OLLAMA_TLS_CERT", _path, "the server's certificate and its chain, PEM")
+    tls_cert: Path | None = _setting(None, "OLLAMA_TLS_CERT", take.path, "the server's certificate and its chain, PEM")
     tls_key: Path | None = _setting(
-        None, "OLLAMA_TLS_KEY", _path, "its private key, PEM; unset: in the certificate's file"
+        None, "OLLAMA_TLS_KEY", take.path, "its private key, PEM; unset: in the certificate's file"
     )
-    max_connections: int = _setting(1000, "OLLAMA_MAX_CONNECTIONS", _positive, "open connections before 503")
+    max_connections: int = _setting(1000, "OLLAMA_MAX_CONNECTIONS", take.positive, "open connections before 503")
     client_timeout: float = _setting(
-        60.0, "OLLAMA_CLIENT_TIMEOUT", _seconds, "how long a client may take for a request's head, or be silent in it"
+        60.0,
+        "OLLAMA_CLIENT_TIMEOUT",
+        take.seconds,
+        "how long a client may take for a request's head, or be silent in it",
     )
-    max_body: int = _setting(256 << 20, "OLLAMA_MAX_BODY", _bytes, "bytes of a request's JSON; 0: no limit")
-    max_upload: int = _setting(0, "OLLAMA_MAX_UPLOAD", _bytes, "bytes of a blob; 0: what the disk holds")
+    max_body: int = _setting(256 << 20, "OLLAMA_MAX_BODY", take.byte_count, "bytes of a request's JSON; 0: no limit")
+    bandwidth: int = _setting(
+        0,
+        "OLLAMA_BANDWIDTH",
+        take.byte_count,
+        "bytes a second of all pulls; 0: as registry.bandwidth",
+    )
+    max_upload: int = _setting(0, "OLLAMA_MAX_UPLOAD", take.byte_count, "bytes of a blob; 0: what the disk holds")
     go_template: bool | None = _setting(
         None,
         "OLLAMA_GO_TEMPLATE",
-        _optional_boolean,
+        take.optional_boolean,
         "1: TEMPLATE layers speak, 0: the GGUF's chat template, unset: as the model says",
     )
-    no_history: bool = _setting(False, "OLLAMA_NOHISTORY", _boolean, "keep no history of what is typed at `run`")
-    editor: str = _setting("", "OLLAMA_EDITOR", _text, "editor of ctrl+g at `run`; without one VISUAL, EDITOR, or vi")
-    no_prune: bool = _setting(False, "OLLAMA_NOPRUNE", _boolean, "leave unused blobs when the server starts")
-    debug: bool = _setting(False, "OLLAMA_DEBUG", _boolean, "log more")
+    no_history: bool = _setting(False, "OLLAMA_NOHISTORY", take.boolean, "keep no history of what is typed at `run`")
+    editor: str = _setting(
+        "", "OLLAMA_EDITOR", take.text, "editor of ctrl+g at `run`; without one VISUAL, EDITOR, or vi"
+    )
+    no_prune: bool = _setting(False, "OLLAMA_NOPRUNE", take.boolean, "leave unused blobs when the server starts")
+    debug: bool = _setting(False, "OLLAMA_DEBUG", take.boolean, "log more")
+    theme: str = _setting("", "OLLAMA_TUI_THEME", take.text, "the workstation's colours; unset: as the terminal can")
+    keymap: str = _setting(
+        "default", "OLLAMA_TUI_KEYMAP", take.Choice(KEYMAPS), "its keys; keymap.toml in the config folder changes some"
+    )
+    glyphs: str = _setting(
+        "unicode", "OLLAMA_TUI_GLYPHS", take.Choice(GLYPHS), "what bars, marks and frames are drawn with"
+    )
+    ssh: str = _setting(
+        "auto", "OLLAMA_TUI_SSH", take.Choice(SSH), "spare the line; auto: where the terminal is on another machine"
+    )
+    mouse: bool = _setting(True, "OLLAMA_TUI_MOUSE", take.boolean, "0: the mouse stays the terminal's own")
+    plain: bool = _setting(False, "OLLAMA_TUI_PLAIN", take.boolean, "no frames and no pictures, for screen readers")
+    refresh: float = _setting(2.0, "OLLAMA_TUI_REFRESH", take.seconds, "how often PS asks what is in memory")
 
     @classmethod
     def resolve(
@@ -325,12 +242,14 @@ def unknown_setting(key: str, path: Path) -> InvalidRequest:
 def kind_of(setting: Field[Any]) -> Kind:
     """What a setting takes, in a word."""
     match setting.default:
-        case _ if setting.metadata["parse"] in (parse_env_keep_alive, _load_timeout, _seconds):
+        case _ if setting.metadata["parse"] in (parse_env_keep_alive, take.load_timeout, take.seconds):
             return "duration"
-        case _ if setting.metadata["parse"] is _path:
+        case _ if setting.metadata["parse"] is take.path:
             return "path"
-        case _ if setting.metadata["parse"] in (_boolean, _optional_boolean):
+        case _ if setting.metadata["parse"] in (take.boolean, take.optional_boolean):
             return "boolean"
+        case _ if isinstance(setting.metadata["parse"], take.Choice):
+            return "choice"
         case HostAddress():
             return "address"
         case Path():
@@ -343,6 +262,12 @@ def kind_of(setting: Field[Any]) -> Kind:
             return "list"
         case _:
             return "text"
+
+
+def choices_of(setting: Field[Any]) -> tuple[str, ...]:
+    """The words that a setting of kind `choice` takes; none for the others."""
+    parse = setting.metadata["parse"]
+    return parse.words if isinstance(parse, take.Choice) else ()
 
 
 def default_config_file() -> Path:

@@ -20,6 +20,7 @@ from ollama_engine.settings import (
     Kind,
     Settings,
     Source,
+    choices_of,
     kind_of,
     parse_setting,
     read_toml,
@@ -38,6 +39,8 @@ class SettingView(Struct, frozen=True, kw_only=True):
     default: str
     source: Source
     kind: Kind
+    choices: tuple[str, ...]
+    """The words that a setting of kind `choice` takes."""
     variable: str
     meaning: str
 
@@ -67,6 +70,7 @@ def _view(setting: Field[Any], found: Mapping[str, tuple[Any, Source]], override
         default=setting_text(setting, setting.default),
         source=source,
         kind=kind_of(setting),
+        choices=choices_of(setting),
         variable=setting.metadata["env"],
         meaning=setting.metadata["meaning"],
     )
@@ -162,5 +166,9 @@ def markdown_table() -> str:
         default = setting_text(setting, setting.default)
         shown = f"`{default}`" if default else ""
         meaning = setting.metadata["meaning"].replace("|", "\\|")
-        rows.append(f"| `{setting.name}` | `{setting.metadata['env']}` | {kind_of(setting)} | {shown} | {meaning} |")
+        rows.append(f"| `{setting.name}` | `{setting.metadata['env']}` | {_takes(setting)} | {shown} | {meaning} |")
     return "\n".join(rows) + "\n"
+
+
+def _takes(setting: Field[Any]) -> str:
+    return ", ".join(f"`{word}`" for word in choices_of(setting)) or kind_of(setting)

@@ -22,6 +22,7 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
 from ollama_engine.engine import Engine
+from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings
 from ollama_tui import actions, panes, suggestions, themes
 from ollama_tui.chats import ChatStore
@@ -81,7 +82,9 @@ class Workstation(App[None], inherit_bindings=False):
         loaded, bad = themes.load(folders)
         for theme in loaded:
             self.register_theme(theme)
-        if "TEXTUAL_THEME" not in os.environ and themes.DEFAULT in self.available_themes:
+        if self.settings.theme in self.available_themes:
+            self.theme = self.settings.theme
+        elif "TEXTUAL_THEME" not in os.environ and themes.DEFAULT in self.available_themes:
             self.theme = themes.DEFAULT
         return bad
 
@@ -109,6 +112,7 @@ class Workstation(App[None], inherit_bindings=False):
             target.focus()
         self.run_worker(self._follow_link(), group="link")
         self.run_worker(self._restore(), group="restore")
+        self.run_worker(self._follow_pulls(), group="pulls")
 
     async def _follow_link(self) -> None:
         async for state in self.services.link.state.watch():
@@ -116,6 +120,19 @@ class Workstation(App[None], inherit_bindings=False):
 
     def _show_link(self, state: LinkState) -> None:
         self.top_line.link = state
+
+    async def _follow_pulls(self) -> None:
+        """Go on with what an earlier workstation left to pull, after the models are shown; tell what ends."""
+        async for library in self.services.library.view.watch():
+            if library.known or library.error is not None:
+                break
+        self.services.pulls.take_up()
+        async for pull in self.services.pulls.ended():
+            pane, view = self._current_pane(), pull.view
+            if view.state == "done":
+                pane.announce(f"{view.name} is in the Library.", title="Pulled")
+            else:
+                pane.report(EngineError(f"{view.name}: {view.error}", hint=view.hint))
 
     async def _restore(self) -> None:
         await self.services.chats.restore()
@@ -152,16 +169,16 @@ class Workstation(App[None], inherit_bindings=False):
     # Commands
 
     def action_keys(self) -> None:
-        self.push_screen(KeysScreen(self.pane, panes.TITLES[self.pane]))
+        self.push_screen(KeysScreen([part.group for part in self._current_pane().acting()], panes.TITLES[self.pane]))
 
     def action_interrupt(self) -> None:
         self.notify("ctrl+q quits; esc stops an answer.", markup=False)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every action of this pane and of the frame, then the themes."""
-        pane = self._current_pane()
-        for action in actions.of(self.pane, "app"):
-            node = self if action.pane == "app" else pane
+        acting = {"app": self, **{part.group: part for part in self._current_pane().acting()}}
+        for action in actions.of(*acting):
+            node = acting[action.pane]
             if not action.palette or not node.check_action(action.call, ()):
                 continue
             keys = actions.key_names(actions.keys_of(action))

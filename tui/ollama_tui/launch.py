@@ -28,7 +28,7 @@ async def _run(settings: Settings, model: str | None) -> int:
         theme_folders=[Path(platformdirs.user_config_dir(APP)) / "themes"],
     )
     try:
-        await app.run_async()
+        await app.run_async(mouse=settings.mouse)
     finally:
         # The terminal is restored by now; ending the runners may take a moment.
         await app.services.aclose()

@@ -18,6 +18,15 @@ def test_every_setting_is_shown_with_its_source(ollama: CommandLine) -> None:
     assert "--host" in ollama.call("--host", "box:1", "config").stdout.splitlines()[1]
 
 
+def test_the_flags_of_the_workstation_are_settings(ollama: CommandLine) -> None:
+    call = ollama.with_env(OLLAMA_TUI_SSH="off").call("--theme", "nord", "--no-mouse", "--glyphs", "ascii", "config")
+    rows = {line.split()[0]: line.split()[1:3] for line in call.stdout.splitlines()}
+    assert (rows["theme"], rows["mouse"]) == (["nord", "--theme"], ["false", "--mouse"])
+    assert (rows["glyphs"], rows["ssh"]) == (["ascii", "--glyphs"], ["off", "OLLAMA_TUI_SSH"])
+    assert (rows["plain"], rows["keymap"]) == (["false", "default"], ["default", "default"])
+    assert "'auto', 'on', 'off'" in ollama.call("--ssh", "perhaps").stderr
+
+
 def test_a_key_is_set_shown_and_taken_out(ollama: CommandLine) -> None:
     path = ollama.call("config", "path").stdout.strip()
     assert ollama.call("config", "set", "keep_alive", "-1").stderr == f"Set keep_alive in {path}\n"
@@ -31,6 +40,7 @@ def test_a_key_is_set_shown_and_taken_out(ollama: CommandLine) -> None:
         "default": "5m0s",
         "source": "config.toml",
         "kind": "duration",
+        "choices": [],
         "variable": "OLLAMA_KEEP_ALIVE",
         "meaning": "how long an idle model stays in memory",
     }

@@ -7,7 +7,7 @@ import os
 import click
 from click.shell_completion import CompletionItem
 
-from ollama_engine.settings import HostAddress, default_config_file
+from ollama_engine.settings import default_config_file
 from ollama_engine.settings_view import SettingView, TableEntry, settings_view, tables_view
 from ollama_tui.cli.as_json import echo_json, json_option
 from ollama_tui.cli.root import Invocation
@@ -39,8 +39,7 @@ def command(context: click.Context, as_json: bool) -> None:
         return
     invocation: Invocation = context.obj
     file = default_config_file()
-    host = HostAddress.parse(invocation.host) if invocation.host else None
-    settings, tables = settings_view(config_file=file, host=host), tables_view(file)
+    settings, tables = settings_view(config_file=file, **invocation.overrides), tables_view(file)
     if as_json:
         echo_json({"file": str(file), "settings": settings, "tables": tables})
         return
@@ -50,7 +49,7 @@ def command(context: click.Context, as_json: bool) -> None:
 
 
 def _row(setting: SettingView) -> tuple[str, ...]:
-    source = {"environment": setting.variable, "command line": "--host"}.get(setting.source, setting.source)
+    source = {"environment": setting.variable, "command line": f"--{setting.key}"}.get(setting.source, setting.source)
     return (setting.key, plain(setting.value) or "-", source, setting.meaning)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -12,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ollama_tui.cli.serving_options import serving_options, with_options
+from ollama_tui.cli.workstation_options import taken_from, workstation_options
 
 if TYPE_CHECKING:
     from ollama_engine.settings import Settings
@@ -40,6 +42,7 @@ _COMMANDS = {
     "pin": LazyCommand("Keep a model in memory", "pin"),
     "requests": LazyCommand("List what a server works on, and who waits", "requests"),
     "cancel": LazyCommand("End requests", "cancel"),
+    "bench": LazyCommand("Measure how fast models are", "bench"),
     "devices": LazyCommand("List what there is to compute on", "devices"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),
@@ -97,8 +100,17 @@ class LazyCommands(click.Group):
 class Invocation:
     """What stood before the command; commands get it as their click object."""
 
-    def __init__(self, host: str | None = None) -> None:
+    def __init__(self, host: str | None = None, looks: Mapping[str, Any] | None = None) -> None:
+        """`looks`: settings of the workstation that were given as flags."""
         self.host = host
+        self._looks = dict(looks or {})
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Settings that the command line sets, as `Settings.resolve` takes them."""
+        from ollama_engine.settings import HostAddress
+
+        return {**self._looks, **({"host": HostAddress.parse(self.host)} if self.host else {})}
 
     @cached_property
     def settings(self) -> Settings:
@@ -107,9 +119,9 @@ class Invocation:
         Raises:
             InvalidRequest: naming the setting that is wrong.
         """
-        from ollama_engine.settings import HostAddress, Settings
+        from ollama_engine.settings import Settings
 
-        return Settings.resolve(host=HostAddress.parse(self.host) if self.host else None)
+        return Settings.resolve(**self.overrides)
 
 
 @click.group(
@@ -120,19 +132,20 @@ class Invocation:
 @click.option("--host", metavar="ADDRESS", help="Server to use, or to be, instead of OLLAMA_HOST.")
 @click.option("--serve", is_flag=True, help="Answer Ollama's HTTP API, with no terminal; takes the options of serve.")
 @click.option("-v", "--version", is_flag=True, help="Print the version.")
+@workstation_options
 @serving_options(hidden=True)
 @click.pass_context
-def root(context: click.Context, host: str | None, serve: bool, version: bool, **serving: Any) -> int:
+def root(context: click.Context, host: str | None, serve: bool, version: bool, **options: Any) -> int:
     """A workstation and a server for local language models, compatible with Ollama.
 
     Without a command the workstation opens: on the server at OLLAMA_HOST if one answers there, else on an engine of
     its own.
     """
-    invocation = context.obj = Invocation(host)
+    invocation = context.obj = Invocation(host, taken_from(options))
     if version:
         return _print_version(context)
-    if not serve and any(value is not None for value in serving.values()):
-        name = next(name for name, value in serving.items() if value is not None).replace("_", "-")
+    if not serve and any(value is not None for value in options.values()):
+        name = next(name for name, value in options.items() if value is not None).replace("_", "-")
         raise click.UsageError(f"--{name} belongs to --serve, or behind serve.", context)
     if context.invoked_subcommand is not None:
         if serve:
@@ -141,7 +154,7 @@ def root(context: click.Context, host: str | None, serve: bool, version: bool, *
     if serve:
         from ollama_tui.cli.serve import serve_until_told_to_stop
 
-        return serve_until_told_to_stop(with_options(invocation.settings, **serving))
+        return serve_until_told_to_stop(with_options(invocation.settings, **options))
     from ollama_tui.cli.workstation import open_workstation
 
     return open_workstation(invocation)
