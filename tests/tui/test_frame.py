@@ -15,6 +15,7 @@ from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.panes.chat.picker import Picker
 from ollama_tui.panes.ps.keep_screen import KeepScreen
+from ollama_tui.panes.pulls.cancel_screen import CancelScreen
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.command_screen import CommandScreen
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
@@ -96,6 +97,7 @@ async def test_the_palette_runs_an_action_of_the_pane(tmp_path: Path) -> None:
 
 SCREENS = {
     "ask": (AskScreen, KeepScreen),
+    "cancel": (CancelScreen,),
     "command": (CommandScreen,),
     "confirm": (ConfirmScreen,),
     "keys": (KeysScreen,),

@@ -103,7 +103,9 @@ async def test_letters_are_typed_where_they_can_be(tmp_path: Path) -> None:
 
 
 async def test_mistakes_are_one_notification(tmp_path: Path) -> None:
-    app = app_with(tmp_path, 'library.refesh = "x"\nlibrary.filter = "cntrl+f"\napp.quit = "r"\nchat.new = 3\n')
+    app = app_with(
+        tmp_path, 'library.refesh = "x"\nlibrary.filter = "cntrl+f"\nps.pin = "f7"\nps.keep = "f7"\nchat.new = 3\n'
+    )
     async with app.run_test(notifications=True) as pilot:
         await until(pilot, lambda: notices(app))
         await pilot.press("r", "3", "1")
@@ -112,8 +114,7 @@ async def test_mistakes_are_one_notification(tmp_path: Path) -> None:
         "keymap.toml: no action 'library.refesh'; did you mean 'library.refresh'?",
         "keymap.toml: 'library.filter': there is no key 'cntrl+f'.",
         "keymap.toml: 'chat.new': its keys are a text or a list of texts.",
-        "'r' is both 'library.refresh' and 'app.quit'.",
-        "'r' is both 'ps.refresh' and 'app.quit'.",
+        "'f7' clashes: it does ps.keep and ps.pin.",
     ]
 
 
@@ -129,7 +130,7 @@ async def test_a_file_that_is_no_toml_leaves_the_preset(tmp_path: Path) -> None:
         await pilot.press("G")
         assert table.cursor_row == table.row_count - 1  # pyright: ignore[reportAttributeAccessIssue]
         await pilot.press("l")
-        await until(pilot, lambda: app.pane == "pulls")
+        await until(pilot, lambda: app.screen.query("#discover"))
 
 
 async def test_keymaps_change_while_one_works(tmp_path: Path) -> None:

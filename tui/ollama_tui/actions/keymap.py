@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 Layer = Mapping[str, Any]
 """Keys by the id of an action: one key, a list of them, or an empty list for none."""
 
-UNDER_ALL = ("app", "list", "screen", "tabs")
+UNDER_ALL = ("app", "list", "screen")
 """Groups of actions that are at hand beside those of a pane."""
-ALONE = ("ask", "command", "confirm", "keys", "picker", "settings", "value")
+TABS = ("library", "discover")
+"""Groups of the tabs between which `tabs` goes."""
+ALONE = ("ask", "cancel", "command", "confirm", "keys", "picker", "settings", "value")
 """Groups of screens and lines that keep the keys to themselves while they are open."""
 
 
@@ -91,20 +93,22 @@ def _keys(action: Action, value: Any) -> tuple[str, ...]:
 
 def clashes(table: Sequence[Action], keys: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Keys that mean two things in one place. Two that share a key in the table know how to."""
-    found: dict[str, None] = {}
+    found: dict[str, dict[str, None]] = {}
     for group in dict.fromkeys(action.group for action in table):
         here = [action for action in table if _is_at_hand(action, group)]
         for at, one in enumerate(here):
             for other in here[at + 1 :]:
                 both = [key for key in keys[one.id] if key in keys[other.id]]
                 if both and not set(default_keys(one)) & set(default_keys(other)):
-                    found[f"'{key_name(both[0])}' is both '{one.id}' and '{other.id}'."] = None
-    return list(found)
+                    found.setdefault(both[0], {}).update({one.id: None, other.id: None})
+    return [f"'{key_name(key)}' clashes: it does {' and '.join(ids)}." for key, ids in found.items()]
 
 
 def _is_at_hand(action: Action, group: str) -> bool:
     """Whether an action can be done while the actions of `group` can."""
     if action.group == group:
+        return True
+    if action.group == "tabs" and group in TABS:
         return True
     return action.priority if group in ALONE else group not in UNDER_ALL and action.group in UNDER_ALL
 

@@ -10,6 +10,8 @@ from textual.widget import Widget
 from ollama_tui import actions
 from ollama_tui.actions.keys import typed
 
+HELP = actions.by_id("app.help").label
+
 
 class KeyLine(Widget):
     """Follows the focus; keys that an input takes for typing are left out."""
@@ -44,12 +46,18 @@ class KeyLine(Widget):
         return offered
 
     def render(self) -> Content:
+        """As many keys as fit, in their order; the one that shows all of them always does."""
+        parts = [
+            (Content.styled(f" {key}", "$footer-key-foreground bold") + Content(f" {label} "), label == HELP)
+            for key, label in self.keys
+        ]
+        room = self.size.width - sum(part.cell_length for part, kept in parts if kept)
         line = Content("")
-        for key, label in self.keys:
-            part = Content.styled(f" {key}", "$footer-key-foreground bold") + Content(f" {label} ")
-            if line.cell_length + part.cell_length > self.size.width:
-                break
-            line += part
+        for part, kept in parts:
+            if not kept:
+                room -= part.cell_length
+            if kept or room >= 0:
+                line += part
         return line
 
 
