@@ -8,13 +8,14 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from ollama_tui import actions
 from ollama_tui.text import one_line, visible
 
 
@@ -43,11 +44,7 @@ class ChooseScreen(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "cancel", id="choose.cancel"),
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("picker")]
 
     def __init__(self, title: str, choices: Sequence[Choice]) -> None:
         super().__init__()
@@ -58,7 +55,9 @@ class ChooseScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="choose-box") as box:
             box.border_title = visible(self._title)
-            box.border_subtitle = "type to narrow · enter takes · esc leaves"
+            keymap = actions.in_force(self)
+            take, leave = keymap.name("picker.take"), keymap.name("picker.leave")
+            box.border_subtitle = f"type to narrow · {take} takes · {leave} leaves"
             yield Input(id="choose-input", compact=True)
             options = OptionList(id="choose-list", markup=False, compact=True)
             options.can_focus = False
@@ -77,7 +76,7 @@ class ChooseScreen(ModalScreen[str | None]):
         options.highlighted = 0 if self._found else None
 
     @on(Input.Submitted)
-    def _take(self) -> None:
+    def action_take(self) -> None:
         self._pick(self.query_one(OptionList).highlighted)
 
     @on(OptionList.OptionSelected)
@@ -95,7 +94,7 @@ class ChooseScreen(ModalScreen[str | None]):
         else:
             options.action_cursor_down()
 
-    def action_cancel(self) -> None:
+    def action_close(self) -> None:
         self.dismiss(None)
 
 
