@@ -90,7 +90,7 @@ class LibraryService:
         return Freed(freed, sum(layer.size for layer in kept), tuple(sorted(users)))
 
     async def delete(self, names: Iterable[str], loaded: Iterable[str] = ()) -> list[EngineError]:
-        """Delete models; those that are `loaded` leave memory first. What went wrong, for those that are still there."""
+        """Delete models; those that are `loaded` leave memory first. Why others are still there."""
         engine = await self._link.engine()
         in_memory = set(loaded)
         errors: list[EngineError] = []

@@ -66,8 +66,9 @@ def _tokens(word: str) -> int:
 
 def contexts(most: int) -> list[int]:
     """The contexts to compare for a model that was trained for `most` tokens."""
-    shown = [context for context in CONTEXTS if context < most] if most else list(CONTEXTS[:3])
-    return [*shown, most] if most else shown
+    if not most:
+        return [*CONTEXTS[:3]]
+    return [*(context for context in CONTEXTS if context < most), most]
 
 
 def plan_lines(plan: MemoryPlan, wish: Wish) -> Content:

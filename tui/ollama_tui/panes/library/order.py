@@ -80,7 +80,7 @@ def ordered(
     by_name = sorted(models, key=lambda model: model.name.lower())
     valued = [(value(model), model) for model in by_name]
     known = [(key, model) for key, model in valued if key is not None]
-    known.sort(key=lambda pair: pair[0], reverse=not sort.rising)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    known.sort(key=lambda pair: pair[0], reverse=not sort.rising)
     return [model for _, model in known] + [model for key, model in valued if key is None]
 
 
