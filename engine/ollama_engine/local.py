@@ -61,6 +61,7 @@ from ollama_engine.types import (
     RunningModel,
     TokenizeRequest,
     TokenizeResponse,
+    TransferLimits,
     TransferProgress,
     Update,
 )
@@ -154,6 +155,16 @@ class LocalEngine:
     async def pull_move(self, id: str, position: int) -> None:
         await (await self._pull_queue()).move(id, position)
 
+    async def transfer_limits(self) -> TransferLimits:
+        registry = await self._registry_client()
+        return TransferLimits(registry.bandwidth, await asyncio.to_thread(self._store.free_bytes))
+
+    async def limit_transfers(self, bandwidth: int) -> TransferLimits:
+        if bandwidth < 0:
+            raise InvalidRequest("a bandwidth is not negative", hint="0 takes the limit away.")
+        (await self._registry_client()).bandwidth = bandwidth
+        return await self.transfer_limits()
+
     async def take_up_pulls(self) -> None:
         """Go on with the pulls that an earlier program left; a server does so when it starts."""
         await self._pull_queue()
@@ -192,6 +203,7 @@ class LocalEngine:
                 from ollama_engine.registry import Registry
 
                 self._registry = Registry(self._store, config=config)
+                self._registry.bandwidth = self._settings.bandwidth or config.bandwidth
         return self._registry
 
     async def layers(self, name: str) -> list[LayerView]:

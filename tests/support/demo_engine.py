@@ -46,6 +46,7 @@ from ollama_engine.types import (
     RunningModel,
     TokenizeRequest,
     TokenizeResponse,
+    TransferLimits,
     TransferProgress,
     Update,
 )
@@ -335,6 +336,12 @@ class DemoEngine:
 
     async def pull_move(self, id: str, position: int) -> None:
         await self.queue.pull_move(id, position)
+
+    async def transfer_limits(self) -> TransferLimits:
+        return await self.queue.transfer_limits()
+
+    async def limit_transfers(self, bandwidth: int) -> TransferLimits:
+        return await self.queue.limit_transfers(bandwidth)
 
     async def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         self._check("push")

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from ollama_engine.errors import EngineError, InvalidName, NotFound
-from ollama_engine.types import PullLayer, PullRequest, PullView
+from ollama_engine.types import PullLayer, PullRequest, PullView, TransferLimits
 
 MB = 1_000_000
 
@@ -17,7 +17,7 @@ def demo_pull(name: str, state: str = "running", *, part: float = 0.42, size: in
     """A pull of a model whose weights are nearly all of it; its small layers come first."""
     small = (("8cf247399e57" + "0" * 52, 1_700), ("f1cd752815fc" + "0" * 52, 12_000), ("56bb8bd477a5" + "0" * 52, 96))
     weights = PullLayer(f"sha256:{'6a0746a1ec1a' + '0' * 52}", size, int(size * part))
-    layers = (weights, *(PullLayer(f"sha256:{digest}", n, n if part else 0) for digest, n in small))
+    layers = [weights, *(PullLayer(f"sha256:{digest}", n, n if part else 0) for digest, n in small)]
     running = state == "running"
     return PullView(
         id=name.replace(":", "-"),
@@ -34,7 +34,7 @@ def demo_pull(name: str, state: str = "running", *, part: float = 0.42, size: in
 
 def failed_pull(name: str, error: str, hint: str) -> PullView:
     view = demo_pull(name, "failed", part=0.0, size=0)
-    return msgspec.structs.replace(view, error=error, hint=hint, layers=(), total=0, completed=0)
+    return msgspec.structs.replace(view, error=error, hint=hint, layers=[], total=0, completed=0)
 
 
 class DemoPulls:
@@ -42,6 +42,7 @@ class DemoPulls:
 
     def __init__(self, *views: PullView) -> None:
         self.views = {view.id: view for view in views}
+        self.limits = TransferLimits(0, 182_000 * MB)
         self.canceled: list[tuple[str, bool]] = []
         self.failures: dict[str, EngineError] = {}
         self._changed = asyncio.Condition()
@@ -63,10 +64,10 @@ class DemoPulls:
 
     async def advance(self, id: str, part: float) -> None:
         view = self._find(id)
-        layers = tuple(
+        layers = [
             msgspec.structs.replace(layer, completed=max(layer.completed, int(layer.total * part)))
             for layer in view.layers
-        )
+        ]
         await self.change(id, layers=layers, completed=sum(layer.completed for layer in layers))
 
     async def finish(self, id: str) -> None:
@@ -107,6 +108,15 @@ class DemoPulls:
         others.insert(max(0, position), moved)
         self.views = {view.id: view for view in others}
         await self._tell()
+
+    async def transfer_limits(self) -> TransferLimits:
+        self._check("transfer_limits")
+        return self.limits
+
+    async def limit_transfers(self, bandwidth: int) -> TransferLimits:
+        self._check("limit_transfers")
+        self.limits = TransferLimits(bandwidth, self.limits.free)
+        return self.limits
 
     def _next_state(self) -> str:
         return "running" if sum(view.state == "running" for view in self.views.values()) < 2 else "queued"

@@ -69,10 +69,10 @@ class _Pull:
             eta=self.last.eta if running else 0.0,
             error=self.stored.error,
             hint=self.stored.hint,
-            layers=tuple(
+            layers=[
                 PullLayer(digest, size, self.stored.reached.get(digest, 0))
                 for digest, size in self.stored.blobs.items()
-            ),
+            ],
         )
 
 

@@ -62,6 +62,14 @@ class UpdatesRequest(Struct, omit_defaults=True):
     insecure: bool = False
 
 
+class TransferLimits(Struct, frozen=True, omit_defaults=True):
+    """What pulls may take: `bandwidth` in bytes a second for all of them together (and as much for pushes), 0 for no
+    limit; `free` bytes of the disk that the models lie on."""
+
+    bandwidth: int = 0
+    free: int = 0
+
+
 class PullLayer(Struct, frozen=True, omit_defaults=True):
     """A blob of a pull, by its digest, or by what stands for the digest of a file of the web until it is here."""
 
@@ -86,5 +94,5 @@ class PullView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     eta: float = 0.0
     error: str = ""
     hint: str = ""
-    layers: tuple[PullLayer, ...] = ()
+    layers: list[PullLayer] = []
     """Its blobs, as far as they are known: none before it has run once."""

@@ -43,7 +43,7 @@ class _Pull:
         self.view = msgspec.structs.replace(
             self.view,
             status=step.status,
-            layers=tuple(layers.values()),
+            layers=list(layers.values()),
             total=sum(layer.total for layer in layers.values()),
             completed=sum(layer.completed for layer in layers.values()),
             rate=step.rate,

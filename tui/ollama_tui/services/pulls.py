@@ -12,8 +12,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from ollama_engine.errors import EngineError, NotSupported
-from ollama_engine.types import PullRequest, PullView
+from ollama_engine.errors import EngineError, NotSupported, StoreError
+from ollama_engine.types import PullRequest, PullView, TransferLimits
+from ollama_tui import figures
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
@@ -42,13 +43,15 @@ class Queue(Protocol):
 class PullsView:
     """A snapshot. `known`: the queue has been seen once; `error`: why it could not be asked the last time.
 
-    `kept` is false where the queue is the workstation's own and ends with it.
+    `kept` is false where the queue is the workstation's own and ends with it. `limits` is None where the server does
+    not tell how fast pulls may be, and how much disk they have.
     """
 
     pulls: tuple[Pull, ...] = ()
     known: bool = False
     error: EngineError | None = None
     kept: bool = True
+    limits: TransferLimits | None = None
 
     def find(self, id: str) -> Pull | None:
         return next((pull for pull in self.pulls if pull.view.id == id), None)
@@ -98,12 +101,29 @@ class PullsService:
 
     # Verbs: EngineError as the Engine's own
 
-    async def enqueue(self, model: str, *, insecure: bool = False) -> PullView:
-        """Queue a pull of a name or of a link to a GGUF file; one that had stopped goes on."""
+    async def enqueue(self, model: str, *, insecure: bool = False, size: int = 0) -> PullView:
+        """Queue a pull of a name or of a link to a GGUF file; one that had stopped goes on.
+
+        StoreError where its `size`, if that is known, does not fit on the disk beside what is queued already.
+        """
+        await self._check_room(model, size)
         view = await self._ask(lambda queue: queue.pull_enqueue(PullRequest(model, insecure=insecure)))
         self._show_now(view)
         self.take_up()
         return view
+
+    async def _check_room(self, model: str, size: int) -> None:
+        await self.refresh_limits()
+        limits = self.view.value.limits
+        if limits is None or not size:
+            return
+        queued = sum(max(0, pull.view.total - pull.view.completed) for pull in self.view.value.pulls if pull.active)
+        if size + queued > limits.free:
+            waiting = f", and {figures.size(queued)} more are on their way" if queued else ""
+            raise StoreError(
+                f"{model} is {figures.size(size)}; {figures.size(limits.free) or 'nothing'} of disk is free{waiting}",
+                hint="Free disk space (delete models in the Library, 1), or choose a smaller quantization.",
+            )
 
     async def pause(self, id: str) -> None:
         self._show_now(await self._ask(lambda queue: queue.pull_pause(id)))
@@ -127,6 +147,20 @@ class PullsService:
         if moved := self.view.value.find(id):
             pulls.insert(max(0, position), moved)
             self.view.publish(replace(self.view.value, pulls=tuple(pulls)))
+
+    async def limit(self, bandwidth: int) -> None:
+        """Let all pulls together take that many bytes a second from now on; 0 takes the limit away."""
+        limits = await (await self._link.engine()).limit_transfers(bandwidth)
+        self.view.publish(replace(self.view.value, limits=limits))
+
+    async def refresh_limits(self) -> None:
+        """Ask what pulls may take; who does not tell leaves it unknown."""
+        try:
+            limits = await (await self._link.engine()).transfer_limits()
+        except EngineError:
+            limits = None
+        if limits != self.view.value.limits:
+            self.view.publish(replace(self.view.value, limits=limits))
 
     async def clear(self) -> int:
         """Take the lines of what is done off the queue; how many there were."""
@@ -178,7 +212,7 @@ class PullsService:
     def _take(self, views: Sequence[PullView]) -> None:
         before = {pull.view.id: pull.view.state for pull in self.view.value.pulls}
         pulls = self._courses.take(views, self._clock())
-        self.view.publish(PullsView(pulls, known=True, kept=self._plain is None))
+        self.view.publish(replace(self.view.value, pulls=pulls, known=True, error=None, kept=self._plain is None))
         for pull in pulls:
             was = before.get(pull.view.id)
             if (

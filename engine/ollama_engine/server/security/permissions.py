@@ -22,6 +22,7 @@ INFERENCE = frozenset(
         ("GET", "/api/ps"),
         ("GET", "/api/devices"),
         ("GET", "/api/pulls"),
+        ("GET", "/api/pulls/limits"),
         # Their own; which those are the endpoint knows.
         ("GET", "/api/requests"),
         ("DELETE", "/api/requests/{id}"),
