@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ollama_engine.modelfile.quantizations import QUANTIZATIONS
 from ollama_tui.panes.library.order import Sort, filtered, ordered
+from ollama_tui.panes.library.precision import BITS, FINEST_FIRST
 from tests.support.demo_engine import demo_models, summary
 
 BARD, LLAMA, QWEN, LLAVA, NOMIC = demo_models()
@@ -62,3 +64,8 @@ def test_a_parameter_size_that_is_none_stands_last() -> None:
     odd = summary("odd", 1, "a few..B", "Q4_0", 1)
     models = ordered([odd, BARD, LLAMA], Sort("parameters"), fits={}, loaded=())
     assert [model.name for model in models] == ["llama3.1:8b", "bard:latest", "odd"]
+
+
+def test_the_types_of_weights_are_the_engines() -> None:
+    assert tuple(QUANTIZATIONS) == FINEST_FIRST
+    assert all(not QUANTIZATIONS[name].needs_imatrix for name in BITS)

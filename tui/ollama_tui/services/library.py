@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 
-from ollama_engine.errors import EngineError, ModelNotFound
+from ollama_engine.errors import EngineError, InvalidRequest, ModelNotFound
 from ollama_engine.types import JSON, LayerView, MemoryPlan, ModelInfo, ModelSummary, PlanRequest, Update
+from ollama_tui.services import names
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
 
@@ -114,6 +115,8 @@ class LibraryService:
 
     async def rename(self, source: str, destination: str) -> None:
         """A copy, and then the old name goes: what fails between leaves both. EngineError as `Engine.copy`."""
+        if names.parse(source).same(names.parse(destination)):
+            raise InvalidRequest(f"{destination} is its name already")
         engine = await self._link.engine()
         await engine.copy(source, destination)
         try:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ollama_engine.modelfile.quantizations import QUANTIZATIONS
 from ollama_engine.types import Fit, ModelSummary
 from ollama_tui import figures
+from ollama_tui.panes.library.precision import FINEST_FIRST
 
 FITS: tuple[Fit, ...] = ("gpu", "partial", "cpu", "none")
 """From the best to the worst."""
@@ -17,7 +17,7 @@ KEYS = ("name", "size", "parameters", "quantization", "context", "fit", "family"
 _RISING = frozenset(("name", "quantization", "fit", "family"))
 """What is read from the smallest up when it is first sorted by; figures and times begin with the largest."""
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
-_FINEST_FIRST = {name: place for place, name in enumerate(QUANTIZATIONS)}
+_PLACES = {name: place for place, name in enumerate(FINEST_FIRST)}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def ordered(
             case "parameters":
                 return parameter_count(details.parameter_size)
             case "quantization":
-                return _FINEST_FIRST.get(details.quantization_level.upper())
+                return _PLACES.get(details.quantization_level.upper())
             case "context":
                 return details.context_length or None
             case "fit":

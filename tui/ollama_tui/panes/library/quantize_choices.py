@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from ollama_engine.modelfile.quantizations import FULL_PRECISION, QUANTIZATIONS
 from ollama_engine.types import ModelSummary
 from ollama_tui import figures
 from ollama_tui.panes.library.order import parameter_count
+from ollama_tui.panes.library.precision import BITS, FULL_PRECISION
 
 USUAL = "Q4_K_M"
-
-BITS = {
-    "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.57, "Q5_K_M": 5.7, "Q5_K_S": 5.52, "Q5_1": 6.0, "Q5_0": 5.5,
-    "Q4_K_M": 4.85, "Q4_K_S": 4.58, "Q4_1": 5.0, "Q4_0": 4.5, "IQ4_NL": 4.5, "IQ4_XS": 4.25, "Q3_K_L": 4.3,
-    "Q3_K_M": 3.9, "Q3_K_S": 3.5, "IQ3_M": 3.7, "IQ3_S": 3.44, "Q2_K": 3.0,
-}  # fmt: skip
-"""Bits of one weight, on average over a usual model."""
 
 _NOTES = {
     "Q8_0": "loses nothing to speak of",
@@ -31,7 +24,7 @@ def is_quantized(model: ModelSummary) -> bool:
 
 def choices(model: ModelSummary) -> list[tuple[str, str, str]]:
     """Key, words, note of each type that is smaller than what the model has."""
-    names = [name for name in BITS if not QUANTIZATIONS[name].needs_imatrix]
+    names = list(BITS)
     level = model.details.quantization_level.upper()
     if is_quantized(model) and level in BITS:
         names = [name for name in names if BITS[name] < BITS[level]]

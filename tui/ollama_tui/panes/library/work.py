@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from ollama_engine.errors import EngineError, InvalidName, NotSupported
-from ollama_engine.store import names
+from ollama_engine.errors import EngineError, NotSupported
 from ollama_engine.types import CreateRequest, ModelSummary, PushRequest
 from ollama_tui import figures
 from ollama_tui.panes.library import quantize_choices
 from ollama_tui.panes.library.chosen import Chosen
 from ollama_tui.panes.library.layer_lines import names as listed
+from ollama_tui.services import names
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.choose_screen import ChooseScreen
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
@@ -95,10 +95,9 @@ class ModelWork(Chosen):
 
     def name_problem(self, text: str) -> str:
         """Why a new model cannot be called so, in words."""
-        try:
-            name = names.parse(text)
-        except InvalidName as error:
-            return error.message
+        if wrong := names.problem(text):
+            return wrong
+        name = names.parse(text)
         taken = {names.parse(model.name).key for model in self.services.library.view.value.models}
         return f"There is a model {name.display} already." if name.key in taken else ""
 
@@ -110,16 +109,9 @@ class ModelWork(Chosen):
             self._ask(self._push(model, name))
 
     async def _push(self, model: ModelSummary, name: str) -> None:
-        def problem(text: str) -> str:
-            try:
-                names.parse(text)
-            except InvalidName as error:
-                return error.message
-            return ""
-
-        if not name or problem(name):
+        if not name or names.problem(name):
             note = "NAMESPACE/NAME at ollama.com, HOST/NAMESPACE/NAME elsewhere; http:// before it for one without TLS"
-            screen = AskScreen(f"Push {model.name} as", name or model.name, note=note, check=problem)
+            screen = AskScreen(f"Push {model.name} as", name or model.name, note=note, check=names.problem)
             name = await self.app.push_screen_wait(screen) or ""
         if not name:
             return
