@@ -48,6 +48,7 @@ class ChatPane(Pane):
 
     def on_mount(self) -> None:
         self._memory = 0
+        self._titled = ""
         self._session = self.services.chats.shown.value
         self._view = ChatView()
         self._draft_serial = -1
@@ -129,7 +130,9 @@ class ChatPane(Pane):
     def _draw_model(self, view: ChatView) -> None:
         model = one_line(view.model) or "no model: ctrl+o chooses one"
         toy = " · a toy that babbles in Shakespeare's manner" if suggestions.is_toy(view.model) else ""
-        self.prompt.border_title = Content(f"{model}{toy}")
+        if f"{model}{toy}" != self._titled:  # to set it is to paint the whole prompt again
+            self._titled = f"{model}{toy}"
+            self.prompt.border_title = Content(self._titled)
 
     def _draw_welcome(self) -> None:
         empty = not self._view.messages and self._view.reply is None

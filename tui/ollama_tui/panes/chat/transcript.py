@@ -256,6 +256,9 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         quiet(Widget.scroll_y, float(above))
         quiet(Widget.scroll_target_y, float(above))
 
+    def _scroll_update(self, virtual_size: Size) -> None:
+        """Textual would move the top where the size changed; `_draw` does it."""
+
     @property
     def allow_vertical_scroll(self) -> bool:
         return self.max_scroll_y > 0
