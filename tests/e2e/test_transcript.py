@@ -40,6 +40,7 @@ def talking(engine: DemoEngine, *, lines: int = 24) -> Iterator[Terminal]:
 
 def paint_again(terminal: Terminal) -> None:
     """Have all of the screen sent again: it must show what it showed before."""
+
     def conversation(text: str) -> str:
         return text.rpartition("Ask something")[0]
 

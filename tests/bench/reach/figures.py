@@ -127,7 +127,7 @@ def idle(desk: Desk, address: str, seconds: float) -> list[Figure]:
 
 
 def stream(desk: Desk, address: str, kind: str, tokens: int, name: str, most: float) -> list[Figure]:
-    """One answer at 50 tokens a second, in a new conversation; the first second and what goes before are not counted."""
+    """One answer at 50 tokens a second in a new conversation, from the key that sends the prompt."""
     with desk.open(address) as terminal:
         _go_to_chat(terminal)
         got = _ask(desk, terminal, kind, tokens, 50.0)
@@ -146,9 +146,7 @@ def slow_line(desk: Desk, address: str, tokens: int) -> list[Figure]:
     return [Figure("30 kB/s line, 50 tok/s: tokens come slower by", got.found_after / (tokens / 50.0), "x", 1.1)]
 
 
-def _ask(
-    desk: Desk, terminal: Terminal, kind: str, tokens: int, rate: float, *, bytes_a_second: float = 0.0
-) -> Read:
+def _ask(desk: Desk, terminal: Terminal, kind: str, tokens: int, rate: float, *, bytes_a_second: float = 0.0) -> Read:
     """Ask in a new conversation, and read until the answer is whole on the disk."""
     before = _answers(desk)
     terminal.press("\x0e")  # ctrl+n

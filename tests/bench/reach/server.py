@@ -22,10 +22,61 @@ from ollama_engine.types import ChatChunk, ChatRequest, Message
 from tests.bench.ps_pane import MovingEngine
 from tests.support.demo_engine import summary
 
-WORDS = (
-    "the of and a to in is that it was for on are with as be at one have this from or had by but some what there we "
-    "can out other were all your when up use word how said an each she which do their time if will way about many then"
-).split()
+WORDS = [
+    "the",
+    "of",
+    "and",
+    "a",
+    "to",
+    "in",
+    "is",
+    "that",
+    "it",
+    "was",
+    "for",
+    "on",
+    "are",
+    "with",
+    "as",
+    "be",
+    "at",
+    "one",
+    "have",
+    "this",
+    "from",
+    "or",
+    "had",
+    "by",
+    "but",
+    "some",
+    "what",
+    "there",
+    "we",
+    "can",
+    "out",
+    "other",
+    "were",
+    "all",
+    "your",
+    "when",
+    "up",
+    "use",
+    "word",
+    "how",
+    "said",
+    "an",
+    "each",
+    "she",
+    "which",
+    "do",
+    "their",
+    "time",
+    "if",
+    "will",
+    "way",
+    "about",
+    "many",
+]
 TOKEN = re.compile(r"\s*\S{1,5}")
 
 

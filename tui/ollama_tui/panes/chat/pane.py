@@ -196,7 +196,7 @@ class ChatPane(Pane):
             return self._session.busy
         if action == "leave":
             return self.prompt.has_focus
-        if action == "write":
+        if action in ("write", "copy", "copy_code", "fold", "select"):
             return not self.prompt.has_focus
         return True
 
@@ -253,6 +253,25 @@ class ChatPane(Pane):
                 self.report(error)
         else:
             session.use_model(model)
+
+    def action_select(self, step: int) -> None:
+        self.transcript.select(step)
+
+    def action_fold(self) -> None:
+        self.transcript.toggle_fold()
+
+    def action_copy(self) -> None:
+        self._copy(self.transcript.selected_text(), "message")
+
+    def action_copy_code(self) -> None:
+        self._copy(self.transcript.selected_code(), "code")
+
+    def _copy(self, text: str, what: str) -> None:
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.notify(f"Copied the {what}: {len(text)} characters.", markup=False)
+        else:
+            self.notify(f"There is no {what} to copy here.", markup=False)
 
     async def action_read_up(self) -> None:
         await self.transcript.action_read_up()
