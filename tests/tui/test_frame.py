@@ -17,12 +17,12 @@ from ollama_tui.panes.chat.picker import Picker
 from ollama_tui.panes.ps.keep_screen import KeepScreen
 from ollama_tui.panes.pulls.cancel_screen import CancelScreen
 from ollama_tui.widgets.ask_screen import AskScreen
-from ollama_tui.widgets.choose_screen import ChooseScreen
 from ollama_tui.widgets.command_screen import CommandScreen
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
+from ollama_tui.widgets.pick_screen import PickScreen
 from ollama_tui.widgets.reader import Reader
 from ollama_tui.widgets.row_table import RowTable
 from tests.support.demo_engine import DemoEngine
@@ -103,7 +103,7 @@ SCREENS = {
     "confirm": (ConfirmScreen,),
     "keys": (KeysScreen,),
     "list": (RowTable, Reader),
-    "picker": (Picker, ChooseScreen),
+    "picker": (Picker, PickScreen),
 }
 
 

@@ -1,35 +1,24 @@
-"""`ChooseScreen`: one of many is chosen; what is typed narrows the list."""
+"""`ChooseScreen`: one of several things is chosen from a list."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from ollama_tui import actions
 from ollama_tui.text import one_line, visible
 
 
-@dataclass(frozen=True)
-class Choice:
-    """`text` is searched and shown; `note` only shown."""
-
-    key: str
-    text: str
-    note: str = ""
-
-
 class ChooseScreen(ModalScreen[str | None]):
-    """Gives the key of the choice, or None where the user changed their mind."""
+    """Gives the key of what was chosen, or None. `choices` are keys, words and a note on each; `note` stands above."""
 
     DEFAULT_CSS = """
     ChooseScreen {
@@ -39,66 +28,55 @@ class ChooseScreen(ModalScreen[str | None]):
             width: 72; max-width: 100%; height: auto; max-height: 100%;
             border: round $border; padding: 0 1; background: $surface;
         }
-        Input { background: $surface; }
-        OptionList { height: auto; max-height: 16; background: $surface; border: none; padding: 0; }
+        #choose-note { height: auto; color: $warning; margin-bottom: 1; display: none; }
+        OptionList { height: auto; max-height: 1fr; background: $surface; border: none; padding: 0; }
     }
     """
-    AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("picker")]
+    AUTO_FOCUS = "OptionList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "cancel", "cancel", id="choose.cancel"),
+        Binding("j", "move(1)", show=False),
+        Binding("k", "move(-1)", show=False),
+    ]
 
-    def __init__(self, title: str, choices: Sequence[Choice]) -> None:
+    def __init__(
+        self, title: str, choices: Sequence[tuple[str, str, str]], *, note: str = "", current: str = ""
+    ) -> None:
         super().__init__()
         self._title = title
         self._choices = choices
-        self._found: list[Choice] = list(choices)
+        self._note = note
+        self._current = current
 
     def compose(self) -> ComposeResult:
         with Vertical(id="choose-box") as box:
             box.border_title = visible(self._title)
-            keymap = actions.in_force(self)
-            take, leave = keymap.name("picker.take"), keymap.name("picker.leave")
-            box.border_subtitle = f"type to narrow · {take} takes · {leave} leaves"
-            yield Input(id="choose-input", compact=True)
-            options = OptionList(id="choose-list", markup=False, compact=True)
-            options.can_focus = False
-            yield options
+            box.border_subtitle = "enter takes · esc leaves"
+            yield Static(visible(self._note), id="choose-note", markup=False)
+            width = max((len(text) for _, text, _ in self._choices), default=0) + 2
+            yield OptionList(
+                *(
+                    Option(Content(f"{one_line(text):<{width}}") + Content.styled(one_line(note), "$muted"))
+                    for _, text, note in self._choices
+                ),
+                id="choose-list",
+                markup=False,
+                compact=True,
+            )
 
     def on_mount(self) -> None:
-        self.query_one(Input).cursor_blink = False
-        self._fill()
-
-    @on(Input.Changed)
-    def _fill(self) -> None:
-        words = self.query_one(Input).value.lower().split()
-        self._found = [one for one in self._choices if all(word in one.text.lower() for word in words)]
-        options = self.query_one(OptionList)
-        options.set_options([Option(_line(choice)) for choice in self._found])
-        options.highlighted = 0 if self._found else None
-
-    @on(Input.Submitted)
-    def action_take(self) -> None:
-        self._pick(self.query_one(OptionList).highlighted)
+        self.query_one("#choose-note").display = bool(self._note)
+        keys = [key for key, _, _ in self._choices]
+        if self._current in keys:
+            self.query_one(OptionList).highlighted = keys.index(self._current)
 
     @on(OptionList.OptionSelected)
-    def _clicked(self, event: OptionList.OptionSelected) -> None:
-        self._pick(event.option_index)
-
-    def _pick(self, index: int | None) -> None:
-        if index is not None and index < len(self._found):
-            self.dismiss(self._found[index].key)
+    def _take(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._choices[event.option_index][0])
 
     def action_move(self, step: int) -> None:
         options = self.query_one(OptionList)
-        if step < 0:
-            options.action_cursor_up()
-        else:
-            options.action_cursor_down()
+        (options.action_cursor_down if step > 0 else options.action_cursor_up)()
 
-    def action_close(self) -> None:
+    def action_cancel(self) -> None:
         self.dismiss(None)
-
-
-def _line(choice: Choice) -> Content:
-    return Content(one_line(choice.text)) + Content.styled(
-        f"  {one_line(choice.note)}" if choice.note else "", "$muted"
-    )

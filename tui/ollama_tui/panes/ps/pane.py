@@ -193,7 +193,7 @@ class PSPane(Pane):
             self.run_worker(self._choose(), group="choose", exclusive=True)
 
     async def _choose(self) -> None:
-        from ollama_tui.widgets.choose_screen import Choice, ChooseScreen
+        from ollama_tui.widgets.pick_screen import Choice, PickScreen
 
         library = self.services.library
         if not library.view.value.known:
@@ -207,7 +207,7 @@ class PSPane(Pane):
         if not choices:
             self.app.notify("Every model of the Library is in memory.", markup=False)
             return
-        self.app.push_screen(ChooseScreen("Load which model?", choices), self._load)
+        self.app.push_screen(PickScreen("Load which model?", choices), self._load)
 
     def _load(self, model: str | None) -> None:
         if model is not None:
