@@ -14,8 +14,8 @@ from textual.widgets import ContentSwitcher
 
 from ollama_tui import actions
 from ollama_tui.panes.library.installed import Installed
-from ollama_tui.panes.library.tab_line import TabLine
 from ollama_tui.widgets.pane import Pane, Part
+from ollama_tui.widgets.tab_line import TabLine
 
 TABS = {"installed": "Installed", "discover": "Discover"}
 
