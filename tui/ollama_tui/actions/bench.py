@@ -1,4 +1,4 @@
-"""What Bench does: what is measured, the history, two runs compared."""
+"""What Bench does (`bench`): what is measured, the history, two runs compared; and the form of a plan (`plan`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ACTIONS: tuple[Action, ...] = (
         "run",
         "measure",
         "Measure what is planned, or the models that are named",
-        command="bench",
+        command="measure",
         argument="MODEL",
     ),
     Action("bench.stop", "s", "stop", "stop", "Stop measuring; what was measured is kept"),
@@ -22,18 +22,18 @@ ACTIONS: tuple[Action, ...] = (
         "bench.compare", "c", "compare", "compare", "Compare the two marked runs, or a marked one with the selected"
     ),
     Action("bench.plot", "v", "plot", "plot", "Draw speed over time, or over requests at once"),
-    Action("bench.export", "x", "export", "export", "Write the run to a file: JSON, CSV, Markdown, SVG or PNG"),
+    Action(
+        "bench.export",
+        "x",
+        "export",
+        "export",
+        "Write the run to a file: JSON, CSV, Markdown, SVG or PNG",
+        command="export",
+        argument="FILE",
+    ),
     Action("bench.name", "n", "name", "name", "Give the run a name", footer=False),
     Action("bench.delete", "ctrl+d", "delete", "delete", "Take the selected run out of the history", footer=False),
-    Action("bench.next_tab", "right_square_bracket", "tab(1)", "next tab", "Go to the next tab", palette=False),
-    Action(
-        "bench.previous_tab",
-        "left_square_bracket",
-        "tab(-1)",
-        "last tab",
-        "Go to the tab before",
-        footer=False,
-        palette=False,
-    ),
+    Action("plan.take", "enter", "take", "take", "Take the plan, and measure it", footer=False, palette=False),
+    Action("plan.leave", "escape", "cancel", "leave", "Leave the plan as it was", footer=False, palette=False),
     Action("bench.back", "escape", "back", "back", "Go back to what is measured", footer=False, palette=False),
 )

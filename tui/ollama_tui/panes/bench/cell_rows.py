@@ -111,8 +111,8 @@ def cell_text(cell: Cell) -> str:
     return one_line(f"{name} · {cell.prompt}/{cell.generate} × {cell.concurrency}{warm}")
 
 
-def details(run: Run, result: CellResult) -> list[Content]:
-    """Three lines: what it is, all of its figures with their spread, what is to be said of it."""
+def details(run: Run, result: CellResult) -> Content:
+    """What it is, all of its figures with their spread, what is to be said of it: three lines."""
     cell = result.cell
     about = Content.styled(cell_text(cell), "$accent bold")
     load = next((load for load in run.loads if (load.model, load.options) == (cell.model, cell.options)), None)
@@ -123,14 +123,17 @@ def details(run: Run, result: CellResult) -> list[Content]:
         about += Content.styled("  context ", "$muted") + Content(str(result.memory.context))
         if result.memory.slots:
             about += Content.styled(" × ", "$muted") + Content(str(result.memory.slots))
+    if result.memory is not None and result.memory.size:
+        about += Content.styled("  memory ", "$muted") + Content(value_text(result.memory.size, "bytes"))
     figures = Content("  ").join(
         Content.styled(f"{metric.title} ", "$muted") + Content(summary_text(summary, metric.unit))
         for metric in METRICS
-        if (summary := metric.of(result)) is not None and not (metric is THROUGHPUT and cell.concurrency == 1)
+        if metric is not MEMORY and not (metric is THROUGHPUT and cell.concurrency == 1)
+        if (summary := metric.of(result)) is not None
     )
     notes = [*(load.notes if load is not None else ()), *result.notes]
     if result.failure:
         remark = Content.styled(f"✗ {one_line(result.failure)}", "$error")
     else:
         remark = Content.styled(one_line("; ".join(notes)), "$warning")
-    return [about, figures, remark]
+    return Content("\n").join(line for line in (about, figures, remark) if line.plain)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.color import Color
 from textual.containers import Vertical
 from textual.content import Content
 from textual.getters import query_one
+from textual.widgets import DataTable
 
 from ollama_engine.bench import Comparison, Difference
 from ollama_engine.bench.figures import change_text, summary_text, value_text
@@ -39,6 +41,7 @@ _ORDER = ("failed", "worse", "better", "unsure", "same", "gone", "new")
 class CompareView(Vertical):
     table = query_one("#differences", RowTable)
     head = query_one("#compare-head", Lines)
+    line = query_one("#difference", Lines)
 
     def __init__(self) -> None:
         super().__init__(id="compare")
@@ -47,6 +50,7 @@ class CompareView(Vertical):
     def compose(self) -> ComposeResult:
         yield Lines(id="compare-head")
         yield RowTable(id="differences")
+        yield Lines(id="difference")
 
     @property
     def shown(self) -> bool:
@@ -73,8 +77,20 @@ class CompareView(Vertical):
         shown = _columns(self.size.width)
         self.table.lay_out(shown)
         spread = next(column.width for column in shown if column.key == "before") > 10
-        ordered = sorted(comparison.differences, key=lambda one: _ORDER.index(one.verdict))
-        self.table.show_rows({str(place): self._row(one, spread) for place, one in enumerate(ordered)})
+        rows = enumerate(self._ordered)
+        self.table.show_rows({str(place): self._row(one, spread) for place, one in rows})
+        self.draw_selected()
+
+    @property
+    def _ordered(self) -> list[Difference]:
+        found = self._comparison.differences if self._comparison is not None else ()
+        return sorted(found, key=lambda one: _ORDER.index(one.verdict))
+
+    @on(DataTable.RowHighlighted, "#differences")
+    def draw_selected(self) -> None:
+        """All of the selected row, for which a table may be too narrow."""
+        place = self.table.selected
+        self.line.show(_whole(self._ordered[int(place)]) if place is not None else "")
 
     def _row(self, one: Difference, spread: bool) -> dict[str, CellText]:
         size = f"{one.prompt}/{one.generate}×{one.concurrency}" if one.prompt else ""
@@ -89,6 +105,16 @@ class CompareView(Vertical):
             "size": size,
             "model": one_line(" ".join(filter(None, (one.model, one.options, one.reason)))),
         }
+
+
+def _whole(one: Difference) -> Content:
+    name = one_line(" ".join(filter(None, (one.model, one.options))))
+    size = f" · {one.prompt}/{one.generate} × {one.concurrency}" if one.prompt else ""
+    line = Content.styled(f"{name}{size}", "$accent bold")
+    if one.before is not None or one.after is not None:
+        before, after = (summary_text(figure, one.unit) or "-" for figure in (one.before, one.after))
+        line += Content.styled(f"  {TITLES.get(one.metric, one.metric)} ", "$muted") + Content(f"{before} → {after}")
+    return line + Content(f"  {one_line(one.reason)}" if one.reason else "")
 
 
 def _figure(summary: Summary | None, unit: str, spread: bool) -> str:

@@ -57,14 +57,14 @@ class HistoryView(Vertical):
         self.status.show(many if self._runs else "No run is kept yet.")
 
     def _row(self, run: RunSummary) -> dict[str, str]:
-        failed = f", {run.failed} failed" if run.failed else ""
+        failed = f"{run.failed} failed" if run.failed else ""
         return {
             "mark": MARK if run.id in self.marked else "",
             "run": str(run.id),
             "when": figures.age(run.started_at, self._now),
             "models": one_line(", ".join(run.models)),
-            "measured": f"{run.measured}/{run.cells}{failed}",
-            "state": STATES.get(run.state, run.state),
+            "measured": f"{run.measured}/{run.cells}",
+            "state": STATES.get(run.state, run.state) or failed,
             "note": one_line(run.note),
             "engine": one_line(run.engine),
         }
@@ -97,7 +97,7 @@ def _columns(width: int) -> tuple[Column, ...]:
         Column("mark", "", 1),
         Column("run", "RUN", 4, right=True),
         Column("when", "WHEN", 14),
-        Column("measured", "MEASURED", 15),
+        Column("measured", "MEASURED", 9),
         Column("state", "", 9),
     ]
     if width >= 110:

@@ -37,7 +37,7 @@ class MeasureView(Vertical):
     plot_title = query_one("#plot-title", Lines)
     plot = query_one("#plot", SpeedPlot)
     empty = query_one("#bench-empty", Lines)
-    details_lines = query_one("#bench-details", LiveLines)
+    details_lines = query_one("#bench-details", Lines)
 
     kind: var[drawings.Kind | None] = var(None)
     """What the plot shows; None is over requests at once where there is something to see of that, else over time."""
@@ -53,7 +53,7 @@ class MeasureView(Vertical):
         yield Lines(id="plot-title")
         yield SpeedPlot(id="plot")
         yield RowTable(id="cells")
-        yield LiveLines(id="bench-details")
+        yield Lines(id="bench-details")
 
     def show(self, view: BenchView, plan: Plan | None) -> None:
         self._view, self._plan = view, plan
@@ -140,7 +140,7 @@ class MeasureView(Vertical):
         if run is not None and place is not None and int(place) < len(run.cells):
             self.details_lines.show(details(run, run.cells[int(place)]))
         else:
-            self.details_lines.show([])
+            self.details_lines.show("")
 
     def turn_plot(self) -> None:
         """From speed over time to speed over requests at once, and back."""

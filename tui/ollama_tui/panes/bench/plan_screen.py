@@ -17,6 +17,7 @@ from textual.widgets.selection_list import Selection
 from ollama_engine.bench import Plan
 from ollama_engine.bench.plan import cells
 from ollama_engine.errors import InvalidRequest
+from ollama_tui import actions
 from ollama_tui.panes.bench.plan_text import numbers, options_line, read_plan
 from ollama_tui.text import one_line
 
@@ -31,10 +32,23 @@ _HINTS = {
 }
 
 
-class _Models(SelectionList[str]):
-    """Space marks; enter is the form's."""
+class _Models(SelectionList[str], inherit_bindings=False):
+    """Space marks; enter is the form's. Above the first and below the last line other fields follow."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.take", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "select", show=False),
+        Binding("up", "go(-1)", show=False),
+        Binding("down", "go(1)", show=False),
+    ]
+
+    def action_go(self, step: int) -> None:
+        place = (self.highlighted or 0) + step
+        if 0 <= place < self.option_count:
+            self.highlighted = place
+        elif step > 0:
+            self.screen.focus_next()
+        else:
+            self.screen.focus_previous()
 
 
 class PlanScreen(ModalScreen[Plan | None]):
@@ -51,6 +65,7 @@ class PlanScreen(ModalScreen[Plan | None]):
         SelectionList {
             height: auto; max-height: 7; border: none; padding: 0; background: $surface; scrollbar-size-vertical: 1;
         }
+        #plan-fields { height: auto; }
         .plan-row { height: 1; }
         .plan-name { width: 10; color: $muted; }
         Input { width: 1fr; background: $panel; }
@@ -60,7 +75,7 @@ class PlanScreen(ModalScreen[Plan | None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "cancel", id="plan.cancel"),
+        *actions.bindings("plan"),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]
@@ -85,7 +100,9 @@ class PlanScreen(ModalScreen[Plan | None]):
         }
         with VerticalScroll(id="plan-box", can_focus=False) as box:
             box.border_title = "What to measure"
-            box.border_subtitle = f"space marks models · enter {self._verb} · esc leaves"
+            keymap = actions.in_force(self)
+            take, leave = keymap.name("plan.take"), keymap.name("plan.leave")
+            box.border_subtitle = f"space marks models · {take} {self._verb} · {leave} leaves"
             yield _Models(
                 *(Selection(Content(one_line(name)), name, name in plan.models) for name in self._models),
                 id="plan-models",

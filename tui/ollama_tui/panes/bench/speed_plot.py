@@ -55,6 +55,11 @@ class SpeedPlot(Vertical):
         self._plot: PlotWidget | None = None
         self._drawing = False
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether what was asked for last is on the screen."""
+        return self._drawn == self._wanted
+
     def show(self, drawing: Drawing) -> None:
         """Draw this soon; nothing happens where it is drawn already."""
         self._wanted = drawing
