@@ -112,7 +112,7 @@ async def test_a_run_of_the_history_is_opened_with_its_plot_and_all_of_a_row(tmp
         await pilot.press("down", "enter")
         await until(pilot, lambda: "over requests at once" in screen_text(app) and "■" in screen_text(app))
         await pilot.press("down")
-        await until(pilot, lambda: "generation 101 ±0.50  together 404 ±2.00" in screen_text(app))
+        await until(pilot, lambda: "gen 101 ±0.50  all 404 ±2.00" in screen_text(app))
         assert "bard:latest · 128/65 × 4" in screen_text(app)
         await pilot.press("v")
         await until(pilot, lambda: "over rounds" in screen_text(app))

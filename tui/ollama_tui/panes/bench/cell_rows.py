@@ -22,6 +22,7 @@ _FIGURES = {
     FIRST_TOKEN: Column("first_token", "FIRST", 7, right=True),
     MEMORY: Column("memory", "MEM", 7, right=True),
 }
+_SHORT = {PROMPT: "prompt", GENERATION: "gen", THROUGHPUT: "all", FIRST_TOKEN: "first"}
 _SPREAD = 8
 """Cells that a spread takes behind a figure, where there is room."""
 _LEAST_NAME, _MOST_NAME = 12, 40
@@ -126,7 +127,7 @@ def details(run: Run, result: CellResult) -> Content:
     if result.memory is not None and result.memory.size:
         about += Content.styled("  memory ", "$muted") + Content(value_text(result.memory.size, "bytes"))
     figures = Content("  ").join(
-        Content.styled(f"{metric.title} ", "$muted") + Content(summary_text(summary, metric.unit))
+        Content.styled(f"{_SHORT[metric]} ", "$muted") + Content(summary_text(summary, metric.unit))
         for metric in METRICS
         if metric is not MEMORY and not (metric is THROUGHPUT and cell.concurrency == 1)
         if (summary := metric.of(result)) is not None
