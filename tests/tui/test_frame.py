@@ -23,6 +23,7 @@ from ollama_tui.widgets.confirm_screen import ConfirmScreen
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
+from ollama_tui.widgets.pick_screen import PickScreen
 from ollama_tui.widgets.reader import Reader
 from ollama_tui.widgets.row_table import RowTable
 from tests.support.demo_engine import DemoEngine
@@ -103,7 +104,7 @@ SCREENS = {
     "confirm": (ConfirmScreen,),
     "keys": (KeysScreen,),
     "list": (RowTable, Reader),
-    "picker": (Picker,),
+    "picker": (Picker, PickScreen),
     "plan": (PlanScreen,),
 }
 
