@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from ollama_engine.settings import APP, Settings
+from ollama_engine.settings import APP, Settings, default_config_file
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.connect import address_label, choose_engine
@@ -26,6 +26,7 @@ async def _run(settings: Settings, model: str | None) -> int:
         host_label=address_label(settings),
         model=model,
         theme_folders=[Path(platformdirs.user_config_dir(APP)) / "themes"],
+        remember=_remember,
     )
     try:
         await app.run_async(mouse=settings.mouse)
@@ -33,3 +34,10 @@ async def _run(settings: Settings, model: str | None) -> int:
         # The terminal is restored by now; ending the runners may take a moment.
         await app.services.aclose()
     return app.return_code or 0
+
+
+def _remember(setting: str, value: str) -> None:
+    """Write a setting that was chosen in the workstation to config.toml; StoreError, InvalidRequest."""
+    from ollama_engine.config_file import set_value
+
+    set_value(default_config_file(), setting, value, {})

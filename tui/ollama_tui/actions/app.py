@@ -13,6 +13,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.bench", "5,f5", "pane('bench')", "Bench", "Go to the measurements", footer=False),
     Action("app.palette", "ctrl+p", "command_palette", "menu", "Search all commands", palette=False, priority=True),
     Action("app.help", "question_mark,ctrl+g", "keys", "keys", "Show the keys of this pane"),
+    Action("app.theme", "f8", "theme", "theme", "Choose the colours", footer=False, command="theme", argument="NAME"),
     Action("app.quit", "q", "quit", "quit", "Quit; conversation and draft are kept"),
     Action(
         "app.quit_anywhere",
