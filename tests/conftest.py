@@ -27,14 +27,26 @@ def real_home() -> dict[str, str]:
     return dict(os.environ)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory, real_home: dict[str, str]) -> Iterator[None]:
+    """A temporary HOME for what several tests share, which is made before any of them has its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        _live_in(tmp_path_factory.mktemp("shared_home"), patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary HOME, also for the processes that a test starts."""
     home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
+    _live_in(home, monkeypatch)
+    return home
+
+
+def _live_in(home: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("HOME", str(home))
     for folder in FOLDERS:
-        monkeypatch.setenv(f"XDG_{folder}_HOME", str(home / folder.lower()))
+        patch.setenv(f"XDG_{folder}_HOME", str(home / folder.lower()))
     for name in list(os.environ):
         if name.startswith("OLLAMA_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-            monkeypatch.delenv(name)
-    return home
+            patch.delenv(name)

@@ -23,6 +23,7 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     MemoryPlan,
     ModelInfo,
     ModelSummary,
@@ -37,6 +38,7 @@ from ollama_engine.types import (
     RunningModel,
     TokenizeRequest,
     TokenizeResponse,
+    TransferLimits,
     TransferProgress,
     Update,
 )
@@ -97,6 +99,16 @@ class Engine(Protocol):
     async def pull_move(self, id: str, position: int) -> None:
         """Put a pull at that place of the queue, 0 the first. NotFound, Busy."""
 
+    async def transfer_limits(self) -> TransferLimits:
+        """How fast pulls may be, and how much disk they have; NotSupported where the server does not tell."""
+        ...
+
+    async def limit_transfers(self, bandwidth: int) -> TransferLimits:
+        """Let all pulls together take that many bytes a second, 0 for no limit; what runs keeps to it at once.
+
+        It holds until the engine ends; OLLAMA_BANDWIDTH is for good. InvalidRequest, NotSupported."""
+        ...
+
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         """Send a model to the registry of its name; the last step is `success`. InvalidName, ModelNotFound, as pull."""
         ...
@@ -105,6 +117,13 @@ class Engine(Protocol):
         """Whether registries have other manifests of the models, all of them or `names`; nothing is downloaded.
 
         ModelNotFound; NotSupported where the server at the other end does not look (Ollama's own).
+        """
+        ...
+
+    async def layers(self, name: str) -> list[LayerView]:
+        """The blobs of a model, and the other models that use each: what a delete would free.
+
+        ModelNotFound; NotSupported where the server at the other end does not tell (Ollama's own).
         """
         ...
 

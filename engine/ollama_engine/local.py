@@ -30,6 +30,7 @@ from ollama_engine.scheduler.residency import Scheduler
 from ollama_engine.settings import Settings, default_config_file, read_table
 from ollama_engine.store import names
 from ollama_engine.store.in_place import Placed, check_file, place
+from ollama_engine.store.sharing import layers
 from ollama_engine.store.store import Store
 from ollama_engine.tokenizing import Tokenizing
 from ollama_engine.types import (
@@ -44,6 +45,7 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     MemoryPlan,
     ModelInfo,
     ModelSummary,
@@ -59,6 +61,7 @@ from ollama_engine.types import (
     RunningModel,
     TokenizeRequest,
     TokenizeResponse,
+    TransferLimits,
     TransferProgress,
     Update,
 )
@@ -152,6 +155,16 @@ class LocalEngine:
     async def pull_move(self, id: str, position: int) -> None:
         await (await self._pull_queue()).move(id, position)
 
+    async def transfer_limits(self) -> TransferLimits:
+        registry = await self._registry_client()
+        return TransferLimits(registry.bandwidth, await asyncio.to_thread(self._store.free_bytes))
+
+    async def limit_transfers(self, bandwidth: int) -> TransferLimits:
+        if bandwidth < 0:
+            raise InvalidRequest("a bandwidth is not negative", hint="0 takes the limit away.")
+        (await self._registry_client()).bandwidth = bandwidth
+        return await self.transfer_limits()
+
     async def take_up_pulls(self) -> None:
         """Go on with the pulls that an earlier program left; a server does so when it starts."""
         await self._pull_queue()
@@ -190,7 +203,11 @@ class LocalEngine:
                 from ollama_engine.registry import Registry
 
                 self._registry = Registry(self._store, config=config)
+                self._registry.bandwidth = self._settings.bandwidth or config.bandwidth
         return self._registry
+
+    async def layers(self, name: str) -> list[LayerView]:
+        return await asyncio.to_thread(layers, self._store, name)
 
     async def copy(self, source: str, destination: str) -> None:
         for word, name in (("source", source), ("destination", destination)):

@@ -57,6 +57,7 @@ class Options(Struct, frozen=True, kw_only=True):
     num_keep: int = 4
     num_predict: int = -1  # negative: until the model stops (see effective_num_predict)
     stop: tuple[str, ...] = ()
+    ignore_eos: bool | None = None  # true: no end token is chosen, so that only num_predict or a stop ends it (ours)
 
     # How a token is chosen.
     seed: int = -1  # -1: another one each time

@@ -6,16 +6,16 @@ they were.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 
-from ollama_engine.connection import Connection, answers
+from ollama_engine.connection import answers
 from ollama_engine.errors import EngineError, InvalidDigest, InvalidRequest, ModelNotFound, NotFound, NotSupported
-from ollama_engine.settings import HostAddress
+from ollama_engine.remote_pulls import RemotePulls
+from ollama_engine.remote_verbs import own_id
 from ollama_engine.types import (
     ChatChunk,
     ChatRequest,
@@ -28,13 +28,13 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     MemoryPlan,
     ModelInfo,
     ModelSummary,
     PlanRequest,
     Progress,
     PullRequest,
-    PullView,
     PushRequest,
     RequestView,
     RerankRequest,
@@ -49,23 +49,15 @@ from ollama_engine.types import (
 
 __all__ = ["RemoteEngine", "answers"]
 
-PULLS_INTERVAL = 0.25
-"""Seconds between two looks at the queue of pulls."""
-
-S = TypeVar("S", bound=msgspec.Struct)
 C = TypeVar("C", GenerateChunk, ChatChunk)
 P = TypeVar("P", bound=Progress)
 
 
-class RemoteEngine:
+class RemoteEngine(RemotePulls):
     """An engine at the other end of a connection. Use it as an async context manager; belongs to one event loop.
 
     Implements `ollama_engine.engine.Engine`.
     """
-
-    def __init__(self, host: HostAddress, *, api_key: str | None = None) -> None:
-        self.host = host.client
-        self._server = Connection(host, api_key)
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,43 +85,6 @@ class RemoteEngine:
     def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
         return self._steps("/api/pull", request, TransferProgress)
 
-    async def pulls(self) -> AsyncGenerator[list[PullView], None]:
-        seen: list[PullView] | None = None
-        while True:
-            answer = await self._queue("GET", "/api/pulls")
-            if (views := self._listed(answer.get("pulls"), PullView)) != seen:
-                seen = views
-                yield views
-            await asyncio.sleep(PULLS_INTERVAL)
-
-    async def pull_enqueue(self, request: PullRequest) -> PullView:
-        return self._made(await self._queue("POST", "/api/pulls", request), PullView)
-
-    async def pull_pause(self, id: str) -> PullView:
-        return self._made(await self._queue("POST", f"/api/pulls/{_pull_id(id)}/pause", {}), PullView)
-
-    async def pull_resume(self, id: str) -> PullView:
-        return self._made(await self._queue("POST", f"/api/pulls/{_pull_id(id)}/resume", {}), PullView)
-
-    async def pull_cancel(self, id: str, *, remove_partials: bool = False) -> None:
-        await self._queue("DELETE", f"/api/pulls/{_pull_id(id)}", {"remove_partials": remove_partials})
-
-    async def pull_move(self, id: str, position: int) -> None:
-        await self._queue("POST", f"/api/pulls/{_pull_id(id)}/move", {"position": position})
-
-    async def _queue(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """An answer about the queue of pulls, which only our own server has."""
-        try:
-            return await self._server.ask(method, path, body, quick=False)
-        except EngineError as error:
-            # A server that has the queue names the pull that it has not; others do not know the path.
-            if error.status in (404, 405) and "there is no pull" not in error.message:
-                raise NotSupported(
-                    f"the server at {self.host.url} keeps no queue of pulls",
-                    hint="Pull with: ollama-tui pull MODEL. A server of ollama-tui's has a queue.",
-                ) from error
-            raise
-
     def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         return self._steps("/api/push", request, TransferProgress)
 
@@ -149,6 +104,18 @@ class RemoteEngine:
             raise
         for update in self._listed(answer.get("updates"), Update):
             yield update
+
+    async def layers(self, name: str) -> list[LayerView]:
+        try:
+            answer = await self._server.ask("POST", "/api/layers", {"model": name})
+        except EngineError as error:
+            # A server that tells names the model that it has not; others do not know the path.
+            if error.status in (404, 405) and f"'{name}'" not in error.message:
+                raise self._not_supported("does not tell the layers of a model") from error
+            if error.status == 404:
+                raise ModelNotFound(name, error.message, hint=error.hint) from error
+            raise
+        return self._listed(answer.get("layers"), LayerView)
 
     async def copy(self, source: str, destination: str) -> None:
         await self._server.ask("POST", "/api/copy", {"source": source, "destination": destination}, model=source)
@@ -236,7 +203,7 @@ class RemoteEngine:
         return self._listed(answer.get("requests"), RequestView)
 
     async def cancel(self, id: str) -> None:
-        part = _own_id(id, "request", "'ollama-tui requests' lists those that run.")
+        part = own_id(id, "request", "'ollama-tui requests' lists those that run.")
         try:
             await self._server.ask("DELETE", f"/api/requests/{part}")
         except EngineError as error:
@@ -297,48 +264,9 @@ class RemoteEngine:
         if not done:
             raise self._server.broken_off()
 
-    def _made(self, value: Any, kind: type[S]) -> S:
-        try:
-            return msgspec.convert(_completed(value, kind), kind)
-        except msgspec.ValidationError as error:
-            raise self._server.not_ollama(f"an answer that does not fit Ollama's API ({error})") from error
-
-    def _listed(self, values: Any, kind: type[S]) -> list[S]:
-        if values is None:
-            return []
-        if not isinstance(values, list):
-            raise self._server.not_ollama("a list that is none")
-        return [self._made(value, kind) for value in values]
-
-
-def _own_id(id: str, kind: str, hint: str) -> str:
-    """An id as it may stand in a path; NotFound for what is none."""
-    if not (id.isascii() and id.isalnum()):
-        raise NotFound(f"there is no {kind} {id[:40]!a}", hint=hint)
-    return id
-
-
-def _pull_id(id: str) -> str:
-    return _own_id(id, "pull", "List the pulls to see which there are.")
-
 
 def _path_part(digest: str) -> str:
     """A digest as it may stand in a path, so that nothing in it can lead to another endpoint."""
     if not digest or not all(part.isascii() and part.isalnum() for part in digest.replace("-", ":").split(":")):
         raise InvalidDigest(f"invalid digest '{digest}'", hint="A digest is sha256: and 64 hex digits.")
     return digest
-
-
-def _completed(value: Any, kind: type[msgspec.Struct]) -> Any:
-    """`value` with the zeros of the fields that `kind` must have and a server, perhaps an older one, leaves out."""
-    if not isinstance(value, dict):
-        return value
-    completed = {key: item for key, item in value.items() if item is not None}
-    for field in msgspec.structs.fields(kind):
-        name, hint = field.encode_name, field.type
-        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-            if name in completed or field.required:
-                completed[name] = _completed(completed.get(name, {}), hint)
-        elif field.required and name not in completed:
-            completed[name] = {str: "", int: 0, bool: False}.get(hint)
-    return completed

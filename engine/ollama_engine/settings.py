@@ -136,6 +136,12 @@ class Settings:
         "how long a client may take for a request's head, or be silent in it",
     )
     max_body: int = _setting(256 << 20, "OLLAMA_MAX_BODY", take.byte_count, "bytes of a request's JSON; 0: no limit")
+    bandwidth: int = _setting(
+        0,
+        "OLLAMA_BANDWIDTH",
+        take.byte_count,
+        "bytes a second of all pulls; 0: as registry.bandwidth",
+    )
     max_upload: int = _setting(0, "OLLAMA_MAX_UPLOAD", take.byte_count, "bytes of a blob; 0: what the disk holds")
     go_template: bool | None = _setting(
         None,

@@ -61,6 +61,7 @@ def test_an_import_brings_only_what_it_needs(code: str, unwanted: tuple[str, ...
         (["list"], (*TERMINAL, *HTTP, *LLAMA)),
         (["show", "bard"], (*TERMINAL, *HTTP, *LLAMA)),
         (["run", "bard", "x"], (*TERMINAL, *HTTP, *LLAMA, "prompt_toolkit")),
+        (["bench", "--history"], (*TERMINAL, *HTTP, *LLAMA, "jinja2")),
         (["config"], (*TERMINAL, *HTTP, *LLAMA, "asyncio", "numpy", "jinja2", "tomlkit")),
         (["completion", "bash"], (*TERMINAL, *HTTP, *LLAMA, "msgspec", "asyncio", "numpy")),
         (["ps"], (*TERMINAL, *HTTP, *LLAMA, "numpy", "jinja2")),

@@ -85,7 +85,8 @@ async def test_it_does_all_that_it_can(
     got = await run(node, folder / f"{package}_client.mjs", server)
     assert got["models"] == models
     assert (got["chat"], got["streamed"], got["generated"]) == (TEXT, TEXT, TEXT[:9])
-    assert got["calls"] == [{"name": "weather", "arguments": {"city": "Paris"}}]
+    numbered = {"index": 0} if package == "ollama" else {}
+    assert got["calls"] == [{"name": "weather", "arguments": {"city": "Paris"}, **numbered}]
     assert got["structured"] == {"city": "Paris"}
     assert got["dimensions"] == [64, 64]
     assert got["cells"] == CELLS

@@ -69,6 +69,17 @@ async def test_it_chats(server: HostAddress, story: str, connect: Connect) -> No
     assert (await agent.run("More.", message_history=first.all_messages())).output == TEXT
 
 
+async def test_it_embeds(server: HostAddress, bert: str) -> None:
+    from pydantic_ai.embeddings import Embedder
+    from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    client = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+    embedder = Embedder(OpenAIEmbeddingModel(bert, provider=OpenAIProvider(openai_client=client)))
+    answer = await embedder.embed_documents(["the cat", "hello"])
+    assert [len(vector) for vector in answer.embeddings] == [64, 64]
+
+
 async def test_it_streams(server: HostAddress, story: str, connect: Connect) -> None:
     agent = pydantic_ai.Agent(connect(server, story))
     async with agent.run_stream("Tell me.") as answer:

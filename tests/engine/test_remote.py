@@ -153,6 +153,14 @@ async def test_ollamas_own_server_plans_no_memory(name: str) -> None:
             await engine.plan(PlanRequest(name))
 
 
+@pytest.mark.parametrize("name", ["a", "llama3.2", "page"])
+async def test_ollamas_own_server_tells_no_layers(name: str) -> None:
+    answer = http_answer(b"404 page not found", "404 Not Found", "Content-Type: text/plain\r\n")
+    async with raw_server(answer) as (_, address), RemoteEngine(address) as engine:
+        with pytest.raises(NotSupported, match=f"{address.url} does not tell the layers"):
+            await engine.layers(name)
+
+
 @pytest.mark.parametrize("body", [b'{"models":null}', b"{}", b'{"models":[]}'])
 async def test_no_models_are_an_empty_list(body: bytes) -> None:
     async with raw_server(http_answer(body)) as (_, address), RemoteEngine(address) as engine:

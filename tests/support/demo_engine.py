@@ -28,6 +28,7 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     MemoryPlan,
     Message,
     ModelDetails,
@@ -36,6 +37,7 @@ from ollama_engine.types import (
     PlanRequest,
     Progress,
     PullRequest,
+    PullView,
     PushRequest,
     RankedDocument,
     RequestView,
@@ -44,9 +46,11 @@ from ollama_engine.types import (
     RunningModel,
     TokenizeRequest,
     TokenizeResponse,
+    TransferLimits,
     TransferProgress,
     Update,
 )
+from tests.support.demo_pulls import DemoPulls
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -203,6 +207,18 @@ def demo_devices() -> list[Device]:
     ]
 
 
+def _full(name: str) -> str:
+    return name if ":" in name else f"{name}:latest"
+
+
+def _blobs(model: ModelSummary) -> dict[str, tuple[str, int]]:
+    """What a model is made of, kind by kind: a text that the blob is known by, and its size. Copies share all,
+    models of one family their licence."""
+    small = {"template": (model.digest, 358), "license": (model.details.family, 11_343), "config": (model.digest, 485)}
+    weights = max(0, model.size - sum(size for _, size in small.values()))
+    return {"model": (f"weights of {model.digest}", weights), **small}
+
+
 class DemoEngine:
     """`failures` maps a verb to the error it raises; `gate`, where set, must be released once for every piece."""
 
@@ -214,7 +230,9 @@ class DemoEngine:
         answer: str = ANSWER,
         thinking: str = "",
         pace: float = 0.0,
+        pulls: Sequence[PullView] = (),
     ) -> None:
+        self.queue = DemoPulls(*pulls)
         self.stored = demo_models() if models is None else models
         self.in_memory = [] if running is None else running
         self.answer = answer
@@ -232,6 +250,8 @@ class DemoEngine:
         self.polls = 0
         self.device_polls = 0
         self.machine = demo_devices()
+        self.created: list[CreateRequest] = []
+        self.pushed: list[str] = []
         self.kept: list[tuple[str, KeepAlive]] = []
         """What `load` was told of how long models stay."""
 
@@ -284,15 +304,52 @@ class DemoEngine:
 
     async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         self._check("create")
+        self.created.append(request)
+        made = msgspec.structs.replace(self._find(request.from_), name=_full(request.model), model=_full(request.model))
+        for tenth in range(10 if request.quantize else 0):
+            await self._wait()
+            yield Progress(f"quantizing weights to {request.quantize}", "sha256:0", made.size, made.size * tenth // 10)
+        if request.quantize:
+            made.details = msgspec.structs.replace(made.details, quantization_level=request.quantize)
+        made.digest = sha256(made.name.encode()).hexdigest()
+        self.stored = [made, *(other for other in self.stored if other.name != made.name)]
         yield Progress("success")
 
     async def pull(self, request: PullRequest) -> AsyncGenerator[TransferProgress, None]:
         self._check("pull")
         yield TransferProgress("success")
 
+    def pulls(self) -> AsyncGenerator[list[PullView], None]:
+        return self.queue.watch()
+
+    async def pull_enqueue(self, request: PullRequest) -> PullView:
+        return await self.queue.pull_enqueue(request)
+
+    async def pull_pause(self, id: str) -> PullView:
+        return await self.queue.pull_pause(id)
+
+    async def pull_resume(self, id: str) -> PullView:
+        return await self.queue.pull_resume(id)
+
+    async def pull_cancel(self, id: str, *, remove_partials: bool = False) -> None:
+        await self.queue.pull_cancel(id, remove_partials=remove_partials)
+
+    async def pull_move(self, id: str, position: int) -> None:
+        await self.queue.pull_move(id, position)
+
+    async def transfer_limits(self) -> TransferLimits:
+        return await self.queue.transfer_limits()
+
+    async def limit_transfers(self, bandwidth: int) -> TransferLimits:
+        return await self.queue.limit_transfers(bandwidth)
+
     async def push(self, request: PushRequest) -> AsyncGenerator[TransferProgress, None]:
         self._check("push")
-        self._find(request.model)
+        model = self._find(request.model)
+        for tenth in range(10):
+            await self._wait()
+            yield TransferProgress("pushing", f"sha256:{model.digest}", model.size, model.size * tenth // 10, rate=5e7)
+        self.pushed.append(model.name)
         yield TransferProgress("success")
 
     async def updates(
@@ -303,9 +360,28 @@ class DemoEngine:
             if names is None or model.name in names:
                 yield Update(model.name, "current", model.digest, model.digest)
 
+    async def layers(self, name: str) -> list[LayerView]:
+        self._check("layers")
+        model = self._find(name)
+        return [
+            LayerView(
+                digest=f"sha256:{sha256(text.encode()).hexdigest()}",
+                kind=kind,
+                size=size,
+                frees=size,
+                models=sorted(
+                    other.name for other in self.stored if other is not model and _blobs(other)[kind][0] == text
+                ),
+            )
+            for kind, (text, size) in _blobs(model).items()
+        ]
+
     async def copy(self, source: str, destination: str) -> None:
         self._check("copy")
-        self._find(source)
+        model = self._find(source)
+        name = _full(destination)
+        self.stored = [other for other in self.stored if other.name != name]
+        self.stored.insert(0, msgspec.structs.replace(model, name=name, model=name))
 
     async def delete(self, name: str) -> None:
         self._check("delete")

@@ -23,6 +23,7 @@ from ollama_engine.types import (
     GenerateChunk,
     GenerateRequest,
     KeepAlive,
+    LayerView,
     Logprob,
     MemoryPlan,
     Message,
@@ -259,6 +260,10 @@ class ScriptedEngine:
         self._known(request.model)
         self.planned.append(request)
         return self.plan_answer or MemoryPlan(model=request.model, fit="cpu", context_length=4096, slots=1)
+
+    async def layers(self, name: str) -> list[LayerView]:
+        self._known(name)
+        return [LayerView(digest=f"sha256:{'0' * 64}", kind="model", size=3, frees=3, models=["other:latest"])]
 
     async def requests(self) -> list[RequestView]:
         return self.running_requests

@@ -149,16 +149,16 @@ class Workstation(TerminalApp, inherit_bindings=False):
     # Commands
 
     def action_keys(self) -> None:
-        self.push_screen(KeysScreen(self.pane, panes.TITLES[self.pane]))
+        self.push_screen(KeysScreen([part.group for part in self._current_pane().acting()], panes.TITLES[self.pane]))
 
     def action_interrupt(self) -> None:
         self.notify("ctrl+q quits; esc stops an answer.", markup=False)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every action of this pane and of the frame, then the themes."""
-        pane = self._current_pane()
-        for action in actions.of(self.pane, "app"):
-            node = self if action.pane == "app" else pane
+        acting = {"app": self, **{part.group: part for part in self._current_pane().acting()}}
+        for action in actions.of(*acting):
+            node = acting[action.pane]
             if not action.palette or not node.check_action(action.call, ()):
                 continue
             keys = actions.key_names(actions.keys_of(action))

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ollama_engine.settings import HostAddress, Settings
 
 
+HERE = "this machine"
+"""Where an engine of our own is, in words."""
+
+
 @asynccontextmanager
 async def open_engine(settings: Settings, *, server_only: bool = False) -> AsyncIterator[Engine]:
     """The engine to work on, closed at the end.
@@ -46,7 +50,7 @@ async def choose_engine(settings: Settings, *, server_only: bool = False) -> tup
     if server_only or not is_this_machine(settings.host):
         raise unreachable(settings.host)
     local = await asyncio.to_thread(importlib.import_module, "ollama_engine.local")
-    return local.LocalEngine(settings), "this machine"
+    return local.LocalEngine(settings), HERE
 
 
 def address_label(settings: Settings) -> str:

@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -94,13 +95,31 @@ class Throttle:
     """Keeps all transfers together below `bandwidth` bytes a second; 0 lets everything through."""
 
     def __init__(self, bandwidth: int) -> None:
-        self.bandwidth = bandwidth
+        self._bandwidth = bandwidth
         self._free_at = 0.0
+        self._changed = asyncio.Event()
+
+    @property
+    def bandwidth(self) -> int:
+        """May be set at any time; whoever waits by the old limit waits no longer."""
+        return self._bandwidth
+
+    @bandwidth.setter
+    def bandwidth(self, limit: int) -> None:
+        self._bandwidth = limit
+        self._free_at = 0.0
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     async def take(self, count: int) -> None:
         """Account for bytes that came or are to go, and wait until they were due."""
-        if self.bandwidth <= 0:
+        if self._bandwidth <= 0:
             return
         now = time.monotonic()
-        self._free_at = max(self._free_at, now) + count / self.bandwidth
-        await asyncio.sleep(self._free_at - now)
+        self._free_at = max(self._free_at, now) + count / self._bandwidth
+        await self._pause(self._free_at - now)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()

@@ -21,7 +21,7 @@ from ollama_engine.registry.registry import Registry
 from ollama_engine.registry.threads import in_thread
 from ollama_engine.store import digests, names
 from ollama_engine.store.names import ModelName
-from ollama_engine.types import PullRequest, PullView, TransferProgress
+from ollama_engine.types import PullLayer, PullRequest, PullView, TransferProgress
 
 _log = logging.getLogger(__name__)
 
@@ -39,15 +39,22 @@ class _Pull:
         self.subject: Subject = subject_of(stored.name)
         self.state: State = stored.wanted if lock is not None else "elsewhere"
         self.last = TransferProgress()
-        self.reached: dict[str, int] = {}
         self.task: asyncio.Task[None] | None = None
 
     def take(self, step: TransferProgress) -> None:
         self.last = step
         if step.digest:
-            self.stored.blobs[step.digest] = step.total
-            self.reached[step.digest] = step.completed
-            self.stored.completed = max(self.stored.completed, sum(self.reached.values()))
+            stored = self.stored
+            stored.blobs[step.digest] = step.total
+            stored.reached[step.digest] = max(stored.reached.get(step.digest, 0), step.completed)
+            stored.completed = max(stored.completed, sum(stored.reached.values()))
+
+    def finish(self, wanted: set[str]) -> None:
+        """It is done, and these were its blobs: an earlier manifest may have named others."""
+        self.state = "done"
+        self.stored.blobs = {digest: size for digest, size in self.stored.blobs.items() if digest in wanted}
+        self.stored.reached = dict(self.stored.blobs)
+        self.stored.completed = sum(self.stored.blobs.values())
 
     def view(self) -> PullView:
         running = self.state == "running"
@@ -62,6 +69,10 @@ class _Pull:
             eta=self.last.eta if running else 0.0,
             error=self.stored.error,
             hint=self.stored.hint,
+            layers=[
+                PullLayer(digest, size, self.stored.reached.get(digest, 0))
+                for digest, size in self.stored.blobs.items()
+            ],
         )
 
 
@@ -188,7 +199,6 @@ class PullQueue:
         for pull in self._ordered():
             if pull.state == "queued" and running < self._at_once and not self._closing:
                 pull.state = "running"
-                pull.reached.clear()
                 pull.task = asyncio.create_task(self._run(pull))
                 running += 1
         await self._notify()
@@ -196,15 +206,18 @@ class PullQueue:
     async def _run(self, pull: _Pull) -> None:
         stored = pull.stored
         known = set(stored.blobs)
+        wanted: set[str] = set()
         try:
             async with aclosing(self._run_pull(PullRequest(stored.name, insecure=stored.insecure))) as steps:
                 async for step in steps:
                     pull.take(step)
+                    if step.digest:
+                        wanted.add(step.digest)
                     if set(stored.blobs) != known:
                         known = set(stored.blobs)
                         await in_thread(self._files.save, pull.key, stored)
                     await self._notify()
-            pull.state = "done"
+            pull.finish(wanted)
             await in_thread(self._files.remove, pull.key)
             _unlock(pull)
             await self._schedule()

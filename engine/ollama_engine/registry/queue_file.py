@@ -30,7 +30,8 @@ Wanted = Literal["queued", "paused", "failed"]
 
 
 class StoredPull(Struct, kw_only=True):
-    """A pull as it is on disk. `order` sorts the queue; `blobs` gives the size of each blob it is known to want."""
+    """A pull as it is on disk. `order` sorts the queue; `blobs` gives the size of each blob it is known to want,
+    `reached` how much of each was here when this was written."""
 
     name: str
     insecure: bool = False
@@ -39,6 +40,7 @@ class StoredPull(Struct, kw_only=True):
     error: str = ""
     hint: str = ""
     blobs: dict[str, int] = field(default_factory=dict)
+    reached: dict[str, int] = field(default_factory=dict)
     completed: int = 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from ollama_engine.runner import amx, memlock
@@ -88,6 +89,11 @@ class LlamaModel:
 
     def is_end(self, token: int) -> bool:
         return C.llama_vocab_is_eog(self.vocab, token)
+
+    @cached_property
+    def end_tokens(self) -> tuple[int, ...]:
+        """Every token that ends an answer; the whole vocabulary is looked through, once."""
+        return tuple(filter(self.is_end, range(self.n_vocab)))
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids. Where the text begins with the model's BOS itself, no second one is put before it."""

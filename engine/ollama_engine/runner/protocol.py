@@ -136,6 +136,8 @@ class Sampling(Struct, frozen=True):
     """What may come before the grammar holds; None: nothing."""
     logit_bias: dict[int, float] = {}
     """Token -> what is added to its logit; -inf forbids it."""
+    ignore_eos: bool | None = None
+    """True forbids every token that ends an answer, and lets one that repeats itself go on."""
 
 
 class Generate(Struct, tag="generate"):

@@ -8,6 +8,7 @@ all of them, the grammar after (token_sampler.py).
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 
 from ollama_engine.runner.candidates import Candidates
@@ -38,6 +39,7 @@ def build_sampler(sampling: Sampling, context: LlamaContext, candidates: Candida
         chain.close()
         raise
     penalizes = _penalty_window(sampling, context)
+    ends = dict.fromkeys(context.model.end_tokens, -math.inf) if sampling.ignore_eos else {}
     sampler = TokenSampler(
         chain,
         grammar,
@@ -45,7 +47,7 @@ def build_sampler(sampling: Sampling, context: LlamaContext, candidates: Candida
         narrow=_narrow(sampling),
         history=penalizes,
         greedy=sampling.temperature <= 0 and not penalizes and sampling.dry_multiplier <= 0,
-        bias=sampling.logit_bias,
+        bias={**sampling.logit_bias, **ends},
     )
     if grammar is None or sampling.free_text is None:
         return sampler

@@ -79,8 +79,8 @@ class Sequence:
 
     @property
     def is_repeating(self) -> bool:
-        """Whether the answer has become one token again and again."""
-        return self._repeats >= MAX_REPEATS
+        """Whether the answer has become one token again and again, which one that ignores its end may."""
+        return self._repeats >= MAX_REPEATS and not self.request.sampling.ignore_eos
 
     @property
     def run(self) -> MediaRun | None:

@@ -79,7 +79,7 @@ def collect(
                 status = path.lstat()
                 used_ns = _used_ns(blobs, digest, status)
                 if not _is_young(used_ns, GRACE) or (quiet and used_ns <= since_ns):
-                    _remove(path, str(digest), _freed(status), report)
+                    _remove(path, str(digest), freed_bytes(status), report)
                     _forget(blobs, digest)
     if report.removed:
         sync_folder(blobs.folder)
@@ -118,7 +118,7 @@ def prune(
             else:
                 gone = old and _OLLAMA_TEMPORARY.fullmatch(path.name) is not None
             if gone:
-                size = min(status.st_size, status.st_blocks * 512) if digest is None else _freed(status)
+                size = min(status.st_size, status.st_blocks * 512) if digest is None else freed_bytes(status)
                 _remove(path, str(digest or path.name), size, report, dry_run=dry_run)
                 if digest is not None and not dry_run:
                     _forget(blobs, digest)
@@ -153,7 +153,7 @@ def _used_ns(blobs: BlobStore, digest: Digest | None, status: os.stat_result) ->
     return status.st_mtime_ns if noted is None else noted
 
 
-def _freed(status: os.stat_result) -> int:
+def freed_bytes(status: os.stat_result) -> int:
     """Bytes that go with a blob: none while it has another name."""
     return status.st_size if status.st_nlink == 1 else 0
 

@@ -20,16 +20,26 @@ from ollama_engine.types.generation import (
     TokenLogprob,
 )
 from ollama_engine.types.messages import Message, Role, ToolCall, ToolCallFunction
-from ollama_engine.types.models import CreateRequest, ModelDetails, ModelInfo, ModelSummary, PruneReport, TensorInfo
+from ollama_engine.types.models import (
+    CreateRequest,
+    LayerView,
+    ModelDetails,
+    ModelInfo,
+    ModelSummary,
+    PruneReport,
+    TensorInfo,
+)
 from ollama_engine.types.plan import DevicePlan, Fit, MemoryPlan, PlanRequest
 from ollama_engine.types.requests import RequestView
 from ollama_engine.types.running import Device, DeviceShare, RunningModel
 from ollama_engine.types.tokens import DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse
 from ollama_engine.types.transfers import (
     Progress,
+    PullLayer,
     PullRequest,
     PullView,
     PushRequest,
+    TransferLimits,
     TransferProgress,
     Update,
     UpdatesRequest,
@@ -54,6 +64,7 @@ __all__ = [
     "GenerateChunk",
     "GenerateRequest",
     "KeepAlive",
+    "LayerView",
     "Logprob",
     "MemoryPlan",
     "Message",
@@ -63,6 +74,7 @@ __all__ = [
     "PlanRequest",
     "Progress",
     "PruneReport",
+    "PullLayer",
     "PullRequest",
     "PullView",
     "PushRequest",
@@ -79,6 +91,7 @@ __all__ = [
     "TokenizeResponse",
     "ToolCall",
     "ToolCallFunction",
+    "TransferLimits",
     "TransferProgress",
     "Update",
     "UpdatesRequest",

@@ -13,7 +13,8 @@ Role = str
 class ToolCallFunction(Struct, omit_defaults=True):
     name: str
     arguments: JSON = field(default_factory=dict)
-    index: int = 0
+    index: int = field(default_factory=lambda: 0)
+    """The how-manieth call of its message; a factory, so that the first one's 0 is written, as Ollama writes it."""
 
 
 class ToolCall(Struct, omit_defaults=True):

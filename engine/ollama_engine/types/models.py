@@ -89,6 +89,22 @@ class CreateRequest(Struct, omit_defaults=True):
     stream: bool | None = None
 
 
+class LayerView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A blob of a model (ours). A delete removes it once no other model uses it."""
+
+    digest: str
+    """`sha256:` and 64 hex digits."""
+    kind: str
+    """What it holds: `model`, `projector`, `adapter`, `template`, `system`, `params`, `license`, `config` …"""
+    size: int
+    """Bytes, as the manifest says."""
+    frees: int = 0
+    """Bytes of disk that go with it: none where its file has another name or is missing, or nothing can be removed
+    because some model of the store cannot be read."""
+    models: list[str] = field(default_factory=list)
+    """The other models that use it."""
+
+
 class PruneReport(Struct, omit_defaults=True):
     """What `prune` found (and removed, unless it was a dry run): digests or file names, and bytes freed."""
 

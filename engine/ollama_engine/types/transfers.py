@@ -62,6 +62,22 @@ class UpdatesRequest(Struct, omit_defaults=True):
     insecure: bool = False
 
 
+class TransferLimits(Struct, frozen=True, omit_defaults=True):
+    """What pulls may take: `bandwidth` in bytes a second for all of them together (and as much for pushes), 0 for no
+    limit; `free` bytes of the disk that the models lie on."""
+
+    bandwidth: int = 0
+    free: int = 0
+
+
+class PullLayer(Struct, frozen=True, omit_defaults=True):
+    """A blob of a pull, by its digest, or by what stands for the digest of a file of the web until it is here."""
+
+    digest: str
+    total: int = 0
+    completed: int = 0
+
+
 class PullView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A pull of the queue as it is now. Bytes of all its blobs; `rate` in bytes a second, `eta` in seconds.
 
@@ -78,3 +94,5 @@ class PullView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     eta: float = 0.0
     error: str = ""
     hint: str = ""
+    layers: list[PullLayer] = []
+    """Its blobs, as far as they are known: none before it has run once."""

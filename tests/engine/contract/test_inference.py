@@ -215,6 +215,14 @@ async def test_a_model_stuck_on_one_token_ends_with_a_reason(engine: Engine, tmp
     assert "".join(chunk.message.content for chunk in chat) == "ha" * chat[-1].eval_count
 
 
+async def test_an_answer_that_ignores_its_end_goes_on_to_its_limit(engine: Engine, tmp_path: Path, story: str) -> None:
+    options = {"ignore_eos": True, "num_predict": 300}
+    await import_gguf(engine, "stuck", looping_model(tmp_path / "stuck.gguf", "ha", split=2))
+    for model in (story, "stuck"):
+        last = [chunk async for chunk in engine.generate(GenerateRequest(model, "x", options=options))][-1]
+        assert (last.done_reason, last.eval_count) == ("length", 300)
+
+
 async def test_log_probabilities_come_with_the_text_they_are_of(engine: Engine, story: str) -> None:
     asked = GenerateRequest(story, "Tell me.", logprobs=True, top_logprobs=2)
     chunks = [chunk async for chunk in engine.generate(asked)]

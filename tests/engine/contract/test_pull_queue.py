@@ -151,3 +151,18 @@ async def test_a_server_without_a_queue_is_told_apart() -> None:
             await anext(engine.pulls())
         with pytest.raises(NotSupported):
             await engine.pull_enqueue(PullRequest("x"))
+
+
+async def test_a_limit_holds_for_what_runs_already(engine: Engine, registry: RunningRegistry) -> None:
+    limits = await engine.limit_transfers(1000)
+    assert limits.bandwidth == 1000
+    assert limits.free > 0
+    await enqueue(engine, registry, "one")
+    await until(engine, lambda views: 0 < views[0].completed < views[0].total)
+    assert (await engine.limit_transfers(0)).bandwidth == 0
+    async with asyncio.timeout(10):
+        [view] = await until(engine, lambda views: views[0].state == "done")
+    assert [layer.completed for layer in view.layers] == [layer.total for layer in view.layers]
+    assert (await engine.transfer_limits()).bandwidth == 0
+    with pytest.raises(EngineError, match="not negative"):
+        await engine.limit_transfers(-1)

@@ -14,10 +14,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What was slept for instead of sleeping."""
     slept: list[float] = []
 
-    async def sleep(seconds: float) -> None:
+    async def pause(throttle: Throttle, seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(Throttle, "_pause", pause)
     return slept
 
 
@@ -35,3 +35,12 @@ async def test_a_new_limit_holds_from_the_next_bytes_on(waits: list[float]) -> N
     throttle.bandwidth = 100
     await throttle.take(100)
     assert waits == [pytest.approx(1.0, abs=0.1)]
+
+
+async def test_whoever_waits_by_the_old_limit_waits_no_longer() -> None:
+    throttle = Throttle(1)
+    async with asyncio.timeout(10):
+        waiting = [asyncio.create_task(throttle.take(1_000_000)) for _ in range(2)]
+        await asyncio.sleep(0)
+        throttle.bandwidth = 1_000_000
+        await asyncio.gather(*waiting)

@@ -205,6 +205,7 @@ ADMIN = {
     ("POST", "/api/push"),
     ("POST", "/api/updates"),
     ("POST", "/api/pulls"),
+    ("POST", "/api/pulls/limits"),
     ("DELETE", "/api/pulls/{id}"),
     ("POST", "/api/pulls/{id}/pause"),
     ("POST", "/api/pulls/{id}/resume"),

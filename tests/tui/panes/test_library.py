@@ -109,3 +109,15 @@ async def test_names_that_look_like_markup_or_escapes_are_shown_as_they_are(tmp_
         await until(pilot, lambda: "[red]x[/]:1b" in screen_text(app))
         assert "a␛]0;b" in screen_text(app)
         assert "\x1b" not in screen_text(app)
+
+
+async def test_brackets_go_from_tab_to_tab_and_the_keys_follow(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "llama3.1:8b" in screen_text(app))
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "qwen2.5-coder" not in screen_text(app))
+        assert "Discover" in screen_text(app)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: "qwen2.5-coder:7b" in screen_text(app))
+        assert isinstance(app.focused, RowTable)

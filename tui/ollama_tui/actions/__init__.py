@@ -10,12 +10,13 @@ from collections.abc import Iterable
 
 from textual.binding import Binding
 
-from ollama_tui.actions import app, bench, chat, library, ps, pulls
+from ollama_tui.actions import app, bench, chat, discover, library, ps, pulls
 from ollama_tui.actions.action import Action
 
 __all__ = ["ACTIONS", "Action", "bindings", "key_name", "key_names", "keys_of", "of"]
 
 ACTIONS: tuple[Action, ...] = (
+    *discover.ACTIONS,
     *library.ACTIONS,
     *pulls.ACTIONS,
     *ps.ACTIONS,
@@ -30,6 +31,8 @@ _GLYPHS = {
     "escape": "esc",
     "pageup": "pgup",
     "pagedown": "pgdn",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
 }
 
 

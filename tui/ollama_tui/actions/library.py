@@ -1,4 +1,4 @@
-"""What the Library does."""
+"""What the Library does: its list of models (`library`), and going from one of its tabs to another (`tabs`)."""
 
 from __future__ import annotations
 
@@ -10,4 +10,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("library.filter", "slash", "filter", "filter", "Show only models whose name holds some words"),
     Action("library.refresh", "r", "refresh", "refresh", "Read the store again"),
     Action("library.clear", "escape", "clear_filter", "clear filter", "Show all models again", palette=False),
+    Action("tabs.next", "right_square_bracket", "tab(1)", "next tab", "Go to the next tab of this pane", palette=False),
+    Action(
+        "tabs.previous",
+        "left_square_bracket",
+        "tab(-1)",
+        "last tab",
+        "Go to the tab before",
+        footer=False,
+        palette=False,
+    ),
 )

@@ -42,6 +42,7 @@ _COMMANDS = {
     "pin": LazyCommand("Keep a model in memory", "pin"),
     "requests": LazyCommand("List what a server works on, and who waits", "requests"),
     "cancel": LazyCommand("End requests", "cancel"),
+    "bench": LazyCommand("Measure how fast models are", "bench"),
     "devices": LazyCommand("List what there is to compute on", "devices"),
     "cp": LazyCommand("Copy a model", "cp"),
     "rm": LazyCommand("Remove models", "rm"),

@@ -7,6 +7,9 @@ from ollama_tui.widgets.pane import Pane
 
 TITLES = {"library": "Library", "pulls": "Pulls", "ps": "PS", "chat": "Chat", "bench": "Bench"}
 
+HOMES = {**{pane: pane for pane in TITLES}, "tabs": "library", "discover": "library"}
+"""The pane that does the actions of a group."""
+
 
 def make(pane_id: str, services: Services) -> Pane:
     """The pane of this id; its module is imported now, so that the first paint pays for one pane only."""

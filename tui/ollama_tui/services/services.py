@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ollama_tui.chats import ChatStore
+from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
+from ollama_tui.services.jobs import JobService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
 from ollama_tui.services.monitor import MonitorService
+from ollama_tui.services.pulls import PullsService
 from ollama_tui.services.residency import ResidencyService
 
 
@@ -27,6 +30,9 @@ class Services:
         self.clock = clock
         self.machine_memory = machine_memory
         self.library = LibraryService(link)
+        self.catalog = CatalogService(link)
+        self.jobs = JobService(link, self.library.refresh)
+        self.pulls = PullsService(link, self.library, clock=clock)
         self.residency = ResidencyService(link)
         self.monitor = MonitorService(link, self.residency, clock=clock)
         self.chats = ChatService(link, chats, clock=clock)
@@ -35,7 +41,9 @@ class Services:
     async def keep(self) -> None:
         """Stop answers and write down what was said and typed; quick, and safe to call twice."""
         await self.chats.aclose()
+        await self.jobs.aclose()
         await self._store.aclose()
+        await self.pulls.aclose()
         await self.monitor.aclose()
         await self.residency.aclose()
 

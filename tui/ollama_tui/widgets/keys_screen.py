@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.table import Table
@@ -31,21 +32,22 @@ class KeysScreen(ModalScreen[None]):
         Binding("escape,q,question_mark,ctrl+g,enter", "app.pop_screen", "close", id="keys.close")
     ]
 
-    def __init__(self, pane: str, title: str) -> None:
+    def __init__(self, groups: Sequence[str], title: str) -> None:
+        """`groups` of actions that the pane has at hand; its `title`."""
         super().__init__()
-        self._pane = pane
+        self._groups = groups
         self._title = title
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="keys-box") as box:
             box.border_title = f"Keys · {self._title}"
             box.border_subtitle = "esc closes"
-            yield Static(self._section(self._pane), markup=False)
+            yield Static(self._section(*self._groups), markup=False)
             yield Static("Everywhere", classes="keys-heading", markup=False)
             yield Static(self._section("app"), markup=False)
 
-    def _section(self, pane: str) -> Table | str:
-        listed = actions.of(pane)
+    def _section(self, *groups: str) -> Table | str:
+        listed = actions.of(*groups)
         if not listed:
             return "This pane has no keys of its own yet."
         table = Table.grid(padding=(0, 2, 0, 0))

@@ -1,4 +1,7 @@
-"""`Pane`: what every pane is: one of five, with the App's services at hand and a place for the focus."""
+"""`Pane`: what every pane is: one of five, with the App's services at hand and a place for the focus.
+
+A pane of several tabs is made of `Part`s, which can do what a pane can.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Pane(Vertical):
-    """The App tells a pane when it is looked at (`entered`) and when not (`left`); a hidden pane costs nothing."""
+class Part(Vertical):
+    """A pane, or a tab of one. It is told when it is looked at (`entered`) and when not (`left`); what is hidden costs
+    nothing. `group` is the first word of its actions' ids."""
 
     BLANK = True
-    pane_id: ClassVar[str]
+    group: ClassVar[str]
 
     @dataclass
     class Wanted(Message):
@@ -34,25 +38,25 @@ class Pane(Vertical):
         pane_id: str
         models: tuple[str, ...]
 
-    def __init__(self, services: Services) -> None:
-        super().__init__(id=self.pane_id, classes="pane")
+    def __init__(self, services: Services, *, id: str, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
         self.services = services
 
     def entered(self) -> None:
-        """The pane is shown now."""
+        """It is shown now."""
 
     def left(self) -> None:
-        """The pane is hidden now."""
+        """It is hidden now."""
 
     async def offer_models(self, models: tuple[str, ...]) -> None:
         """Another pane sent the user here with these models."""
 
     def focus_target(self) -> Widget | None:
-        """What takes the focus when the pane is shown."""
+        """What takes the focus when it is shown."""
         return None
 
     def follow(self, latest: Latest[T], draw: Callable[[T], Awaitable[None] | None], *, group: str) -> None:
-        """Draw a service's snapshots for as long as this pane lives."""
+        """Draw a service's snapshots for as long as this lives."""
         self.run_worker(_draw_each(latest.watch(), draw), group=group, exclusive=True)
 
     def announce(self, text: str, *, title: str = "") -> None:
@@ -66,6 +70,26 @@ class Pane(Vertical):
         """An error as a notification: what is wrong, and what to do."""
         text = visible(f"{error.message}\n{error.hint}" if error.hint else error.message)
         self.app.notify(text, severity="error", timeout=8, markup=False)
+
+
+class Pane(Part):
+    pane_id: ClassVar[str]
+
+    def __init_subclass__(cls, **keywords: object) -> None:
+        super().__init_subclass__(**keywords)  # pyright: ignore[reportArgumentType]
+        if "group" not in cls.__dict__:
+            cls.group = cls.pane_id
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services, id=self.pane_id, classes="pane")
+
+    def acting(self) -> tuple[Part, ...]:
+        """Whose actions are at hand now, most particular first: a tab before the pane that it is in."""
+        return (self,)
+
+    async def turn_to(self, group: str) -> Part:
+        """Show what does the actions of `group` (one that this pane has), and say which part that is."""
+        return next(part for part in self.acting() if part.group == group)
 
 
 async def _draw_each(snapshots: AsyncIterator[T], draw: Callable[[T], Awaitable[None] | None]) -> None:

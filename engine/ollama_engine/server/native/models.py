@@ -13,7 +13,7 @@ from ollama_engine.server.encode import json_response
 from ollama_engine.server.native.overlay import overlaid
 from ollama_engine.server.references import DETAILS, INFERENCE, cloud_disabled, local_name
 from ollama_engine.server.streaming import progress_answer
-from ollama_engine.types import JSON, CreateRequest, Device, ModelSummary, PlanRequest, RunningModel
+from ollama_engine.types import JSON, CreateRequest, Device, LayerView, ModelSummary, PlanRequest, RunningModel
 
 _NAME = {"name": "model"}
 
@@ -44,6 +44,14 @@ class CreateModelRequest(CreateRequest):
 
     remote_host: str = ""
     """Ollama's, for models that run elsewhere: refused."""
+
+
+class LayersRequest(Struct):
+    model: str
+
+
+class Layers(Struct):
+    layers: list[LayerView]
 
 
 class ModelList(Struct):
@@ -82,6 +90,13 @@ class Models:
         if not body.model:
             raise InvalidRequest("model is required")
         return json_response(await self.engine.plan(body))
+
+    async def layers(self, request: Request) -> Response:
+        """The blobs of a model and who else uses them (ours)."""
+        body = await read_request(request, LayersRequest, aliases=_NAME)
+        if not body.model:
+            raise InvalidRequest("model is required")
+        return json_response(Layers(await self.engine.layers(body.model)))
 
     async def show(self, request: Request) -> Response:
         body = await read_request(request, ShowRequest, aliases=_NAME)

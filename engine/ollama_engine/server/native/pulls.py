@@ -4,6 +4,8 @@ GET    /api/pulls               {"pulls": [...]}, in the order in which they run
 POST   /api/pulls               {"model", "insecure"}: queue one; the pull
 POST   /api/pulls/ID/pause      and resume (also: try again); the pull
 POST   /api/pulls/ID/move       {"position"}: 0 is the first
+GET    /api/pulls/limits        {"bandwidth", "free"}: bytes a second, and of disk
+POST   /api/pulls/limits        {"bandwidth"}: take this limit now
 DELETE /api/pulls/ID            {"remove_partials"}: take it off
 """
 
@@ -32,6 +34,11 @@ class MoveRequest(Struct):
 class CancelRequest(Struct):
     remove_partials: bool = False
     """Also what it has fetched so far."""
+
+
+class LimitRequest(Struct):
+    bandwidth: int = 0
+    """Bytes a second; 0: no limit."""
 
 
 class PullQueue(Struct):
@@ -64,6 +71,13 @@ class Pulls:
         body = await read_request(request, MoveRequest)
         await self.engine.pull_move(request.path_params["id"], body.position)
         return Response()
+
+    async def limits(self, request: Request) -> Response:
+        return json_response(await self.engine.transfer_limits())
+
+    async def limit(self, request: Request) -> Response:
+        body = await read_request(request, LimitRequest)
+        return json_response(await self.engine.limit_transfers(body.bandwidth))
 
     async def cancel(self, request: Request) -> Response:
         body = await read_request(request, CancelRequest)

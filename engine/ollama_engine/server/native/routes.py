@@ -18,12 +18,14 @@ from ollama_engine.server.native.models import (
     CreateModelRequest,
     DeleteRequest,
     Devices,
+    Layers,
+    LayersRequest,
     ModelList,
     Models,
     RunningModels,
     ShowRequest,
 )
-from ollama_engine.server.native.pulls import CancelRequest, MoveRequest, PullQueue, Pulls
+from ollama_engine.server.native.pulls import CancelRequest, LimitRequest, MoveRequest, PullQueue, Pulls
 from ollama_engine.server.native.requests import PinRequest, RequestList, Requests
 from ollama_engine.server.native.tokens import Tokens
 from ollama_engine.server.native.transfers import Transfers, Updates
@@ -49,6 +51,7 @@ from ollama_engine.types import (
     RerankResponse,
     TokenizeRequest,
     TokenizeResponse,
+    TransferLimits,
     TransferProgress,
     UpdatesRequest,
 )
@@ -154,6 +157,14 @@ def _transfers(engine: Engine) -> list[ExactRoute]:
         ),
         OURS("GET", "/api/pulls", pulls.list, "The queue of pulls, in the order in which they run", gives=PullQueue),
         OURS("POST", "/api/pulls", pulls.enqueue, "Queue a pull", takes=PullRequest, gives=PullView),
+        OURS(
+            "GET", "/api/pulls/limits", pulls.limits, "How fast pulls may be, and how much disk they have",
+            gives=TransferLimits,
+        ),
+        OURS(
+            "POST", "/api/pulls/limits", pulls.limit, "Limit how fast pulls may be",
+            details="Holds at once, until the server ends.", takes=LimitRequest, gives=TransferLimits,
+        ),
         OURS("DELETE", "/api/pulls/{id}", pulls.cancel, "Take a pull off the queue", takes=CancelRequest),
         OURS("POST", "/api/pulls/{id}/pause", pulls.pause, "Stop a pull", gives=PullView),
         OURS("POST", "/api/pulls/{id}/resume", pulls.resume, "Go on with a pull, or try it again", gives=PullView),
@@ -215,6 +226,10 @@ def _ours(engine: Engine) -> list[ExactRoute]:
         OURS(
             "POST", "/api/plan", models.plan, "Where a model would lie in memory, before it is loaded",
             details=_OLD_NAME, takes=PlanRequest, gives=MemoryPlan,
+        ),
+        OURS(
+            "POST", "/api/layers", models.layers, "The blobs of a model, and the other models that use them",
+            details=_OLD_NAME, takes=LayersRequest, gives=Layers,
         ),
         OURS("GET HEAD", "/healthz", health.alive, "Whether the process lives", gives=HealthStatus),
         OURS(

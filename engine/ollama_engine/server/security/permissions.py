@@ -22,6 +22,7 @@ INFERENCE = frozenset(
         ("GET", "/api/ps"),
         ("GET", "/api/devices"),
         ("GET", "/api/pulls"),
+        ("GET", "/api/pulls/limits"),
         # Their own; which those are the endpoint knows.
         ("GET", "/api/requests"),
         ("DELETE", "/api/requests/{id}"),
@@ -35,6 +36,7 @@ INFERENCE = frozenset(
         ("GET", "/metrics"),
         ("POST", "/api/show"),
         ("POST", "/api/plan"),
+        ("POST", "/api/layers"),
         ("POST", "/api/generate"),
         ("POST", "/api/chat"),
         ("POST", "/api/embed"),

@@ -1,211 +1,93 @@
-"""The Library pane: a table of models, a filter, and what is known of the selected one."""
+"""The Library pane: a tab of the models in the store and one of those that can be had, under one line of tabs."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.events import Resize
 from textual.getters import query_one
 from textual.reactive import var
 from textual.widget import Widget
-from textual.widgets import DataTable, Input
+from textual.widgets import ContentSwitcher
 
-from ollama_engine.errors import EngineError
-from ollama_engine.types import ModelSummary
-from ollama_tui import actions, suggestions
-from ollama_tui.panes.library.columns import columns, row
-from ollama_tui.panes.library.details import details
-from ollama_tui.services.library import LibraryView
-from ollama_tui.services.residency import ResidencyView
-from ollama_tui.text import one_line
-from ollama_tui.widgets.advice import advice
-from ollama_tui.widgets.lines import Lines
-from ollama_tui.widgets.pane import Pane
-from ollama_tui.widgets.row_table import RowTable
+from ollama_tui import actions
+from ollama_tui.panes.library.installed import Installed
+from ollama_tui.panes.library.tab_line import TabLine
+from ollama_tui.widgets.pane import Pane, Part
 
-BESIDE = 110
-"""From this width on, details stand beside the table; below it they open under the table."""
+TABS = {"installed": "Installed", "discover": "Discover"}
 
 
 class LibraryPane(Pane):
+    """The actions of a tab are the tab's own (`library`, `discover`); going from one to the other is the pane's."""
+
     pane_id = "library"
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("library")]
+    group = "tabs"
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("tabs")]
 
-    table = query_one("#models", RowTable)
-    filter_input = query_one("#library-filter", Input)
-    status = query_one("#library-status", Lines)
-    advice_lines = query_one("#library-advice", Lines)
-    details_box = query_one("#library-details", VerticalScroll)
-    details_text = query_one("#library-details-text", Lines)
+    tab_line = query_one(TabLine)
+    switcher = query_one("#library-tabs", ContentSwitcher)
 
-    wanted_details: var[bool | None] = var(None)
-    """What the user asked for; None is the default: shown where there is room beside the table."""
+    tab: var[str] = var("installed")
 
     def compose(self) -> ComposeResult:
-        yield Input(placeholder="filter models", id="library-filter", compact=True)
-        with Horizontal(id="library-body"):
-            with Vertical(id="library-list"):
-                yield RowTable(id="models")
-                yield Lines(id="library-status")
-            with VerticalScroll(id="library-details", can_focus=False):
-                yield Lines(id="library-details-text")
-        yield Lines(id="library-advice")
+        yield TabLine(TABS)
+        with ContentSwitcher(id="library-tabs", initial="installed"):
+            yield Installed(self.services)
 
-    def on_mount(self) -> None:
-        self.filter_input.cursor_blink = False
-        self._models: dict[str, ModelSummary] = {}
-        self._view = LibraryView()
-        self._memory = 0
-        self._states: dict[str, str] = {}
-        self.follow(self.services.library.view, self._take, group="library")
-        self.follow(self.services.residency.view, self._mark_loaded, group="residency")
-        self.run_worker(self._measure_memory(), group="memory")
+    @property
+    def shown_tab(self) -> Part:
+        return self.switcher.query_one(f"#{self.tab}", Part)
 
-    async def _measure_memory(self) -> None:
-        self._memory = await asyncio.to_thread(self.services.machine_memory)
-        self._draw_advice()
+    def acting(self) -> tuple[Part, ...]:
+        return (self.shown_tab, self)
 
     def entered(self) -> None:
-        self.services.residency.watch_for("library")
-        self.run_worker(self.services.library.refresh(), group="refresh", exclusive=True)
+        self.shown_tab.entered()
 
     def left(self) -> None:
-        self.services.residency.done_with("library")
+        self.shown_tab.left()
 
     def focus_target(self) -> Widget | None:
-        return self.table
+        return self.shown_tab.focus_target()
 
-    def on_resize(self, event: Resize) -> None:
-        self._arrange(event.size.width, event.size.height)
-        self._draw_rows()
+    async def offer_models(self, models: tuple[str, ...]) -> None:
+        """Models that another pane shows: they are marked, or selected, in the list of those that are here."""
+        await self.show_tab("installed")
+        await self.shown_tab.offer_models(models)
 
-    # Drawing
+    async def turn_to(self, group: str) -> Part:
+        tabs = {"library": "installed", "discover": "discover"}
+        if group in tabs:
+            await self.show_tab(tabs[group])
+        return await super().turn_to(group)
 
-    def _take(self, view: LibraryView) -> None:
-        if view.error is not None and view.error is not self._view.error:
-            self.report(view.error)
-        self._view = view
-        self._models = {model.name: model for model in view.models}
-        self._draw_rows()
-        self._draw_advice()
-
-    def _mark_loaded(self, view: ResidencyView) -> None:
-        states = {running.name: running.state for running in view.running}
-        if states != self._states:
-            self._states = states
-            self._draw_rows()
-
-    def _draw_rows(self) -> None:
-        width = self.table.parent.size.width if isinstance(self.table.parent, Widget) else 0
-        if not width:
+    async def show_tab(self, tab: str) -> None:
+        """Show a tab, made now where it was never shown before."""
+        if tab == self.tab:
             return
-        self.table.lay_out(columns(width))
-        now = self.services.clock()
-        words = self.filter_input.value.lower().split()
-        shown = [model for model in self._view.models if all(word in model.name.lower() for word in words)]
-        self.table.show_rows({model.name: row(model, state=self._states.get(model.name), now=now) for model in shown})
-        self._draw_status(len(shown))
-        self._draw_details()
+        if not self.switcher.query(f"#{tab}"):
+            await self.switcher.mount(self._make(tab))
+        self.shown_tab.left()
+        self.tab = self.tab_line.current = self.switcher.current = tab
+        self.shown_tab.entered()
+        target = self.shown_tab.focus_target()
+        if target is not None:
+            target.focus()
 
-    def _draw_status(self, shown: int) -> None:
-        view = self._view
-        text = ""
-        if view.error is not None:
-            text = f"The store cannot be read: {one_line(view.error.message)}. Press r to try again."
-        elif not view.known:
-            text = "reading the store…"
-        elif not view.models:
-            text = f"No models yet. Make one of a GGUF file: {suggestions.CREATE_COMMAND}"
-        elif not shown:
-            text = "No model has these words in its name; esc shows all."
-        self.status.display = bool(text)
-        self.status.show(text)
+    def _make(self, tab: str) -> Part:
+        if tab == "installed":
+            return Installed(self.services)
+        from ollama_tui.panes.library.discover import Discover
 
-    def _draw_advice(self) -> None:
-        only_toys = self._view.known and all(map(suggestions.is_toy, self._models))
-        selected = self.table.selected
-        selected_toy = selected is not None and suggestions.is_toy(selected)
-        wanted = (only_toys or selected_toy) and not self.has_class("-under")
-        self.advice_lines.display = wanted
-        if wanted:
-            self.advice_lines.show(advice(self._memory))
+        return Discover(self.services)
 
-    def _arrange(self, width: int, height: int) -> None:
-        beside = width >= BESIDE
-        self.set_class(beside, "-beside")
-        shown = beside if self.wanted_details is None else self.wanted_details
-        self.details_box.display = shown
-        self.details_box.can_focus = shown
-        self.set_class(shown and not beside, "-under")
-        self._draw_advice()
+    @on(TabLine.Chosen)
+    async def _tab_clicked(self, event: TabLine.Chosen) -> None:
+        await self.show_tab(event.tab)
 
-    def watch_wanted_details(self) -> None:
-        if self.is_mounted:
-            self._arrange(self.size.width, self.size.height)
-            self.call_after_refresh(self._draw_rows)
-
-    def _draw_details(self) -> None:
-        model = self._models.get(self.table.selected or "")
-        if model is None or not self.details_box.display:
-            self.details_text.show("")
-            return
-        self.run_worker(self._read_details(model), group="details", exclusive=True)
-
-    async def _read_details(self, model: ModelSummary) -> None:
-        try:
-            info = await self.services.library.details(model)
-        except EngineError as error:
-            self.details_text.show(f"{one_line(model.name)}\n\n{one_line(error.message)}\n{one_line(error.hint)}")
-            return
-        self.details_text.show(details(model, info))
-
-    # What the user does
-
-    @on(DataTable.RowHighlighted, "#models")
-    def _turn_to_row(self) -> None:
-        self._draw_advice()
-        self.details_box.scroll_home(animate=False)
-        self._draw_details()
-
-    @on(DataTable.RowSelected, "#models")
-    def _row_clicked(self) -> None:
-        self.action_chat()
-
-    @on(Input.Changed, "#library-filter")
-    def _filter_typed(self) -> None:
-        self._draw_rows()
-        self.refresh_bindings()
-
-    @on(Input.Submitted, "#library-filter")
-    def _filter_done(self) -> None:
-        self.table.focus()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "clear_filter":
-            return self.is_mounted and self.filter_input.display
-        return True
-
-    def action_chat(self) -> None:
-        name = self.table.selected
-        if name is not None:
-            self.post_message(self.Wanted("chat", (name,)))
-
-    def action_details(self) -> None:
-        self.wanted_details = not self.details_box.display
-
-    def action_filter(self) -> None:
-        self.filter_input.display = True
-        self.filter_input.focus()
-
-    def action_clear_filter(self) -> None:
-        self.filter_input.value = ""
-        self.filter_input.display = False
-        self.table.focus()
-
-    def action_refresh(self) -> None:
-        self.run_worker(self.services.library.refresh(), group="refresh", exclusive=True)
+    async def action_tab(self, step: int) -> None:
+        tabs = list(TABS)
+        await self.show_tab(tabs[(tabs.index(self.tab) + step) % len(tabs)])
