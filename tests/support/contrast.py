@@ -5,12 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from rich.color import Color, ColorSystem, ColorType
+from rich.cells import cell_len
+from rich.color import Color, ColorType, blend_rgb
 from rich.color_triplet import ColorTriplet
+from rich.style import Style
 from textual.app import App
-from textual.color import Color as TextualColor
 from textual.constants import DIM_FACTOR
+from textual.screen import ModalScreen
+
+from ollama_tui.terminal.colors import eight_bit_style
 
 _VGA = "000000 aa0000 00aa00 aa5500 0000aa aa00aa 00aaaa aaaaaa 555555 ff5555 55ff55 ffff55 5555ff ff55ff 55ffff ffffff"
 _XTERM = (
@@ -57,35 +62,33 @@ def _luminance(color: ColorTriplet) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def worst(app: App[object], *, colors: ColorSystem | None = None) -> tuple[float, str]:
-    """The least contrast of any text that the screen shows now, and what it is. `colors`: as fewer colours show it."""
+def worst(app: App[Any], *, colors: int = 0) -> tuple[float, str]:
+    """The least contrast of any text that the screen shows now, and what it is. `colors`: 256, as so many show it.
+
+    What stands behind a modal screen is left out: nobody is to read it.
+    """
     palettes = PALETTES[app.current_theme.dark]
-    found = [
-        (contrast(palette.rgb(text, ground=False), palette.rgb(ground, ground=True)), f"{words!r}: {text} on {ground}")
-        for words, text, ground in _drawn(app)
-        for palette in palettes
-        for text, ground in [(_fewer(text, colors), _fewer(ground, colors))]
-    ]
+    found: list[tuple[float, str]] = [(21.0, "nothing")]
+    for words, style in _drawn(app):
+        seen = eight_bit_style(style) if colors else style
+        text, ground = (seen.bgcolor, seen.color) if seen.reverse else (seen.color, seen.bgcolor)
+        for palette in palettes:
+            over, under = palette.rgb(text, ground=seen.reverse is True), palette.rgb(ground, ground=not seen.reverse)
+            if seen.dim:
+                over = blend_rgb(under, over, DIM_FACTOR)
+            found.append((contrast(over, under), f"{words!r}: {text} on {ground}"))
     return min(found)
 
 
-def _fewer(color: Color | None, colors: ColorSystem | None) -> Color | None:
-    return color.downgrade(colors) if color is not None and colors is not None else color
-
-
-def _drawn(app: App[object]) -> Iterator[tuple[str, Color | None, Color | None]]:
-    for strip in app.screen._compositor.render_strips():
+def _drawn(app: App[Any]) -> Iterator[tuple[str, Style]]:
+    screen = app.screen
+    for y, strip in enumerate(screen._compositor.render_strips()):
+        x = 0
         for words, style, _ in strip:
-            if style is None or not any(map(_is_text, words)):
-                continue
-            text, ground = (style.bgcolor, style.color) if style.reverse else (style.color, style.bgcolor)
-            if style.dim and text is not None and ground is not None and text.triplet and ground.triplet:
-                text = (
-                    TextualColor.from_rich_color(ground)
-                    .blend(TextualColor.from_rich_color(text), DIM_FACTOR)
-                    .rich_color
-                )
-            yield words.strip(), text, ground
+            behind = isinstance(screen, ModalScreen) and screen.get_widget_at(x, y)[0] is screen
+            if style is not None and not behind and any(map(_is_text, words)):
+                yield words.strip(), style
+            x += cell_len(words)
 
 
 def _is_text(character: str) -> bool:

@@ -90,8 +90,10 @@ class _Reader:
 
     def _made(self, name: str, colors: dict[str, str]) -> Theme:
         ansi = self._table.get("ansi", False)
-        theme = Theme(name, **{color: value for color, value in colors.items() if color != "muted"}, ansi=ansi)
-        theme.dark = self._table["dark"]
+        theme = Theme(name, colors["primary"], dark=self._table["dark"], ansi=ansi)
+        for color, value in colors.items():
+            if color != "muted":
+                setattr(theme, color, value)
         variables = self._texts("variables")
         self._check_known(variables, _variables_of_textual(), "variable", "variables")
         for variable, value in variables.items():
@@ -133,7 +135,7 @@ class _Reader:
             if head:
                 here = head[1]
             found = re.match(r"\s*[\"']?([\w.-]+)[\"']?\s*=", line)
-            if (found and here == table and found[1] == key) or (head and here == (table if not key else key)):
+            if (found and here == table and found[1] == key) or (head and here == (key or table)):
                 return number
         return 0
 

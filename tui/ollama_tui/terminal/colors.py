@@ -1,6 +1,6 @@
 """Fewer colours: each colour becomes the nearest of xterm's 256, so that themes look as they do in full colour.
 
-Rich, left alone, takes any tinted grey for a colour: slate becomes teal. Here the nearest is the one that looks nearest.
+Rich, left alone, takes a tinted grey for a colour: slate becomes teal. Here the nearest is what looks nearest.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _palette() -> tuple[tuple[int, tuple[float, float, float]], ...]:
 
 
 def _lab(color: ColorTriplet) -> tuple[float, float, float]:
-    """Lightness and two hues as the eye weighs them (Oklab), lightness counted double: it is what makes text readable."""
+    """Lightness and two hues as the eye weighs them (Oklab); lightness counts double, for it makes text readable."""
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color.normalized
     )

@@ -39,7 +39,7 @@ class TerminalDriver(LinuxDriver):
             drained=lambda: _unless_closed(call, app.line_is_free),
             broken=lambda: _unless_closed(call, app.line_is_broken),
         )
-        self._file = cast("IO[str]", self.line)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._file = cast("IO[str]", self.line)
         self.in_use = False
 
     @property
