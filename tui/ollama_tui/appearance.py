@@ -92,8 +92,15 @@ class Appearance:
         self._tell()
         if self._missing:
             self._app.notify(self._unknown(self._missing), severity="warning", markup=False)
+        self._app.theme_changed_signal.subscribe(self._app, self._restyle)
         if self._own_folders:
             self._app.set_interval(LOOK_EVERY, self.look_again, name="themes")
+
+    def _restyle(self, theme: Theme) -> None:
+        """Textual restyles every screen but a palette of its own that is open."""
+        if isinstance(self._app.screen, CommandPalette):
+            self._app.stylesheet.update(self._app.screen)
+            self._app.screen.refresh()
 
     # Choose
 
