@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 from ollama_engine.durations import parse_keep_alive
 from ollama_engine.errors import InvalidRequest
 from ollama_engine.types import KeepAlive
+from ollama_tui import actions
 from ollama_tui.text import one_line
 
 FOREVER = ("forever", "never", "-1")
@@ -37,7 +38,7 @@ class KeepScreen(ModalScreen[KeepAlive]):
     }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", id="keep.cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("ask")]
 
     def __init__(self, model: str, current: str) -> None:
         super().__init__()
@@ -62,9 +63,10 @@ class KeepScreen(ModalScreen[KeepAlive]):
         note.set_class(bool(wrong), "wrong")
 
     @on(Input.Submitted)
-    def _take(self, event: Input.Submitted) -> None:
-        if event.value.strip() and not _problem(event.value):
-            self.dismiss(read(event.value))
+    def action_take(self) -> None:
+        text = self.query_one(Input).value
+        if text.strip() and not _problem(text):
+            self.dismiss(read(text))
 
     def action_cancel(self) -> None:
         self.dismiss(None)
