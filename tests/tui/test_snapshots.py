@@ -83,7 +83,7 @@ def talked(folder: Path) -> None:
 
 @pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=by_size)
 def test_library(compare: Compare, size: tuple[int, int]) -> None:
-    assert compare(engine(), size, [], "●  bard:latest")
+    assert compare(engine(), size, [], "●   bard:latest")
 
 
 def test_library_details_at_80_columns(compare: Compare) -> None:
@@ -189,18 +189,13 @@ def test_chat_model_picker(compare: Compare) -> None:
     assert compare(engine(), SMALL, ["4", "ctrl+o"], "Which model answers")
 
 
-@pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=by_size)
-def test_bench(compare: Compare, size: tuple[int, int]) -> None:
-    assert compare(engine(), size, ["5"], "does not measure yet")
-
-
 def test_keys(compare: Compare) -> None:
     assert compare(engine(), SMALL, ["4", "escape", "question_mark"], "Keys · Chat")
 
 
 @pytest.mark.parametrize("theme", ["paper", "contrast"])
 def test_library_in_other_themes(compare: Compare, theme: str) -> None:
-    assert compare(engine(), SMALL, [], "●  bard:latest", theme=theme)
+    assert compare(engine(), SMALL, [], "●   bard:latest", theme=theme)
 
 
 @pytest.mark.parametrize("theme", ["paper", "contrast"])

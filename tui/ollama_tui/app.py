@@ -82,7 +82,9 @@ class Workstation(TerminalApp, inherit_bindings=False):
         super().__init__(ascii_glyphs=settings.glyphs == "ascii")
         self.settings = settings
         link = EngineLink(engine, host_label) if callable(engine) else EngineLink.to(engine, host_label)
-        self.services = Services(link, chats, clock=clock, machine_memory=machine_memory)
+        self.services = Services(
+            link, chats, clock=clock, machine_memory=machine_memory, refresh_seconds=settings.refresh
+        )
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
         self._model = model
