@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,9 @@ from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.top_line import TopLine
+
+MODELS_FIRST = 2.0
+"""Seconds in which the Library may show its models before old pulls go on."""
 
 
 class Workstation(App[None], inherit_bindings=False):
@@ -144,9 +148,11 @@ class Workstation(App[None], inherit_bindings=False):
 
     async def _follow_pulls(self) -> None:
         """Go on with what an earlier workstation left to pull, after the models are shown; tell what ends."""
-        async for library in self.services.library.view.watch():
-            if library.known or library.error is not None:
-                break
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MODELS_FIRST):
+                async for library in self.services.library.view.watch():
+                    if library.known or library.error is not None:
+                        break
         self.services.pulls.take_up()
         async for pull in self.services.pulls.ended():
             pane, view = self._current_pane(), pull.view

@@ -229,8 +229,7 @@ async def test_the_command_line_pulls_and_limits_from_another_pane(tmp_path: Pat
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "bard:latest" in screen_text(app))
         await pilot.press("colon", *"pull qwen3:4b", "enter")
-        await until(pilot, lambda: app.pane == "pulls" and app.services.pulls.view.value.known)
-    await until(pilot, lambda: words in screen_text(app))
+        await until(pilot, lambda: app.pane == "pulls" and row(app, "qwen3:4b")[1] == "pulling")
         await pilot.press("colon", *"limit 800K", "enter")
         await until(pilot, lambda: "limit 800K/s" in screen_text(app))
 
