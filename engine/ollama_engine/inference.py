@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +28,7 @@ from ollama_engine.output.history import strip_thinking
 from ollama_engine.output.parser import Call, Content, Event, OutputParser, Thinking
 from ollama_engine.output.syntax import Markers
 from ollama_engine.prompt.collate import image_mark
-from ollama_engine.prompt.render import render_generate
+from ollama_engine.prompt.render import GoChat, render_generate
 from ollama_engine.prompt.truncate import fit_messages
 from ollama_engine.request_media import RequestMedia
 from ollama_engine.requests import Request
@@ -82,7 +82,7 @@ class Inference:
         if not request.model:
             raise InvalidRequest("model is required")
         began = time.perf_counter_ns()
-        opened = await self._opener.open(request.model, request.options)
+        opened = _spoken_by(request.template, await self._opener.open(request.model, request.options))
         keep_alive = keep_alive_seconds(request.keep_alive)
 
         def chunk(message: Message, tokens: int = 1, logprobs: list[Logprob] | None = None, **last: Any) -> ChatChunk:
@@ -235,7 +235,7 @@ class Inference:
         """How many tokens the prompt of `request` has, nothing cut out of it."""
         if not request.model:
             raise InvalidRequest("model is required")
-        opened = await self._opener.open(request.model, request.options)
+        opened = _spoken_by(request.template, await self._opener.open(request.model, request.options))
         think = think_of(request, opened.capabilities)
         check_chat(request, opened.capabilities, opened.model.name.full)
         choice = tool_choice_of(request)
@@ -355,6 +355,11 @@ def _render(
         think=think,
         mark=mark,
     )
+
+
+def _spoken_by(template: str, opened: Opened) -> Opened:
+    """A model with a chat's own Go template in the place of its own; TemplateError where that is none."""
+    return replace(opened, template=GoChat(template)) if template else opened
 
 
 def _own_tokens(opened: Opened, request: GenerateRequest) -> Infill | None:

@@ -248,6 +248,7 @@ class DemoEngine:
         self.closed_streams = 0
         self.closed = False
         self.polls = 0
+        self.model_polls = 0
         self.device_polls = 0
         self.machine = demo_devices()
         self.created: list[CreateRequest] = []
@@ -279,6 +280,7 @@ class DemoEngine:
         return "0.1.0"
 
     async def models(self) -> list[ModelSummary]:
+        self.model_polls += 1
         self._check("models")
         return list(self.stored)
 

@@ -13,7 +13,9 @@ from ollama_engine.types import PullLayer, PullRequest, PullView, TransferLimits
 MB = 1_000_000
 
 
-def demo_pull(name: str, state: str = "running", *, part: float = 0.42, size: int = 4_920 * MB) -> PullView:
+def demo_pull(
+    name: str, state: str = "running", *, part: float = 0.42, size: int = 4_920 * MB, rate: float = 38.4 * MB
+) -> PullView:
     """A pull of a model whose weights are nearly all of it; its small layers come first."""
     small = (("8cf247399e57" + "0" * 52, 1_700), ("f1cd752815fc" + "0" * 52, 12_000), ("56bb8bd477a5" + "0" * 52, 96))
     weights = PullLayer(f"sha256:{'6a0746a1ec1a' + '0' * 52}", size, int(size * part))
@@ -26,8 +28,8 @@ def demo_pull(name: str, state: str = "running", *, part: float = 0.42, size: in
         status="pulling 6a0746a1ec1a" if running else "",
         total=sum(layer.total for layer in layers),
         completed=sum(layer.completed for layer in layers),
-        rate=38.4 * MB if running else 0.0,
-        eta=size * (1 - part) / (38.4 * MB) if running else 0.0,
+        rate=rate if running else 0.0,
+        eta=size * (1 - part) / rate if running else 0.0,
         layers=layers,
     )
 
@@ -43,6 +45,7 @@ class DemoPulls:
     def __init__(self, *views: PullView) -> None:
         self.views = {view.id: view for view in views}
         self.limits = TransferLimits(0, 182_000 * MB)
+        self.requests: list[PullRequest] = []
         self.canceled: list[tuple[str, bool]] = []
         self.failures: dict[str, EngineError] = {}
         self._changed = asyncio.Condition()
@@ -81,6 +84,7 @@ class DemoPulls:
         self._check("pull_enqueue")
         if " " in request.model:
             raise InvalidName("invalid model name", hint="A name is MODEL, MODEL:TAG or HOST/NAMESPACE/MODEL:TAG.")
+        self.requests.append(request)
         name = request.model if ":" in request.model else f"{request.model}:latest"
         view = demo_pull(name, self._next_state(), part=0.0)
         self.views[view.id] = view

@@ -98,11 +98,6 @@ def test_library_with_the_toy_alone(compare: Compare) -> None:
     assert compare(DemoEngine(models=demo_models()[:1]), SMALL, [], "fits this machine")
 
 
-@pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=by_size)
-def test_pulls(compare: Compare, size: tuple[int, int]) -> None:
-    assert compare(engine(), size, ["2"], "comes here")
-
-
 @pytest.fixture
 def compare_ps(snap_compare: Compare, tmp_path: Path) -> Compare:
     """Snapshot of the PS pane after two minutes, told in sixty refreshes; `keys` are pressed then."""

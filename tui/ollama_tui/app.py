@@ -22,6 +22,7 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
 from ollama_engine.engine import Engine
+from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings
 from ollama_tui import actions, panes, suggestions, themes
 from ollama_tui.chats import ChatStore
@@ -111,6 +112,7 @@ class Workstation(App[None], inherit_bindings=False):
             target.focus()
         self.run_worker(self._follow_link(), group="link")
         self.run_worker(self._restore(), group="restore")
+        self.run_worker(self._follow_pulls(), group="pulls")
 
     async def _follow_link(self) -> None:
         async for state in self.services.link.state.watch():
@@ -118,6 +120,19 @@ class Workstation(App[None], inherit_bindings=False):
 
     def _show_link(self, state: LinkState) -> None:
         self.top_line.link = state
+
+    async def _follow_pulls(self) -> None:
+        """Go on with what an earlier workstation left to pull, after the models are shown; tell what ends."""
+        async for library in self.services.library.view.watch():
+            if library.known or library.error is not None:
+                break
+        self.services.pulls.take_up()
+        async for pull in self.services.pulls.ended():
+            pane, view = self._current_pane(), pull.view
+            if view.state == "done":
+                pane.announce(f"{view.name} is in the Library.", title="Pulled")
+            else:
+                pane.report(EngineError(f"{view.name}: {view.error}", hint=view.hint))
 
     async def _restore(self) -> None:
         await self.services.chats.restore()

@@ -58,6 +58,8 @@ class ChatRequest(Struct, omit_defaults=True):
     `{"type": "function", "function": {"name": NAME}}`. None is `auto`."""
     parallel_tool_calls: bool | None = None
     """False: at most one call (ours)."""
+    template: str = ""
+    """A Go template in the place of the model's, as GenerateRequest's (ours)."""
 
 
 class TokenLogprob(Struct, omit_defaults=True, kw_only=True):

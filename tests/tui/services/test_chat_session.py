@@ -12,7 +12,7 @@ import pytest
 
 from ollama_tui.chats import ChatStore
 from ollama_tui.services import ChatService, EngineLink
-from ollama_tui.services import chat_session as module
+from ollama_tui.services import exchange as module
 from ollama_tui.services.chat_session import ChatSession
 from tests.support.demo_engine import NOW, DemoEngine
 
@@ -57,16 +57,49 @@ async def test_while_it_streams_the_answer_is_on_disk_within_a_second(
     await store.aclose()
 
 
-async def test_a_second_prompt_waits_for_the_first_answer(tmp_path: Path) -> None:
-    engine = DemoEngine()
+async def test_prompts_sent_meanwhile_wait_and_are_answered_in_turn(tmp_path: Path) -> None:
+    engine = DemoEngine(answer="aye")
     engine.gate = asyncio.Semaphore(0)
     chats, store = service(tmp_path, engine)
     await chats.new("bard")
     session = chats.shown.value
     assert session.send("one")
-    assert not session.send("two")
     assert not session.send("  ")
+    assert session.send("two")
+    assert session.send("three")
+    assert [one.content for one in session.view.value.queued] == ["two", "three"]
+    await until(lambda: engine.asked)
+    written = [(one.content, one.status) for one in await store.messages(session.id)]
+    assert ("three", "queued") in written
+    for _ in range(3):
+        engine.gate.release()
+    await until(lambda: is_done(session))
+    assert [one.content for one in session.view.value.messages] == ["one", "aye", "two", "aye", "three", "aye"]
+    assert [len(asked.messages) for asked in engine.asked] == [1, 3, 5]
+    assert session.view.value.queued == ()
+    assert {one.status for one in await store.messages(session.id)} == {"done"}
     await chats.aclose()
+    await store.aclose()
+
+
+async def test_what_waits_is_taken_back_last_first_and_all_of_it_when_the_answer_is_stopped(tmp_path: Path) -> None:
+    engine = DemoEngine(answer="one two")
+    engine.gate = asyncio.Semaphore(1)
+    chats, store = service(tmp_path, engine)
+    await chats.new("bard")
+    session = chats.shown.value
+    for text in ("first", "second", "third", "fourth"):
+        session.send(text)
+    assert session.take_back()
+    assert session.view.value.draft == "fourth"
+    await until(lambda: session.view.value.reply and session.view.value.reply.text)
+    assert session.stop()
+    await until(lambda: is_done(session))
+    assert session.view.value.draft == "fourth\n\nsecond\n\nthird"
+    assert not session.take_back()
+    assert [one.content for one in session.view.value.messages] == ["first", "one"]
+    await chats.aclose()
+    assert [one.content for one in await store.messages(session.id)] == ["first", "one"]
     await store.aclose()
 
 
@@ -166,7 +199,7 @@ async def test_a_draft_that_is_being_written_when_the_program_ends_is_not_lost(
     disk_is_slow = threading.Event()
     store._thread.submit(disk_is_slow.wait)
     session.edit_draft("half a thought")
-    await until(lambda: session._saving.locked())
+    await until(lambda: session._record._saving.locked())
     closing = asyncio.create_task(chats.aclose())
     await until(lambda: session._draft_saver is None or session._draft_saver.done())
     disk_is_slow.set()

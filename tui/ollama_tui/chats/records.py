@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Status = Literal["done", "streaming", "stopped", "failed", "queued"]
 """A message found `streaming` on disk belongs to a workstation that was killed: it is what had been written by then.
@@ -53,7 +53,8 @@ class StoredMessage:
 
     `branch` is its place among its siblings, the messages with the same `parent_id`: (2, 3) is the second of three.
     A message of the role `tool` is the result of one of the calls before it: `tool_name`, `tool_call_id`.
-    `dropped_messages` and `cut_tokens` were left out of the prompt, for want of context.
+    `dropped_messages` and `cut_tokens` were left out of the prompt, for want of context; `context_total` is how many
+    tokens there was room for.
     """
 
     id: int
@@ -73,14 +74,52 @@ class StoredMessage:
     attachments: tuple[Attachment, ...] = ()
     dropped_messages: int = 0
     cut_tokens: int = 0
+    context_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """How a conversation's answers are made: what is not said here is the model's own.
+
+    `format` is "json" or a JSON schema, `tools` are declarations as a request has them, `template` is Go's.
+    """
+
+    system: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    think: bool | str | None = None
+    format: Any = None
+    tools: tuple[dict[str, Any], ...] = ()
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`draft` is the prompt not yet sent; `title` the first words that were."""
+    """`draft` is the prompt not yet sent, with its `attachments`; `title` the first words that were, or a given name.
+
+    `head_id` is the last message of the branch that is shown. `messages` and `speed` (tokens a second, over all of its
+    answers) are counted for lists.
+    """
 
     id: int
     model: str
     draft: str
     title: str
     updated_at: float
+    head_id: int | None = None
+    settings: ChatSettings = field(default_factory=ChatSettings)
+    attachments: tuple[Attachment, ...] = ()
+    unread: bool = False
+    messages: int = 0
+    speed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message that holds the words that were searched for; `snippet` has them between MARK and UNMARK."""
+
+    conversation: Conversation
+    message_id: int
+    snippet: str
+
+
+MARK, UNMARK = "\x02", "\x03"

@@ -1,4 +1,4 @@
-"""`ChatStore`: conversations, messages and drafts in one SQLite file.
+"""`ChatStore`: conversations, messages, drafts and attached files in one SQLite file.
 
 All SQL runs in one thread of its own, in the order it was asked for; callers await it. Every method raises
 StoreError where the file cannot be read or written.
@@ -8,50 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
 from ollama_engine.errors import StoreError
-from ollama_tui.chats.records import Conversation, Status, StoredMessage, Timings
+from ollama_tui.chats import rows, transfer
+from ollama_tui.chats.records import Attachment, ChatSettings, Conversation, Found, Status, StoredMessage
+from ollama_tui.chats.rows import BEHIND_HEAD, NewMessage, to_json
+from ollama_tui.chats.schema import open_database, purge
+from ollama_tui.chats.search import search
 
 R = TypeVar("R")
 
-VERSION = 1
-SCHEMA = """
-CREATE TABLE conversations (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    model TEXT NOT NULL,
-    draft TEXT NOT NULL DEFAULT '',
-    title TEXT NOT NULL DEFAULT '',
-    updated_at REAL NOT NULL
-);
-CREATE TABLE messages (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    conversation_id INTEGER NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
-    parent_id INTEGER REFERENCES messages(id),
-    role TEXT NOT NULL,
-    content TEXT NOT NULL,
-    thinking TEXT NOT NULL DEFAULT '',
-    status TEXT NOT NULL,
-    note TEXT NOT NULL DEFAULT '',
-    model TEXT NOT NULL DEFAULT '',
-    created_at REAL NOT NULL,
-    prompt_tokens INTEGER NOT NULL DEFAULT 0,
-    prompt_ns INTEGER NOT NULL DEFAULT 0,
-    tokens INTEGER NOT NULL DEFAULT 0,
-    tokens_ns INTEGER NOT NULL DEFAULT 0,
-    load_ns INTEGER NOT NULL DEFAULT 0,
-    first_token_ns INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX messages_of ON messages(conversation_id, id);
-"""
-TIMINGS = "prompt_tokens, prompt_ns, tokens, tokens_ns, load_ns, first_token_ns"
-
 
 class ChatStore:
-    """Opens its file on first use. `parent_id` is the message before: the tree that forks will grow from."""
+    """Opens its file on first use. `parent_id` is the message before: edits and further answers are branches."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,60 +33,136 @@ class ChatStore:
         self._database: sqlite3.Connection | None = None
         self._closed = False
 
-    async def conversations(self, limit: int = 200) -> list[Conversation]:
+    # Conversations
+
+    async def conversations(self, limit: int = 1000) -> list[Conversation]:
         """The ones last touched first."""
-        return await self._run(lambda database: _conversations(database, limit))
+        order = "1 ORDER BY updated_at DESC, id DESC LIMIT ?"
+        return await self._run(lambda database: rows.conversations(database, order, (limit,)))
 
     async def latest(self) -> Conversation | None:
         found = await self.conversations(1)
         return found[0] if found else None
 
     async def conversation(self, conversation_id: int) -> Conversation | None:
-        return await self._run(lambda database: _conversation(database, conversation_id))
+        found = await self._run(lambda database: rows.conversations(database, "id = ?", (conversation_id,)))
+        return found[0] if found else None
 
-    async def messages(self, conversation_id: int) -> list[StoredMessage]:
-        """All messages of a conversation, oldest first."""
-        return await self._run(lambda database: _messages(database, conversation_id))
+    async def search(self, words: str, limit: int = 200) -> list[Found]:
+        """Messages of all conversations that hold these words, the best first."""
+        return await self._run(lambda database: search(database, words, limit))
 
-    async def start(self, model: str, draft: str, now: float) -> int:
+    async def start(self, model: str, draft: str, now: float, *, title: str = "") -> int:
         """A new conversation; its id."""
-        sql = "INSERT INTO conversations (model, draft, updated_at) VALUES (?, ?, ?)"
-        return await self._run(lambda database: _insert(database, sql, (model, draft, now)))
+        sql = "INSERT INTO conversations (model, draft, title, updated_at) VALUES (?, ?, ?, ?)"
+        return await self._run(lambda database: rows.insert(database, sql, (model, draft, title, now)))
 
-    async def save_draft(self, conversation_id: int, model: str, draft: str, now: float) -> None:
-        """Keep the words not yet sent and the model they are meant for."""
-        sql = "UPDATE conversations SET model = ?, draft = ?, updated_at = ? WHERE id = ?"
-        await self._run(lambda database: database.execute(sql, (model, draft, now, conversation_id)))
+    async def save_draft(
+        self, conversation_id: int, model: str, draft: str, now: float, attachments: tuple[Attachment, ...] = ()
+    ) -> None:
+        """Keep the words not yet sent, the files that go along, and the model they are meant for."""
+        sql = "UPDATE conversations SET model = ?, draft = ?, updated_at = ?, attachments = ? WHERE id = ?"
+        await self._execute(sql, model, draft, now, to_json(attachments), conversation_id)
 
     async def save_title(self, conversation_id: int, title: str) -> None:
-        sql = "UPDATE conversations SET title = ? WHERE id = ?"
-        await self._run(lambda database: database.execute(sql, (title, conversation_id)))
+        await self._execute("UPDATE conversations SET title = ? WHERE id = ?", title, conversation_id)
+
+    async def save_settings(self, conversation_id: int, settings: ChatSettings) -> None:
+        sql = "UPDATE conversations SET settings = ? WHERE id = ?"
+        await self._execute(sql, to_json(settings), conversation_id)
+
+    async def save_head(self, conversation_id: int, head_id: int | None) -> None:
+        """The branch that ends with this message is the one to show."""
+        await self._execute("UPDATE conversations SET head_id = ? WHERE id = ?", head_id, conversation_id)
+
+    async def save_unread(self, conversation_id: int, unread: bool) -> None:
+        await self._execute("UPDATE conversations SET unread = ? WHERE id = ?", unread, conversation_id)
+
+    async def delete(self, conversation_id: int, now: float) -> None:
+        """Hide a conversation; `undelete` brings it back for a month."""
+        await self._execute("UPDATE conversations SET deleted_at = ? WHERE id = ?", now, conversation_id)
+
+    async def undelete(self) -> Conversation | None:
+        """Bring back the conversation that was deleted last; None where there is none."""
+        return await self._run(_undelete)
+
+    async def purge(self, now: float) -> None:
+        """Forget for good what was deleted a month ago, and files that nothing has any more."""
+        await self._run(lambda database: purge(database, now))
+
+    # Messages
+
+    async def messages(self, conversation_id: int) -> list[StoredMessage]:
+        """All messages of a conversation, of all branches, oldest first; `branch` is left to `MessageTree`."""
+        return await self._run(lambda database: rows.messages(database, conversation_id))
 
     async def add_message(
-        self, conversation_id: int, role: str, content: str, *, status: Status, model: str, now: float
+        self,
+        conversation_id: int,
+        role: str,
+        content: str,
+        *,
+        status: Status,
+        model: str,
+        now: float,
+        parent_id: int | None = BEHIND_HEAD,
+        tool_name: str = "",
+        tool_call_id: str = "",
+        attachments: tuple[Attachment, ...] = (),
     ) -> int:
-        """Append a message; its id."""
-        return await self._run(
-            lambda database: _add_message(database, conversation_id, role, content, status, model, now)
+        """Add a message behind `parent_id`, or behind the end of the branch that is shown; its id.
+
+        It becomes that end itself, unless it waits.
+        """
+        new = NewMessage(
+            conversation_id, role, content, status, now, parent_id, model, tool_name, tool_call_id, attachments
         )
+        return await self._run(lambda database: rows.add_message(database, new))
 
     async def save_message(self, message: StoredMessage) -> None:
         """Write all of a message that may change after it was added."""
-        timings = message.timings
-        values = (message.content, message.thinking, message.status, message.note)
-        counts = (
-            *(timings.prompt_tokens, timings.prompt_ns, timings.tokens, timings.tokens_ns),
-            *(timings.load_ns, timings.first_token_ns),
-        )
-        sql = (
-            "UPDATE messages SET content = ?, thinking = ?, status = ?, note = ?,"
-            f" ({TIMINGS}) = (?, ?, ?, ?, ?, ?) WHERE id = ?"
-        )
-        await self._run(lambda database: database.execute(sql, (*values, *counts, message.id)))
+        await self._run(lambda database: rows.save_message(database, message))
 
     async def withdraw(self, *message_ids: int) -> None:
         """Take messages back, newest first, as if they had not been sent."""
-        await self._run(lambda database: _withdraw(database, message_ids))
+        await self._run(lambda database: rows.withdraw(database, message_ids))
+
+    # Files
+
+    async def add_file(self, data: bytes) -> str:
+        """Keep what is in a file; the digest that finds it."""
+        digest = await asyncio.to_thread(lambda: sha256(data).hexdigest())
+        await self._execute("INSERT OR IGNORE INTO files (digest, data) VALUES (?, ?)", digest, data)
+        return digest
+
+    async def files(self, digests: Iterable[str]) -> dict[str, bytes]:
+        """What is in the files with these digests; those that are not there are left out."""
+        wanted = tuple(set(digests))
+        return await self._run(lambda database: _files(database, wanted)) if wanted else {}
+
+    # Copies and exports
+
+    async def export(self, conversation_id: int, *, markdown: bool) -> bytes:
+        """A conversation as a file: Markdown, or JSON that `add_document` reads. StoreError where it is gone."""
+        conversation = await self.conversation(conversation_id)
+        if conversation is None:
+            raise StoreError(f"conversation {conversation_id} is gone", hint="Choose another one.")
+        messages = await self.messages(conversation_id)
+        if markdown:
+            return transfer.to_markdown(conversation, messages).encode()
+        files = await self.files(one.digest for message in messages for one in message.attachments)
+        return await asyncio.to_thread(transfer.to_document, conversation, messages, files)
+
+    async def add_document(self, data: bytes, now: float) -> int:
+        """A conversation from an exported file; its id. InvalidRequest where it is none."""
+        document = await asyncio.to_thread(transfer.from_document, data)
+        return await self._run(lambda database: transfer.add_document(database, document, now))
+
+    async def copy_branch(self, conversation: Conversation, path: tuple[StoredMessage, ...], now: float) -> int:
+        """A conversation of its own with the messages of a branch; its id."""
+        return await self._run(lambda database: transfer.copy_branch(database, conversation, path, now))
+
+    # The file
 
     async def aclose(self) -> None:
         """Wait for what is being written, then close; safe to call twice."""
@@ -122,6 +172,9 @@ class ChatStore:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
+    async def _execute(self, sql: str, *values: object) -> None:
+        await self._run(lambda database: database.execute(sql, values))
+
     async def _run(self, work: Callable[[sqlite3.Connection], R]) -> R:
         if self._closed:
             raise StoreError(f"the chat store {self.path} is closed")
@@ -130,9 +183,11 @@ class ChatStore:
     def _work(self, work: Callable[[sqlite3.Connection], R]) -> R:
         try:
             if self._database is None:
-                self._database = _open(self.path)
+                self._database = open_database(self.path)
             return work(self._database)
         except (sqlite3.Error, OSError) as error:
+            if self._database is not None and self._database.in_transaction:
+                self._database.rollback()
             raise StoreError(
                 f"cannot keep conversations in {self.path}: {error}",
                 hint="Make room or move the file away; this conversation lives in memory until then.",
@@ -144,71 +199,15 @@ class ChatStore:
             database.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The connection lives in the store's one thread, except that the interpreter may collect it from another.
-    database = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
-    database.execute("PRAGMA foreign_keys = ON")
-    database.execute("BEGIN IMMEDIATE")
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        database.close()
-        raise StoreError(f"{path} was written by a newer ollama-tui", hint="Update, or move the file away.")
-    if version == 0:
-        for statement in SCHEMA.split(";"):
-            database.execute(statement)
-        database.execute(f"PRAGMA user_version = {VERSION}")
-    database.execute("COMMIT")
-    return database
+def _undelete(database: sqlite3.Connection) -> Conversation | None:
+    sql = "SELECT id FROM conversations WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, id DESC LIMIT 1"
+    row = database.execute(sql).fetchone()
+    if row is None:
+        return None
+    database.execute("UPDATE conversations SET deleted_at = NULL WHERE id = ?", row)
+    return rows.conversations(database, "id = ?", row)[0]
 
 
-def _insert(database: sqlite3.Connection, sql: str, values: tuple[object, ...]) -> int:
-    row_id = database.execute(sql, values).lastrowid
-    assert row_id is not None  # an INSERT has one
-    return row_id
-
-
-def _conversations(database: sqlite3.Connection, limit: int) -> list[Conversation]:
-    sql = "SELECT id, model, draft, title, updated_at FROM conversations ORDER BY updated_at DESC, id DESC LIMIT ?"
-    return [Conversation(*row) for row in database.execute(sql, (limit,))]
-
-
-def _conversation(database: sqlite3.Connection, conversation_id: int) -> Conversation | None:
-    sql = "SELECT id, model, draft, title, updated_at FROM conversations WHERE id = ?"
-    row = database.execute(sql, (conversation_id,)).fetchone()
-    return None if row is None else Conversation(*row)
-
-
-def _messages(database: sqlite3.Connection, conversation_id: int) -> list[StoredMessage]:
-    sql = (
-        f"SELECT id, role, content, status, thinking, note, model, created_at, {TIMINGS}"
-        " FROM messages WHERE conversation_id = ? ORDER BY id"
-    )
-    rows = database.execute(sql, (conversation_id,))
-    return [StoredMessage(*row[:8], timings=Timings(*row[8:])) for row in rows]
-
-
-def _add_message(
-    database: sqlite3.Connection,
-    conversation_id: int,
-    role: str,
-    content: str,
-    status: Status,
-    model: str,
-    now: float,
-) -> int:
-    sql = (
-        "INSERT INTO messages (conversation_id, parent_id, role, content, status, model, created_at)"
-        " VALUES (?, (SELECT max(id) FROM messages WHERE conversation_id = ?), ?, ?, ?, ?, ?)"
-    )
-    values = (conversation_id, conversation_id, role, content, status, model, now)
-    row_id = _insert(database, sql, values)
-    database.execute("UPDATE conversations SET updated_at = ? WHERE id = ?", (now, conversation_id))
-    return row_id
-
-
-def _withdraw(database: sqlite3.Connection, message_ids: tuple[int, ...]) -> None:
-    for message_id in sorted(message_ids, reverse=True):
-        database.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+def _files(database: sqlite3.Connection, digests: tuple[str, ...]) -> dict[str, bytes]:
+    marks = ", ".join("?" * len(digests))
+    return dict(database.execute(f"SELECT digest, data FROM files WHERE digest IN ({marks})", digests))

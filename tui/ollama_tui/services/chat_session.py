@@ -1,79 +1,45 @@
-"""One conversation: it sends prompts, gathers the answer, and writes both down as they come.
+"""`ChatSession`: one conversation that asks and answers, on any branch of its tree of messages.
 
-The answer runs in a task of its own. While it streams, a second task publishes a snapshot at most eight times a
-second and writes the text to the store once a second, however fast or slow the tokens are.
+Answers run in a task of their own, one after the other; prompts that are sent meanwhile wait. All of it is written
+down as it happens.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from ollama_engine.errors import EngineError, StoreError
-from ollama_engine.types import ChatChunk, ChatRequest, Message
-from ollama_tui.chats import Attachment, ChatStore, Conversation, Status, StoredMessage, Timings, ToolCall
-from ollama_tui.services.latest import Latest
+from ollama_engine.types import ChatRequest
+from ollama_tui.chats import Attachment, ChatStore, Conversation, StoredMessage, ToolCall
+from ollama_tui.services.chat_request import chat_request
+from ollama_tui.services.chat_state import ChatState
+from ollama_tui.services.chat_view import ChatView, Reply, pending_calls
+from ollama_tui.services.exchange import Exchange, Outcome
 from ollama_tui.services.link import EngineLink
+from ollama_tui.services.prompt_queue import PromptQueue
 
-PUBLISH_SECONDS = 0.125
-SAVE_SECONDS = 1.0
+__all__ = ["ChatSession", "ChatView", "Reply"]
+
 TITLE_LENGTH = 60
 
 
 @dataclass(frozen=True)
-class Reply:
-    """The answer that is being written; `waiting` until the first piece of it arrives."""
+class _Ask:
+    """What is to be answered: a new message behind `parent_id`, or where there is no `role` what is there already.
 
-    id: int
-    model: str
-    text: str = ""
-    thinking: str = ""
-    phase: Literal["waiting", "streaming"] = "waiting"
-    timings: Timings = field(default_factory=Timings)
-    tool_calls: tuple[ToolCall, ...] = ()
-    branch: tuple[int, int] = (1, 1)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a prompt was not answered, or an answer not kept; `serial` tells one failure from the next."""
-
-    error: EngineError
-    serial: int
-
-
-@dataclass(frozen=True)
-class ContextUse:
-    """How full the context was with the last answer, tokens; `total` is 0 where it is not known."""
-
-    used: int = 0
-    total: int = 0
-
-
-@dataclass(frozen=True)
-class ChatView:
-    """A snapshot. A new `draft_serial` means that `draft` comes from here and belongs into the editor.
-
-    `messages` are the active path of the tree, oldest first; `reply` goes on from the last of them. `queued` are
-    prompts that wait for the answer, `attachments` files that go along with the next prompt.
+    `waiting` is the message as the queue wrote it down.
     """
 
-    model: str = ""
-    messages: tuple[StoredMessage, ...] = ()
-    reply: Reply | None = None
-    failure: Failure | None = None
-    draft: str = ""
-    draft_serial: int = 0
-    queued: tuple[StoredMessage, ...] = ()
+    parent_id: int | None
+    role: str = ""
+    content: str = ""
     attachments: tuple[Attachment, ...] = ()
-    context: ContextUse = field(default_factory=ContextUse)
+    call: ToolCall | None = None
+    waiting: asyncio.Task[StoredMessage] | None = None
 
 
-class ChatSession:
+class ChatSession(ChatState):
     def __init__(
         self,
         link: EngineLink,
@@ -82,303 +48,194 @@ class ChatSession:
         *,
         clock: Callable[[], float],
         saved: Conversation | None = None,
-        messages: tuple[StoredMessage, ...] = (),
+        messages: Iterable[StoredMessage] = (),
     ) -> None:
+        super().__init__(store, model, clock=clock, saved=saved, messages=messages)
         self._link = link
-        self._store = store
         self._clock = clock
-        self._id = saved.id if saved else 0
-        self._titled = bool(saved and saved.title)
-        self._draft = saved.draft if saved else ""
-        self._unsaved = False
-        self._saving = asyncio.Lock()
-        self._draft_saver: asyncio.Task[None] | None = None
-        self._exchange: _Exchange | None = None
+        self._queue = PromptQueue(self._record)
+        self._writing: set[asyncio.Task[None]] = set()
+        self._exchange: Exchange | None = None
         self._answering: asyncio.Task[None] | None = None
-        self._unsaved_ids = 0
-        self.view = Latest(ChatView(model, messages, draft=self._draft))
-
-    @property
-    def id(self) -> int:
-        """The conversation's id in the store; 0 while nothing was written."""
-        return self._id
 
     @property
     def busy(self) -> bool:
         return self._answering is not None and not self._answering.done()
 
-    def use_model(self, model: str) -> None:
-        if model != self.view.value.model:
-            self._publish(model=model)
-            self._touch_draft()
-
-    def edit_draft(self, text: str) -> None:
-        """The editor's text changed: it is written within a second."""
-        if text != self._draft:
-            self._draft = text
-            self._touch_draft()
-
-    def _touch_draft(self) -> None:
-        self._unsaved = True
-        if self._draft_saver is None or self._draft_saver.done():
-            self._draft_saver = asyncio.create_task(self._save_draft_soon(), name="draft")
-
-    async def _save_draft_soon(self) -> None:
-        await asyncio.sleep(SAVE_SECONDS / 2)
-        try:
-            await self.save_draft()
-        except StoreError as error:
-            self._fail(error)
-
-    async def save_draft(self) -> None:
-        """Write the draft now, where it changed; an empty conversation leaves no trace. StoreError."""
-        async with self._saving:
-            if not self._unsaved or not (self._id or self._draft):
-                return
-            self._unsaved = False
-            try:
-                if self._id:
-                    await self._store.save_draft(self._id, self.view.value.model, self._draft, self._clock())
-                else:
-                    self._id = await self._store.start(self.view.value.model, self._draft, self._clock())
-            except BaseException:  # also where the wait for the disk is cancelled: it may not have begun to write
-                self._unsaved = True
-                raise
+    # Asking
 
     def send(self, text: str) -> bool:
-        """Ask the model; False while it still answers, or where there is nothing to say or nobody to say it to."""
-        if self.busy or not text.strip() or not self.view.value.model:
+        """Ask the model, or wait until it has answered what it was asked before; the draft and its files are sent.
+
+        False where there is nothing to say or nobody to say it to.
+        """
+        attachments = self._record.own.attachments
+        if not (text.strip() or attachments) or not self.view.value.model:
             return False
-        self._exchange = _Exchange(self, text)
-        self._answering = asyncio.create_task(self._exchange.run(), name="answer")
+        if attachments:
+            self._use_attachments(())
+        if self.busy:
+            self._queue.add(text, attachments)
+            self._publish(queued=self._queue.shown)
+        else:
+            self._ask(_Ask(self._head, "user", text, attachments))
+        return True
+
+    def resend(self, message_id: int, text: str) -> bool:
+        """Say one of the user's messages otherwise, as a branch beside it; False while an answer is written."""
+        if self.busy or message_id not in self._tree or not text.strip():
+            return False
+        before = self._tree[message_id]
+        self._ask(_Ask(before.parent_id, before.role, text, before.attachments))
+        return True
+
+    def regenerate(self, message_id: int | None = None) -> bool:
+        """Answer once more, beside an answer that is there (the last one, where none is named)."""
+        if self.busy or not self.view.value.model:
+            return False
+        message_id = self._head if message_id is None else message_id
+        if message_id is None or message_id not in self._tree:
+            return False
+        message = self._tree[message_id]
+        self._ask(_Ask(message.parent_id if message.role == "assistant" else message_id))
+        return True
+
+    def give_result(self, text: str) -> bool:
+        """The result of the first call that has none; once all have one, the model goes on."""
+        calls = self.view.value.pending_calls
+        if self.busy or not calls:
+            return False
+        self._ask(_Ask(self._head, "tool", text, call=calls[0]))
         return True
 
     def stop(self) -> bool:
         """End the answer; what was written of it stays. False where nothing was running."""
         return self.busy and self._exchange is not None and self._exchange.stop()
 
+    def take_back(self) -> bool:
+        """The prompt that waits last goes back into the editor; False where none waits."""
+        taken = self._queue.take_back(1)
+        if taken:
+            self._publish(queued=self._queue.shown)
+            self._into_draft(taken, behind=True)
+        return bool(taken)
+
+    # Branches
+
+    def walk(self, message_id: int, step: int) -> bool:
+        """Show the branch of the sibling before (-1) or after (1) a message; False where there is none."""
+        if self.busy or message_id not in self._tree:
+            return False
+        sibling = self._tree.sibling(message_id, step)
+        if sibling is None:
+            return False
+        self._turn_to(self._tree.leaf(sibling))
+        return True
+
+    def show_message(self, message_id: int) -> None:
+        """Show a branch that this message is in."""
+        if not self.busy and message_id in self._tree and all(one.id != message_id for one in self.view.value.messages):
+            self._turn_to(self._tree.leaf(message_id))
+
+    def _turn_to(self, head: int | None) -> None:
+        self._head = head
+        self._publish_path(reply=None)
+        task = asyncio.create_task(self._record.save_head(head), name="head")
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    # Answering
+
+    def _ask(self, ask: _Ask) -> None:
+        self._exchange = self._new_exchange()
+        self._answering = asyncio.create_task(self._answer_all(ask), name="answer")
+
+    def _new_exchange(self) -> Exchange:
+        return Exchange(self._link, self._record, lambda reply: self._publish(reply=reply), clock=self._clock)
+
+    async def _answer_all(self, ask: _Ask | None) -> None:
+        """This, then the prompts that wait; where an answer fails or is stopped, they go back into the editor."""
+        while ask is not None:
+            assert self._exchange is not None
+            well = await self._answer(ask, self._exchange)
+            ask = None
+            if not well:
+                self._into_draft(self._queue.take_back(), behind=True)
+            elif (waiting := self._queue.next()) is not None:
+                self._exchange = self._new_exchange()
+                ask = _Ask(self._head, waiting=waiting)
+            self._publish(queued=self._queue.shown)
+
+    async def _answer(self, ask: _Ask, exchange: Exchange) -> bool:
+        """Whether the model said all that it had to say. How it ended is in the messages and in `failure`."""
+        self._publish(failure=None)
+        head, model = self._head, self.view.value.model
+        question = await self._put_question(ask)
+        parent = ask.parent_id if question is None else question.id
+        path = self._tree.path(parent)
+        if ask.role == "tool" and pending_calls(path):
+            self._publish_path(reply=None)
+            return True
+        answer = await self._record.add("assistant", "", parent_id=parent, status="streaming", model=model)
+        reply = Reply(answer.id, model, branch=self._tree.place_of_next(parent))
+        self._publish(messages=path, reply=reply)
+
+        async def request() -> ChatRequest:
+            files = await self._record.files(path)
+            return chat_request(model, self.view.value.settings, path, files)
+
+        outcome = await exchange.run(reply, answer, request)
+        if outcome.is_empty:
+            await self._withdraw(question, outcome, head)
+        else:
+            await self._record.keep(outcome.answer)
+            self._tree.put(outcome.answer)
+            self._head = answer.id
+            self._publish_path(reply=None)
+        if outcome.failure is not None:
+            self._fail(outcome.failure)
+        return outcome.answer.status == "done"
+
+    async def _put_question(self, ask: _Ask) -> StoredMessage | None:
+        """The new message, written down and at the end of the branch."""
+        if ask.waiting is not None:
+            question = await self._queue.send(ask.waiting, ask.parent_id)
+        elif ask.role:
+            name, id_ = (ask.call.name, ask.call.id) if ask.call else ("", "")
+            question = await self._record.add(
+                ask.role,
+                ask.content,
+                parent_id=ask.parent_id,
+                attachments=ask.attachments,
+                tool_name=name,
+                tool_call_id=id_,
+            )
+        else:
+            return None
+        self._tree.put(question)
+        self._head = question.id
+        if question.role == "user" and not self._record.own.title and question.content.strip():
+            await self.rename(" ".join(question.content.split())[:TITLE_LENGTH])
+        return question
+
+    async def _withdraw(self, question: StoredMessage | None, outcome: Outcome, head: int | None) -> None:
+        """Not a word came: all is as before, and the prompt back in the editor, before what was typed since."""
+        gone = [outcome.answer]
+        if question is not None and question.role == "user":
+            gone.append(question)
+            self._tree.remove(question.id)
+            self._head = head
+        await self._record.withdraw(gone)
+        await self._record.save_head(self._head)
+        self._publish_path(reply=None)
+        if len(gone) > 1:
+            self._into_draft(tuple(gone[1:]), behind=False)
+
     async def aclose(self) -> None:
-        """Stop, and write what is not written yet; what cannot be written stays in memory and is reported there."""
+        """Stop, and write what is not written yet."""
         self.stop()
         if self._answering is not None:
             await asyncio.gather(self._answering, return_exceptions=True)
-        if self._draft_saver is not None:
-            self._draft_saver.cancel()
-            await asyncio.gather(self._draft_saver, return_exceptions=True)
-        try:
-            await self.save_draft()
-        except StoreError as error:
-            self._fail(error)
-
-    def _publish(self, **changes: object) -> None:
-        self.view.publish(replace(self.view.value, **changes))
-
-    def _fail(self, error: EngineError) -> None:
-        before = self.view.value.failure
-        self._publish(failure=Failure(error, before.serial + 1 if before else 1))
-
-    async def _add(self, role: str, content: str, status: Status, model: str) -> StoredMessage:
-        """Write a message down; where the disk refuses, it lives in memory under a negative id."""
-        now = self._clock()
-        try:
-            async with self._saving:
-                if not self._id:
-                    self._id = await self._store.start(self.view.value.model, self._draft, now)
-            message_id = await self._store.add_message(self._id, role, content, status=status, model=model, now=now)
-        except StoreError as error:
-            self._unsaved_ids -= 1
-            message_id = self._unsaved_ids
-            self._fail(error)
-        return StoredMessage(message_id, role, content, status, model=model, created_at=now)
-
-    async def _keep(self, message: StoredMessage) -> None:
-        if message.id < 0:
-            return
-        try:
-            await self._store.save_message(message)
-        except StoreError as error:
-            self._fail(error)
-
-
-class _Exchange:
-    """One prompt and its answer."""
-
-    def __init__(self, session: ChatSession, prompt: str) -> None:
-        self._session = session
-        self._prompt = prompt
-        self._model = session.view.value.model
-        self._started = session._clock()
-        self._text = ""
-        self._thinking = ""
-        self._new_text: list[str] = []
-        self._new_thinking: list[str] = []
-        self._timings = Timings()
-        self._first_at = 0.0
-        self._note = ""
-        self._status: Status = "done"
-        self._first = asyncio.Event()
-        self._streaming: asyncio.Task[None] | None = None
-        self._stopped = False
-
-    def stop(self) -> bool:
-        """Cancel the stream alone: what follows it, keeping the text, is never cancelled."""
-        first, self._stopped = not self._stopped, True
-        if self._streaming is not None:
-            self._streaming.cancel()
-        return first
-
-    async def run(self) -> None:
-        """Never raises: how it ended is in the messages and in `failure`."""
-        session = self._session
-        session._publish(failure=None)
-        question = await session._add("user", self._prompt, "done", "")
-        await self._title(session)
-        answer = await session._add("assistant", "", "streaming", self._model)
-        history = (*session.view.value.messages, question)
-        session._publish(messages=history, reply=Reply(answer.id, self._model))
-        ticking = asyncio.create_task(self._tick(answer), name="answer-ticker")
-        if not self._stopped:
-            self._streaming = asyncio.create_task(self._stream(history), name="answer-stream")
-            await asyncio.wait({self._streaming})
-        failure = self._outcome()
-        ticking.cancel()
-        await asyncio.gather(ticking, return_exceptions=True)
-        self._gather()
-        await self._finish(question, answer, failure)
-
-    def _outcome(self) -> EngineError | None:
-        """How the stream ended: None where it was done or stopped."""
-        if self._streaming is None or self._streaming.cancelled():
-            self._status, self._note = "stopped", "stopped"
-            return None
-        error = self._streaming.exception()
-        if error is None or isinstance(error, EngineError):
-            if error is not None:
-                self._session._link.heard(error)
-            return error
-        return EngineError(f"the engine failed: {error!r}", hint="This is a fault of the program; please report it.")
-
-    async def _title(self, session: ChatSession) -> None:
-        if session._titled or not session._id:
-            return
-        session._titled = True
-        try:
-            await session._store.save_title(session._id, " ".join(self._prompt.split())[:TITLE_LENGTH])
-        except StoreError as error:
-            session._fail(error)
-
-    async def _stream(self, history: tuple[StoredMessage, ...]) -> None:
-        said = [Message(message.role, message.content) for message in history if message.content]
-        engine = await self._session._link.engine()
-        stream = engine.chat(ChatRequest(self._model, said, stream=True))
-        async with aclosing(cast("AsyncGenerator[ChatChunk, None]", stream)) as chunks:
-            async for chunk in chunks:
-                self._take(chunk)
-
-    def _take(self, chunk: ChatChunk) -> None:
-        piece, thought = chunk.message.content, chunk.message.thinking
-        if (piece or thought) and not self._first.is_set():
-            waited = self._session._clock() - self._started
-            self._timings = replace(self._timings, first_token_ns=int(waited * 1e9))
-            self._first_at = self._session._clock()
-            self._first.set()
-        elif piece or thought:
-            # Until the engine's own counts come with the end; they stand for an answer that is stopped.
-            passed = self._session._clock() - self._first_at
-            self._timings = replace(
-                self._timings, tokens=self._timings.tokens + chunk.tokens, tokens_ns=int(passed * 1e9)
-            )
-        if piece:
-            self._new_text.append(piece)
-        if thought:
-            self._new_thinking.append(thought)
-        if chunk.done:
-            self._timings = replace(
-                self._timings,
-                prompt_tokens=chunk.prompt_eval_count,
-                prompt_ns=chunk.prompt_eval_duration,
-                tokens=chunk.eval_count,
-                tokens_ns=chunk.eval_duration,
-                load_ns=chunk.load_duration,
-            )
-            self._note = _note_of(chunk)
-
-    async def _tick(self, answer: StoredMessage) -> None:
-        """Publish the first piece at once, then at most eight times a second; write once a second."""
-        await self._first.wait()
-        saved_at = time.monotonic() - SAVE_SECONDS
-        while True:
-            if self._gather():
-                reply = Reply(answer.id, self._model, self._text, self._thinking, "streaming", self._timings)
-                self._session._publish(reply=reply)
-            if time.monotonic() - saved_at >= SAVE_SECONDS:
-                saved_at = time.monotonic()
-                await self._session._keep(replace(answer, content=self._text, thinking=self._thinking))
-            await asyncio.sleep(PUBLISH_SECONDS)
-
-    def _gather(self) -> bool:
-        """Join what has arrived; whether anything had."""
-        if not (self._new_text or self._new_thinking):
-            return False
-        self._text += "".join(self._new_text)
-        self._thinking += "".join(self._new_thinking)
-        self._new_text.clear()
-        self._new_thinking.clear()
-        return True
-
-    async def _finish(self, question: StoredMessage, answer: StoredMessage, failure: EngineError | None) -> None:
-        if not (self._text or self._thinking) and (failure is not None or self._status == "stopped"):
-            await self._take_back(question, answer, failure)
-            return
-        if failure is not None:
-            self._status, self._note = "failed", failure.message
-        message = replace(
-            answer,
-            content=self._text,
-            thinking=self._thinking,
-            status=self._status,
-            note=self._note,
-            timings=self._timings,
-        )
-        await self._session._keep(message)
-        self._session._publish(messages=(*self._session.view.value.messages, message), reply=None)
-        if failure is not None:
-            self._session._fail(failure)
-
-    async def _take_back(self, question: StoredMessage, answer: StoredMessage, failure: EngineError | None) -> None:
-        """Not a word came: the prompt goes back into the editor, before what was typed since."""
-        session = self._session
-        try:
-            await session._store.withdraw(*(one.id for one in (question, answer) if one.id > 0))
-        except StoreError as error:
-            failure = failure or error
-        session._draft = "\n\n".join(text for text in (self._prompt, session._draft) if text.strip())
-        view = session.view.value
-        session._publish(
-            messages=tuple(message for message in view.messages if message.id != question.id),
-            reply=None,
-            draft=session._draft,
-            draft_serial=view.draft_serial + 1,
-        )
-        session._touch_draft()
-        if failure is not None:
-            session._fail(failure)
-
-
-WHY_IT_ENDED = {
-    "length": "cut off: the context or the token limit is full",
-    "repetition": "stopped: the model said the same again and again",
-    "canceled": "canceled at the server",
-}
-"""What an answer that did not end by itself is told to have ended for."""
-
-
-def _note_of(chunk: ChatChunk) -> str:
-    """What the reader of an answer should know about it: that it was cut off, or made without all that was said."""
-    notes = [WHY_IT_ENDED[chunk.done_reason]] if chunk.done_reason in WHY_IT_ENDED else []
-    if chunk.dropped_messages:
-        count = "1 message" if chunk.dropped_messages == 1 else f"{chunk.dropped_messages} messages"
-        notes.append(f"the oldest {count} did not fit the context")
-    if chunk.truncated_tokens:
-        notes.append(f"{chunk.truncated_tokens} tokens were cut out of the prompt to fit the context")
-    return "; ".join(notes)
+        await asyncio.gather(*self._writing, return_exceptions=True)
+        await super().aclose()
+        await self._queue.settle()

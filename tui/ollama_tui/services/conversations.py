@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ollama_engine.errors import EngineError, StoreError
-from ollama_tui.chats import ChatStore, Conversation
+from ollama_tui.chats import ChatStore, Conversation, Found
 from ollama_tui.services.chat_session import ChatSession
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What the list of conversations follows: `busy` ones by id; a new `serial` where anything in the list changed.
+
+    `answered` is the title of the conversation that got its answer last, behind the one that is shown.
+    """
+
+    busy: frozenset[int] = frozenset()
+    serial: int = 0
+    answered: str = ""
+    answered_serial: int = 0
 
 
 class ChatService:
@@ -19,8 +33,9 @@ class ChatService:
         self._link = link
         self._store = store
         self._clock = clock
-        self._sessions: dict[int, ChatSession] = {}
+        self._sessions: dict[ChatSession, asyncio.Task[None]] = {}
         self._restored: asyncio.Task[EngineError | None] | None = None
+        self.marks = Latest(Marks())
         self.shown = Latest(self._fresh(""))
 
     async def restore(self) -> EngineError | None:
@@ -34,28 +49,86 @@ class ChatService:
             last = await self._store.latest()
             if last is not None:
                 await self._show_saved(last)
+            await self._store.purge(self._clock())
         except StoreError as error:
             return error
         return None
+
+    # The list
 
     async def conversations(self) -> list[Conversation]:
         """All saved ones, last touched first; StoreError."""
         await self.shown.value.save_draft()
         return await self._store.conversations()
 
-    async def show(self, conversation_id: int) -> None:
-        """Show a saved conversation; StoreError."""
-        session = next((one for one in self._all() if one.id == conversation_id), None)
+    async def search(self, words: str) -> list[Found]:
+        """Messages of all conversations that hold these words, the best first; StoreError."""
+        return await self._store.search(words)
+
+    async def rename(self, conversation_id: int, title: str) -> None:
+        """Give a conversation a name; StoreError."""
+        session = self._session(conversation_id)
+        if session is not None:
+            await session.rename(title)
+        else:
+            await self._store.save_title(conversation_id, title)
+        self._mark()
+
+    async def delete(self, conversation_id: int) -> None:
+        """Take a conversation out of the list; an answer under way is stopped, and `undelete` brings it all back."""
+        session = self._session(conversation_id)
+        if session is not None:
+            await session.aclose()
+        await self._store.delete(conversation_id, self._clock())
+        if session is not None and session is self.shown.value:
+            await self._turn_to(self._fresh(session.view.value.model))
+        self._mark()
+
+    async def undelete(self) -> Conversation | None:
+        """Bring back the conversation that was deleted last; None where there is none. StoreError."""
+        found = await self._store.undelete()
+        self._mark()
+        return found
+
+    async def export(self, conversation_id: int, *, markdown: bool) -> bytes:
+        """A conversation as a file, in Markdown or JSON; StoreError."""
+        return await self._store.export(conversation_id, markdown=markdown)
+
+    async def add_exported(self, data: bytes) -> None:
+        """Show a conversation out of a file that was exported as JSON; InvalidRequest, StoreError."""
+        await self.show(await self._store.add_document(data, self._clock()))
+        self._mark()
+
+    async def fork(self, message_id: int) -> None:
+        """Go on from a message of the conversation shown in a new one; StoreError."""
+        session = self.shown.value
+        conversation = await self._store.conversation(session.id)
+        path = session.view.value.messages
+        ids = [message.id for message in path]
+        if conversation is None or message_id not in ids:
+            raise StoreError("there is nothing on disk to go on from", hint="Send a prompt first.")
+        path = path[: ids.index(message_id) + 1]
+        conversation = replace(conversation, model=session.view.value.model, settings=session.view.value.settings)
+        await self.show(await self._store.copy_branch(conversation, path, self._clock()))
+        self._mark()
+
+    # Which one is shown
+
+    async def show(self, conversation_id: int, message_id: int | None = None) -> None:
+        """Show a saved conversation, on a branch that has `message_id`; StoreError."""
+        session = self._session(conversation_id)
         if session is not None:
             await self._turn_to(session)
-            return
-        conversation = await self._store.conversation(conversation_id)
-        if conversation is None:
-            raise StoreError(f"conversation {conversation_id} is gone", hint="Choose another one.")
-        await self._show_saved(conversation)
+        else:
+            conversation = await self._store.conversation(conversation_id)
+            if conversation is None:
+                raise StoreError(f"conversation {conversation_id} is gone", hint="Choose another one.")
+            await self._show_saved(conversation)
+        if message_id is not None:
+            self.shown.value.show_message(message_id)
 
     async def _show_saved(self, conversation: Conversation) -> None:
-        messages = tuple(await self._store.messages(conversation.id))
+        messages = await self._store.messages(conversation.id)
         session = ChatSession(
             self._link, self._store, conversation.model, clock=self._clock, saved=conversation, messages=messages
         )
@@ -66,18 +139,55 @@ class ChatService:
         await self._turn_to(self._fresh(model))
 
     async def _turn_to(self, session: ChatSession) -> None:
-        before = self.shown.value
-        await before.save_draft()
-        self._sessions = {id(one): one for one in (*self._all(), session) if one.busy or one is session}
+        await self.shown.value.save_draft()
         self.shown.publish(session)
+        if session.id:
+            await self._store.save_unread(session.id, False)
+        for one in [one for one in self._sessions if one is not session and not one.busy]:
+            self._sessions.pop(one).cancel()
+        if session not in self._sessions:
+            self._sessions[session] = asyncio.create_task(self._watch(session), name="conversation-watch")
+        self._mark()
 
     def _fresh(self, model: str) -> ChatSession:
         return ChatSession(self._link, self._store, model, clock=self._clock)
 
+    def _session(self, conversation_id: int) -> ChatSession | None:
+        return next((one for one in self._all() if one.id == conversation_id), None)
+
     def _all(self) -> list[ChatSession]:
-        known = {id(self.shown.value): self.shown.value, **self._sessions}
-        return list(known.values())
+        return list({self.shown.value: None, **dict.fromkeys(self._sessions)})
+
+    # Marks
+
+    async def _watch(self, session: ChatSession) -> None:
+        """Tell the list when a conversation begins or ends to answer, and mark answers that nobody has seen."""
+        before = ""
+        was_answering = False
+        async for view in session.view.watch():
+            answering = view.reply is not None
+            if was_answering and not answering and session is not self.shown.value:
+                await self._mark_unread(session)
+            if answering != was_answering or view.title != before:
+                self._mark()
+            was_answering, before = answering, view.title
+
+    async def _mark_unread(self, session: ChatSession) -> None:
+        try:
+            await self._store.save_unread(session.id, True)
+        except StoreError:
+            return  # the session itself tells that the disk refuses
+        marks = self.marks.value
+        title = session.view.value.title
+        self.marks.publish(replace(marks, answered=title, answered_serial=marks.answered_serial + 1))
+
+    def _mark(self) -> None:
+        busy = frozenset(one.id for one in self._all() if one.view.value.reply is not None)
+        self.marks.publish(replace(self.marks.value, busy=busy, serial=self.marks.value.serial + 1))
 
     async def aclose(self) -> None:
         """Stop all answers, keep what they said and what was being typed."""
-        await asyncio.gather(*(session.aclose() for session in self._all()))
+        sessions = self._all()
+        for watching in self._sessions.values():
+            watching.cancel()
+        await asyncio.gather(*(session.aclose() for session in sessions))

@@ -162,6 +162,16 @@ class PullsService:
         if limits != self.view.value.limits:
             self.view.publish(replace(self.view.value, limits=limits))
 
+    async def pause_all(self) -> None:
+        for pull in self.view.value.pulls[::-1]:  # the last first: none that waits begins meanwhile
+            if pull.active:
+                await self.pause(pull.view.id)
+
+    async def resume_all(self) -> None:
+        for pull in self.view.value.pulls:
+            if pull.view.state in ("paused", "failed"):
+                await self.resume(pull.view.id)
+
     async def clear(self) -> int:
         """Take the lines of what is done off the queue; how many there were."""
         done = [pull.view.id for pull in self.view.value.pulls if pull.view.state == "done"]
@@ -192,7 +202,7 @@ class PullsService:
                 async with aclosing((await self._queue()).pulls()) as states:
                     async for views in states:
                         self._link.heard(None)
-                        self._take(views)
+                        self.take(views)
                         if not self._wanted:
                             return
                         await asyncio.sleep(self._pace)
@@ -209,7 +219,8 @@ class PullsService:
             self._plain = PlainQueue(self._link)
         return self._plain
 
-    def _take(self, views: Sequence[PullView]) -> None:
+    def take(self, views: Sequence[PullView]) -> None:
+        """The queue as it is now."""
         before = {pull.view.id: pull.view.state for pull in self.view.value.pulls}
         pulls = self._courses.take(views, self._clock())
         self.view.publish(replace(self.view.value, pulls=pulls, known=True, error=None, kept=self._plain is None))
@@ -233,7 +244,7 @@ class PullsService:
         """What a verb answered, without waiting for the queue to tell it."""
         known = self.view.value.find(view.id) is not None
         views = [view if pull.view.id == view.id else pull.view for pull in self.view.value.pulls]
-        self._take(views if known else [*views, view])
+        self.take(views if known else [*views, view])
 
     async def aclose(self) -> None:
         tasks = [task for task in (self._task, *self._refreshing) if task is not None]

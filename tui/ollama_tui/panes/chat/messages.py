@@ -1,93 +1,161 @@
-"""The messages of a conversation as widgets: a question as plain text, an answer as Markdown that may still grow."""
+"""The messages of a conversation as lines: a question on its own ground, an answer as Markdown that may still grow."""
 
 from __future__ import annotations
 
-from markdown_it import MarkdownIt
-from textual.app import ComposeResult
-from textual.containers import VerticalGroup
+import time
+from dataclasses import dataclass
+
 from textual.content import Content
-from textual.widgets import Markdown, Static
 
 from ollama_tui.chats import StoredMessage
-from ollama_tui.panes.chat.blocks import settled
+from ollama_tui.panes.chat.cards import attachment_lines, call_lines, result_lines, thinking_line
+from ollama_tui.panes.chat.markdown import Body
+from ollama_tui.panes.chat.markdown.plain import draw_plain
+from ollama_tui.panes.chat.markdown.wrap import fill, wrap
 from ollama_tui.panes.chat.timing_line import rates, timing_line
 from ollama_tui.services.chat_session import Reply
 from ollama_tui.text import one_line, visible
 
-TAIL_CHARACTERS = 4000
-"""Of an unsettled tail longer than this only the end is shown while it grows: each frame has a bounded cost."""
+WIDEST = 120
+"""Columns of text: longer lines are hard to read."""
+RATES_SECONDS = 1.0
+"""The figures of an answer under way change this often: each change is a line sent."""
+BLANK = Content("")
 
 
-def _parser() -> MarkdownIt:
-    # Raw HTML is shown as the text it is; Textual would drop it.
-    return MarkdownIt("gfm-like").disable(["html_block", "html_inline"])
+@dataclass(frozen=True)
+class Asked:
+    """What an answer under way shows beside its own words."""
+
+    reply: Reply
+    waiting: str
 
 
-class Question(Static):
-    def __init__(self, message: StoredMessage) -> None:
-        super().__init__(visible(message.content), markup=False, classes="question")
+class MessageLines:
+    """One message. `lines` draws it, and draws again only what has changed."""
 
-
-class Answer(VerticalGroup):
-    """Settled blocks in one Markdown widget, the growing tail in a cheap Static, figures in the last line."""
-
-    def __init__(self, model: str, message: StoredMessage | None = None) -> None:
-        super().__init__(classes="answer")
-        self._model = model
-        self._message = message
-        self._settled = 0
-
-    def compose(self) -> ComposeResult:
-        finished = self._message
-        yield Static(one_line(self._model), classes="answer-model", markup=False)
-        text = visible(finished.content) if finished else ""
-        yield Markdown(text, parser_factory=_parser, open_links=False, classes="answer-text")
-        tail = Static("", classes="answer-tail", markup=False)
-        tail.display = finished is None
-        yield tail
-        figures = Static(timing_line(finished) if finished else "", classes="answer-figures", markup=False)
-        figures.display = finished is not None
-        yield figures
+    def __init__(self, id: int, role: str) -> None:
+        self.id = id
+        self.role = role
+        self.unfolded = False
+        """Whether thinking, tool calls and results are shown whole."""
+        self._message: StoredMessage | None = None
+        self._asked: Asked | None = None
+        self._body = Body()
+        self._thought = Body()
+        self._width = 0
+        self._drawn: list[Content] | None = None
+        self._rates = BLANK
+        self._rates_at = 0.0
+        self._rates_known = False
 
     @property
     def growing(self) -> bool:
-        return self._message is None
+        return self._asked is not None
 
-    async def grow(self, reply: Reply, waiting: str) -> None:
-        """Show the answer as far as it has come; `waiting` while there is nothing of it."""
-        tail = self.query_one(".answer-tail", Static)
+    @property
+    def text(self) -> str:
+        """Its own words, for copying."""
+        if self._asked is not None:
+            return self._asked.reply.text
+        return self._message.content if self._message else ""
+
+    def show(self, message: StoredMessage) -> None:
+        """The message as it is kept."""
+        if message is self._message:
+            return
+        self._message, self._asked, self._drawn = message, None, None
+
+    def grow(self, reply: Reply, waiting: str) -> None:
+        """The answer as far as it has come; `waiting` while there is nothing of it."""
+        asked = Asked(reply, waiting)
+        if asked != self._asked:
+            self._asked, self._drawn = asked, None
+
+    def fold(self) -> None:
+        """Show what is folded, or fold it again."""
+        self.unfolded = not self.unfolded
+        self._drawn = None
+
+    def guess(self, width: int) -> int:
+        """How many lines it will have, about: before it was drawn."""
+        if self._drawn is not None and width == self._width:
+            return len(self._drawn)
+        text = self.text
+        return 3 + text.count("\n") + len(text) // max(20, min(width, WIDEST))
+
+    def lines(self, width: int) -> list[Content]:
+        """All of it at `width`, a blank line first."""
+        if self._drawn is None or width != self._width:
+            self._width = width
+            self._drawn = [BLANK, *self._draw(min(width, WIDEST))]
+        return self._drawn
+
+    def _draw(self, width: int) -> list[Content]:
+        if self._asked is not None:
+            return self._draw_growing(self._asked, width)
+        message = self._message
+        if message is None:
+            return []
+        match message.role:
+            case "assistant":
+                return self._draw_answer(message, width)
+            case "tool":
+                return result_lines(message, width, unfolded=self.unfolded)
+            case "user":
+                return _draw_question(message, width)
+            case _:
+                return [line.stylize_before("$muted") for line in wrap(Content(visible(message.content)), width)]
+
+    def _draw_answer(self, message: StoredMessage, width: int) -> list[Content]:
+        self._body.show(message.content, whole=True)
+        lines = [_heading(message.model)]
+        if message.thinking:
+            lines += self._draw_thinking(thinking_line(message, unfolded=self.unfolded), message.thinking, width)
+        lines += self._body.lines(width)
+        lines += call_lines(message, width, unfolded=self.unfolded)
+        lines += attachment_lines(message)
+        figures = timing_line(message)
+        return [*lines, *wrap(figures, width)] if figures else lines
+
+    def _draw_growing(self, asked: Asked, width: int) -> list[Content]:
+        reply = asked.reply
+        lines = [_heading(reply.model)]
         if reply.phase == "waiting":
-            tail.update(Content.styled(waiting, "$muted"))
-            return
-        if not reply.text:
-            tail.update(Content.styled(f"thinking… {len(reply.thinking.split())} words", "$muted"))
-            return
-        end = settled(reply.text, self._settled)
-        if end > self._settled:
-            block, self._settled = reply.text[self._settled : end], end
-            await self.query_one(Markdown).append(visible(block))
-        tail.update(_end_of(reply.text[self._settled :]))
-        self._show_figures(Content.styled(rates(reply.timings), "$muted"))
+            return [*lines, *wrap(Content.styled(asked.waiting, "$muted"), width)]
+        if reply.thinking:
+            doing = "thought" if reply.text else "thinking…"
+            mark = "▾" if self.unfolded else "▸"
+            line = Content.styled(f"{mark} {doing} {len(reply.thinking.split())} words", "$muted")
+            lines += self._draw_thinking(line, reply.thinking, width, whole=bool(reply.text))
+        self._body.show(reply.text)
+        lines += self._body.lines(width)
+        if reply.text:
+            self._say_rates(reply)
+        return [*lines, self._rates] if self._rates else lines
 
-    async def finish(self, message: StoredMessage) -> None:
-        """The answer is whole: all of it becomes Markdown."""
-        self._message = message
-        markdown = self.query_one(Markdown)
-        rest = message.content[self._settled :]
-        if rest:
-            await markdown.append(visible(rest))
-        text = visible(message.content)
-        if markdown.source != text:
-            await markdown.update(text)
-        self.query_one(".answer-tail", Static).display = False
-        self._show_figures(timing_line(message))
+    def _say_rates(self, reply: Reply) -> None:
+        now = time.monotonic()
+        if now - self._rates_at >= RATES_SECONDS or not self._rates_known:
+            self._rates_at, self._rates_known = now, reply.timings.tokens > 0
+            self._rates = Content.styled(rates(reply.timings), "$muted")
 
-    def _show_figures(self, line: Content) -> None:
-        figures = self.query_one(".answer-figures", Static)
-        figures.update(line)
-        figures.display = True
+    def _draw_thinking(self, line: Content, text: str, width: int, *, whole: bool = True) -> list[Content]:
+        if not self.unfolded:
+            return [line]
+        self._thought.show(text, whole=whole)
+        bar = Content.styled("│ ", "$muted")
+        return [line, *(bar + one.stylize_before("$muted") for one in self._thought.lines(width - 2)), BLANK]
 
 
-def _end_of(tail: str) -> str:
-    text = visible(tail.rstrip("\n"))
-    return text if len(text) <= TAIL_CHARACTERS else f"…{text[-TAIL_CHARACTERS:]}"
+def _heading(model: str) -> Content:
+    return Content.styled(one_line(model), "bold $muted")
+
+
+def _draw_question(message: StoredMessage, width: int) -> list[Content]:
+    lines: list[Content] = []
+    for line in visible(message.content).expandtabs(4).split("\n"):
+        lines += draw_plain(line, width - 4)
+    lines += attachment_lines(message)
+    bar = Content.styled("▎ ", "$accent")
+    return [fill(bar + line, width).stylize_before("on $panel") for line in lines]

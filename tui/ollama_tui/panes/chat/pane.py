@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.getters import query_one
 from textual.widget import Widget
-from textual.widgets import Markdown, TextArea
+from textual.widgets import TextArea
 
 from ollama_engine.errors import EngineError
 from ollama_tui import actions, figures, suggestions
@@ -166,8 +166,8 @@ class ChatPane(Pane):
     async def _paged(self, event: PromptEditor.Paged) -> None:
         await (self.action_read_up() if event.direction < 0 else self.action_read_down())
 
-    @on(Markdown.LinkClicked)
-    def _show_link(self, event: Markdown.LinkClicked) -> None:
+    @on(Transcript.LinkClicked)
+    def _show_link(self, event: Transcript.LinkClicked) -> None:
         self.app.copy_to_clipboard(event.href)
         self.notify(f"Copied: {visible(event.href)}", markup=False)
 

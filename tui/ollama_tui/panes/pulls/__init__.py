@@ -1,4 +1,4 @@
-"""Pulls: an honest empty state until its issue is built."""
+"""Pulls: the queue of downloads."""
 
 from ollama_tui.panes.pulls.pane import PullsPane
 
