@@ -6,9 +6,10 @@ loop, except the steps of a creation, which are given one.
 
 from __future__ import annotations
 
-from ollama_engine.authoring.check import Checker, Finding
+from ollama_engine.authoring.check import Checker, Finding, continued_lines
 from ollama_engine.authoring.completion import Completion, complete
-from ollama_engine.authoring.creating import check_name, create_steps, quantizations
+from ollama_engine.authoring.creating import check_name, create_steps, quantizations, same_name
+from ollama_engine.authoring.files import GgufFile, find_gguf
 from ollama_engine.authoring.preview import SAMPLES, Draft, Sample, is_stored, read_draft, render_here, render_shown
 from ollama_engine.authoring.text import editable_text, new_text
 
@@ -18,15 +19,19 @@ __all__ = [
     "Completion",
     "Draft",
     "Finding",
+    "GgufFile",
     "Sample",
     "check_name",
     "complete",
+    "continued_lines",
     "create_steps",
     "editable_text",
+    "find_gguf",
     "is_stored",
     "new_text",
     "quantizations",
     "read_draft",
     "render_here",
     "render_shown",
+    "same_name",
 ]

@@ -106,6 +106,15 @@ class Checker:
         plan_create(modelfile, self._base_dir)
 
 
+def continued_lines(text: str) -> frozenset[int]:
+    """The lines (from 0) that are inside the value of an instruction above them."""
+    scan = scan_modelfile(text)
+    inside = {number for command in scan.modelfile.commands for number in range(command.line, command.last_line)}
+    if scan.open_line:
+        inside.update(range(scan.open_line, text.count("\n") + 1))
+    return frozenset(inside)
+
+
 def _finding(error: EngineError, line: int = 0) -> Finding:
     line = getattr(error, "line", 0) or line
     return Finding(line, error.message.removeprefix(f"(line {line}): "), error.hint)

@@ -29,6 +29,14 @@ def check_name(name: str) -> str:
     return ""
 
 
+def same_name(one: str, other: str) -> bool:
+    """Whether two ways to write a name mean the same model."""
+    try:
+        return names.parse(one).same(names.parse(other))
+    except InvalidName:
+        return False
+
+
 def quantizations() -> tuple[str, ...]:
     """The types that weights can be quantized to with nothing else given, from the largest to the smallest."""
     return tuple(kind.name for kind in QUANTIZATIONS.values() if not kind.needs_imatrix)

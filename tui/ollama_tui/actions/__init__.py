@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from textual.binding import Binding
 
-from ollama_tui.actions import app, bench, chat, discover, library, ps, pulls
+from ollama_tui.actions import app, bench, chat, discover, editor, library, ps, pulls
 from ollama_tui.actions.action import Action
 
 __all__ = ["ACTIONS", "Action", "bindings", "key_name", "key_names", "keys_of", "of"]
@@ -18,6 +18,7 @@ __all__ = ["ACTIONS", "Action", "bindings", "key_name", "key_names", "keys_of", 
 ACTIONS: tuple[Action, ...] = (
     *discover.ACTIONS,
     *library.ACTIONS,
+    *editor.ACTIONS,
     *pulls.ACTIONS,
     *ps.ACTIONS,
     *chat.ACTIONS,

@@ -10,6 +10,25 @@ ACTIONS: tuple[Action, ...] = (
     Action("library.filter", "slash", "filter", "filter", "Show only models whose name holds some words"),
     Action("library.refresh", "r", "refresh", "refresh", "Read the store again"),
     Action("library.clear", "escape", "clear_filter", "clear filter", "Show all models again", palette=False),
+    # Modelfiles: the editor (actions/editor.py) opens over the pane.
+    Action(
+        "library.new",
+        "n",
+        "new",
+        "new",
+        "Write a Modelfile for a new model, from the selected one or the one that is named",
+        command="create",
+        argument="MODEL",
+    ),
+    Action(
+        "library.edit",
+        "e",
+        "edit",
+        "edit",
+        "Edit the Modelfile of the selected model",
+        command="edit",
+        argument="MODEL",
+    ),
     Action("tabs.next", "right_square_bracket", "tab(1)", "next tab", "Go to the next tab of this pane", palette=False),
     Action(
         "tabs.previous",

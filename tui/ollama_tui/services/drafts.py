@@ -33,7 +33,7 @@ class Draft:
 
     @property
     def changed(self) -> bool:
-        return self.text != self.begun
+        return self.text != self.begun or bool(self.quantize)
 
 
 class DraftStore:

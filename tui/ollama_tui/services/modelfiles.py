@@ -21,8 +21,20 @@ from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
 
 if TYPE_CHECKING:
-    from ollama_engine.authoring import Checker, Completion, Finding, Sample
+    from ollama_engine.authoring import Checker, Completion, Finding, GgufFile, Sample
     from ollama_engine.authoring import Draft as Prompts
+
+
+@dataclass(frozen=True)
+class Checked:
+    """`inside` are the lines (from 0) that continue the value of an instruction above them."""
+
+    findings: tuple[Finding, ...] = ()
+    inside: frozenset[int] = frozenset()
+
+    @property
+    def errors(self) -> int:
+        return sum(finding.severity == "error" for finding in self.findings)
 
 
 @dataclass(frozen=True)
@@ -106,13 +118,14 @@ class ModelfileService:
 
     # While it is written
 
-    async def check(self, draft: Draft) -> list[Finding]:
-        from ollama_engine.authoring import Checker
+    async def check(self, draft: Draft) -> Checked:
+        from ollama_engine.authoring import Checker, continued_lines
 
         checker = self._checkers.setdefault(draft.folder, Checker(Path(draft.folder)))
         view = self._library.view.value
         models = [model.name for model in view.models] if view.known else None
-        return await asyncio.to_thread(checker.check, draft.text, models)
+        findings = await asyncio.to_thread(checker.check, draft.text, models)
+        return Checked(tuple(findings), await asyncio.to_thread(continued_lines, draft.text))
 
     async def complete(self, draft: Draft, lines: Sequence[str], row: int, column: int) -> Completion:
         """What may stand next at the cursor; row and column count from 0."""
@@ -120,6 +133,12 @@ class ModelfileService:
 
         models = [model.name for model in self._library.view.value.models]
         return await asyncio.to_thread(complete, list(lines), row, column, models=models, base_dir=Path(draft.folder))
+
+    async def files(self, draft: Draft) -> list[GgufFile]:
+        """GGUF files of this machine that FROM could name."""
+        from ollama_engine.authoring import find_gguf
+
+        return await asyncio.to_thread(find_gguf, Path(draft.folder))
 
     async def preview(self, draft: Draft, number: int) -> Preview:
         """The prompt of the sample conversation of that number (counted round); a failure is part of it."""
@@ -172,6 +191,12 @@ class ModelfileService:
         from ollama_engine.authoring import quantizations
 
         return quantizations()
+
+    def is_there(self, name: str) -> bool:
+        """Whether the store has a model of this name."""
+        from ollama_engine.authoring import same_name
+
+        return any(same_name(name, model.name) for model in self._library.view.value.models)
 
     def create(self, draft: Draft) -> Job:
         """Make the model `draft.name`; the draft is forgotten once that is done."""

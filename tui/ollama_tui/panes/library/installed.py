@@ -202,6 +202,24 @@ class Installed(Part):
     def action_details(self) -> None:
         self.wanted_details = not self.details_box.display
 
+    def action_new(self, base: str = "") -> None:
+        self.run_worker(self._write_modelfile(base or self.table.selected or "", new=True), group="editor")
+
+    def action_edit(self, name: str = "") -> None:
+        if name := name or self.table.selected or "":
+            self.run_worker(self._write_modelfile(name, new=False), group="editor")
+
+    async def _write_modelfile(self, model: str, *, new: bool) -> None:
+        from ollama_tui.panes.library.editor import ModelfileEditor
+
+        modelfiles = self.services.modelfiles
+        try:
+            draft = await (modelfiles.begin(model) if new else modelfiles.edit(model))
+        except EngineError as error:
+            self.report(error)
+            return
+        self.app.push_screen(ModelfileEditor(self.services, draft))
+
     def action_filter(self) -> None:
         self.filter_input.display = True
         self.filter_input.focus()

@@ -1,0 +1,38 @@
+"""What the editor of Modelfiles does. Letters are text there."""
+
+from __future__ import annotations
+
+from ollama_tui.actions.action import Action
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "editor.create", "ctrl+s", "create", "create", "Make the model, under a name that is asked for", palette=False
+    ),
+    Action("editor.stop", "ctrl+s", "stop", "stop", "Stop making the model; the draft stays", palette=False),
+    Action(
+        "editor.complete",
+        "tab",
+        "complete",
+        "complete",
+        "Complete the word, the model or the path; again: the next one",
+        palette=False,
+        editor=True,
+    ),
+    Action(
+        "editor.preview",
+        "ctrl+r",
+        "preview",
+        "next prompt",
+        "Show the prompt of another sample, or hide it",
+        palette=False,
+    ),
+    Action(
+        "editor.quantize", "ctrl+t", "quantize", "quantize", "Choose what the weights are quantized to", palette=False
+    ),
+    Action("editor.problem", "ctrl+n", "problem", "next fault", "Go to the line of the next fault", palette=False),
+    Action(
+        "editor.files", "ctrl+o", "files", "GGUF files", "Choose one of the GGUF files of this machine", palette=False
+    ),
+    Action("editor.leave", "escape", "leave", "leave", "Leave; asks what becomes of changes", palette=False),
+    Action("editor.keys", "ctrl+g", "keys", "keys", "Show these keys", palette=False),
+)
