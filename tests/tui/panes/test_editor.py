@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import pytest
+from textual.events import Paste
 from textual.pilot import Pilot
 
 from ollama_engine.errors import StoreError
@@ -27,14 +30,9 @@ class Maker(DemoEngine):
         self._check("create")
         yield Progress("quantizing F16 model to Q4_K_M", "0", 1000, 420)
         if self.slow:
-            await self._forever()
+            await asyncio.Event().wait()
         self.made.append(request)
         yield Progress("success")
-
-    async def _forever(self) -> None:
-        import asyncio
-
-        await asyncio.Event().wait()
 
     async def show(self, name: str, *, verbose: bool = False) -> ModelInfo:
         info = await super().show(name)
@@ -52,8 +50,9 @@ async def opened(pilot: Pilot[None], app: Workstation, key: str) -> ModelfileEdi
 
 
 async def put(pilot: Pilot[None], screen: ModelfileEditor, text: str) -> None:
-    """Type `text` in place of what is there; line ends come with the terminal's enter."""
-    await pilot.press("f7", *("enter" if letter == "\n" else letter for letter in text))
+    """Paste `text` in place of what is there."""
+    await pilot.press("f7")
+    screen.app.post_message(Paste(text))
     await until(pilot, lambda: screen.draft.text == text)
 
 
@@ -123,7 +122,7 @@ async def test_the_prompt_of_a_draft_is_shown_by_its_own_template(tmp_path: Path
     app = workstation(tmp_path, Maker())
     async with app.run_test(size=(120, 30)) as pilot:
         screen = await opened(pilot, app, "n")
-        await until(pilot, lambda: "the template of bard:latest" in screen_text(app))
+        await until(pilot, lambda: "by the template" in screen_text(app))
         await put(pilot, screen, "FROM bard\nSYSTEM Sing.\nTEMPLATE <s>{{ .System }}</s><u>{{ .Prompt }}</u>")
         await until(pilot, lambda: "<s>Sing.</s><u>Why is the sky blue?</u>" in screen_text(app))
         await pilot.press("ctrl+r")
@@ -154,8 +153,9 @@ async def test_leaving_asks_what_becomes_of_changes(tmp_path: Path) -> None:
         assert "# mine" not in screen.draft.text
 
 
-async def test_a_failure_and_a_crash_leave_the_draft(tmp_path: Path) -> None:
+async def test_a_failure_and_a_crash_leave_the_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Maker()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     engine.failures["create"] = StoreError("the disk is full", hint="Free some of it.")
     app = workstation(tmp_path, engine)
     async with app.run_test(notifications=True) as pilot:
@@ -167,8 +167,8 @@ async def test_a_failure_and_a_crash_leave_the_draft(tmp_path: Path) -> None:
         await until(pilot, lambda: "the disk is full\nFree some of it." in notices(app))
         assert app.screen is screen
         await pilot.press("ctrl+end", "!")
-        await until(pilot, lambda: screen._keep_timer is None and screen.draft.text.endswith("!"))
-        await screen.workers.wait_for_complete([worker for worker in app.workers if worker.group == "keep"])
+        kept = tmp_path / "state" / "ollama-tui" / "modelfiles" / "new.json"
+        await until(pilot, lambda: "brief.!" in kept.read_text())
         # the app ends here with the editor open
     app = workstation(tmp_path, engine)
     async with app.run_test() as pilot:
@@ -212,9 +212,9 @@ async def test_a_name_that_is_taken_is_asked_about(tmp_path: Path) -> None:
         assert engine.made == []
 
 
-async def test_a_gguf_file_of_this_machine_is_chosen(tmp_path: Path, home: Path) -> None:
-    (home / "models").mkdir()
-    (home / "models" / "tiny.gguf").write_bytes(b"x" * 2000)
+async def test_a_gguf_file_of_this_machine_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny.gguf").write_bytes(b"x" * 2000)
     app = workstation(tmp_path, Maker())
     async with app.run_test() as pilot:
         screen = await opened(pilot, app, "n")

@@ -33,6 +33,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "editor.files", "ctrl+o", "files", "GGUF files", "Choose one of the GGUF files of this machine", palette=False
     ),
+    Action("editor.top", "ctrl+home", "top", "top", "Go to the first line", footer=False, palette=False, editor=True),
+    Action("editor.end", "ctrl+end", "end", "end", "Go to the last line", footer=False, palette=False, editor=True),
     Action("editor.leave", "escape", "leave", "leave", "Leave; asks what becomes of changes", palette=False),
     Action("editor.keys", "ctrl+g", "keys", "keys", "Show these keys", palette=False),
 )

@@ -59,6 +59,12 @@ class ModelfileArea(TextArea):
         if event.key in _KEYS:
             event.prevent_default()  # the binding of this key answers, not TextArea
 
+    def action_top(self) -> None:
+        self.move_cursor((0, 0))
+
+    def action_end(self) -> None:
+        self.move_cursor(self.document.end)
+
     # Colours
 
     def show_checked(self, checked: Checked) -> None:
