@@ -253,6 +253,7 @@ class DemoEngine:
         self.machine = demo_devices()
         self.created: list[CreateRequest] = []
         self.pushed: list[str] = []
+        self.loaded: list[str] = []
         self.kept: list[tuple[str, KeepAlive]] = []
         """What `load` was told of how long models stay."""
 
@@ -497,7 +498,9 @@ class DemoEngine:
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._check("load")
         self._find(name)
-        if keep_alive is not None:
+        if keep_alive is None:
+            self.loaded.append(name)
+        else:
             self.kept.append((name, keep_alive))
 
     async def unload(self, name: str) -> None:

@@ -13,9 +13,18 @@ from ollama_engine.settings import Settings
 from ollama_tui import actions, panes
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
+from ollama_tui.panes.chat.picker import Picker
+from ollama_tui.panes.ps.keep_screen import KeepScreen
+from ollama_tui.panes.pulls.cancel_screen import CancelScreen
+from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.command_screen import CommandScreen
+from ollama_tui.widgets.confirm_screen import ConfirmScreen
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
+from ollama_tui.widgets.pick_screen import PickScreen
+from ollama_tui.widgets.reader import Reader
+from ollama_tui.widgets.row_table import RowTable
 from tests.support.demo_engine import DemoEngine
 from tests.support.workstation import notices, screen_text, until, workstation
 
@@ -63,7 +72,7 @@ async def test_the_last_line_offers_only_keys_that_work_here(tmp_path: Path) -> 
 
 async def test_question_mark_shows_the_keys_of_the_pane_and_closes_again(tmp_path: Path) -> None:
     app = workstation(tmp_path)
-    async with app.run_test(size=(100, 40)) as pilot:
+    async with app.run_test(size=(100, 80)) as pilot:
         await pilot.press("3", "question_mark")
         await until(pilot, lambda: isinstance(app.screen, KeysScreen))
         await pilot.pause()
@@ -87,23 +96,38 @@ async def test_the_palette_runs_an_action_of_the_pane(tmp_path: Path) -> None:
         await until(pilot, lambda: app.screen.query_one("#library-details").display)
 
 
+SCREENS = {
+    "ask": (AskScreen, KeepScreen),
+    "cancel": (CancelScreen,),
+    "command": (CommandScreen,),
+    "confirm": (ConfirmScreen,),
+    "keys": (KeysScreen,),
+    "list": (RowTable, Reader),
+    "picker": (Picker, PickScreen),
+}
+
+
 async def test_every_action_in_the_table_is_a_method(tmp_path: Path) -> None:
     app = workstation(tmp_path)
     async with app.run_test():
         for action in actions.ACTIONS:
-            owners: list[object] = [app]
-            if action.pane in panes.HOMES:
-                await app.action_pane(panes.HOMES[action.pane])
-                owners.append(await app.screen.query_one(f"#{app.pane}", Pane).turn_to(action.pane))
+            owners: list[object] = [app, app.screen]
+            if action.group in panes.HOMES:
+                await app.action_pane(panes.HOMES[action.group])
+                owners.append(await app.screen.query_one(f"#{app.pane}", Pane).turn_to(action.group))
             owners += app.screen.query("#prompt")
-            method = f"action_{action.call.partition('(')[0]}"
-            assert any(hasattr(owner, method) for owner in owners), action.id
+            method = f"action_{action.method.removeprefix('app.')}"
+            classes = SCREENS.get(action.group)
+            if classes is None:
+                assert any(hasattr(owner, method) for owner in owners), action.id
+            else:
+                assert all(hasattr(one, method) for one in classes), action.id
 
 
 def test_ids_are_unique_and_each_key_means_one_thing_in_a_pane() -> None:
     ids = [action.id for action in actions.ACTIONS]
     assert len(ids) == len(set(ids))
-    for pane in panes.HOMES:
+    for pane in {action.group for action in actions.ACTIONS}:
         for editor in (False, True):
             keys = [key for one in actions.of(pane) if one.editor == editor for key in actions.keys_of(one)]
             # escape stops, else leaves: `check_action` tells which.

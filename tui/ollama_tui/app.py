@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -21,14 +22,19 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
+from ollama_engine.choices import KEYMAPS
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings
-from ollama_tui import actions, panes, suggestions, themes
+from ollama_tui import actions, commands, keymap_files, panes, suggestions, themes
 from ollama_tui.chats import ChatStore
 from ollama_tui.panes.library import LibraryPane
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
+from ollama_tui.text import visible
+from ollama_tui.widgets.command_history import CommandHistory
+from ollama_tui.widgets.command_screen import CommandScreen
+from ollama_tui.widgets.frame_screen import FrameScreen
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
@@ -41,6 +47,7 @@ class Workstation(App[None], inherit_bindings=False):
     host_label: where the engine is, in words, until it is connected.
     model: open on a new conversation with this model, where it is given.
     theme_folders: folders of `*.toml`, a user's own last.
+    config_folder: where the user's keymap.toml is.
     clock: Unix seconds; machine_memory: bytes a model may use here.
     """
 
@@ -56,6 +63,8 @@ class Workstation(App[None], inherit_bindings=False):
     switcher = query_one("#panes", ContentSwitcher)
 
     pane: var[str] = var("library")
+    zoom: var[int] = var(0)
+    """1 hides what a pane shows beside the main thing, 2 also the first and the last line."""
 
     def __init__(
         self,
@@ -66,16 +75,24 @@ class Workstation(App[None], inherit_bindings=False):
         host_label: str,
         model: str | None = None,
         theme_folders: Iterable[Path] = (),
+        config_folder: Path | None = None,
         clock: Callable[[], float] = time.time,
         machine_memory: Callable[[], int] = suggestions.machine_memory,
     ) -> None:
         super().__init__()
         self.settings = settings
         link = EngineLink(engine, host_label) if callable(engine) else EngineLink.to(engine, host_label)
-        self.services = Services(link, chats, clock=clock, machine_memory=machine_memory)
+        self.services = Services(
+            link, chats, clock=clock, machine_memory=machine_memory, refresh_seconds=settings.refresh
+        )
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
         self._model = model
+        self._config_folder = config_folder
+        self._last_pane = ""
+        self.command_history = CommandHistory(None)
+        self.keymap = keymap_files.load(settings.keymap, config_folder)
+        self.set_keymap(self.keymap.bindings())
         self._bad_themes = self._load_themes([themes.bundled_folder(), *theme_folders])
 
     def _load_themes(self, folders: Iterable[Path]) -> list[themes.BadTheme]:
@@ -91,6 +108,9 @@ class Workstation(App[None], inherit_bindings=False):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return themes.OUR_COLORS
 
+    def get_default_screen(self) -> FrameScreen:
+        return FrameScreen(id="_default")
+
     def compose(self) -> ComposeResult:
         yield TopLine()
         with ContentSwitcher(id="panes", initial="library"):
@@ -101,6 +121,7 @@ class Workstation(App[None], inherit_bindings=False):
         self._end_on_signals()
         for bad in self._bad_themes:
             self.notify(f"{bad.path}: {bad.reason}", title="Not a theme", severity="warning", markup=False)
+        self._report_keymap()
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -152,7 +173,7 @@ class Workstation(App[None], inherit_bindings=False):
         if not self.switcher.query(f"#{pane_id}"):
             await self.switcher.mount(panes.make(pane_id, self.services))
         self._current_pane().left()
-        self.pane = pane_id
+        self._last_pane, self.pane = self.pane, pane_id
         self.switcher.current = pane_id
         self.top_line.pane = pane_id
         pane = self._current_pane()
@@ -161,29 +182,117 @@ class Workstation(App[None], inherit_bindings=False):
         if target is not None:
             target.focus()
 
+    async def action_last_pane(self) -> None:
+        if self._last_pane:
+            await self.action_pane(self._last_pane)
+
+    async def action_step(self, step: int) -> None:
+        """Go to the pane beside this one; beside the last is the first."""
+        ids = list(panes.TITLES)
+        await self.action_pane(ids[(ids.index(self.pane) + step) % len(ids)])
+
+    async def action_chat_with(self, model: str) -> None:
+        await self.action_pane("chat")
+        if model:
+            await self._current_pane().offer_models((model,))
+
+    def action_zoom(self, step: int) -> None:
+        self.zoom = min(max(0, self.zoom + step), 2)
+
+    def watch_zoom(self, zoom: int) -> None:
+        if self.is_mounted:
+            frame = self.screen_stack[0]
+            frame.set_class(zoom >= 1, "-zoomed")
+            frame.set_class(zoom >= 2, "-alone")
+
+    def action_go_back(self) -> None:
+        """Out of a field to the pane's main thing, else out of zoom."""
+        target = self._current_pane().focus_target()
+        if target is not None and self.focused is not target:
+            target.focus()
+        else:
+            self.zoom = 0
+
     @on(Pane.Wanted)
     async def _go_on_elsewhere(self, event: Pane.Wanted) -> None:
         await self.action_pane(event.pane_id)
         await self._current_pane().offer_models(event.models)
 
-    # Commands
+    # Keys, and commands by name
+
+    def action_use_keymap(self, preset: str) -> None:
+        """Take another preset, or the same; the user's keymap.toml is read again."""
+        self.keymap = keymap_files.load(preset or self.settings.keymap, self._config_folder)
+        self.set_keymap(self.keymap.bindings())
+        self.top_line.refresh()
+        self._report_keymap()
+
+    def _report_keymap(self) -> None:
+        if self.keymap.problems:
+            self.notify(visible("\n".join(self.keymap.problems)), title="Keys", severity="warning", markup=False)
+
+    def action_use_theme(self, name: str) -> None:
+        if name in self.available_themes:
+            self.theme = name
+        else:
+            near = get_close_matches(name, self.available_themes, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(self.available_themes))}."
+            self.notify(visible(f"No theme '{name}'; {hint}"), severity="warning", markup=False)
+
+    def action_command_line(self) -> None:
+        acting = tuple(part.group for part in self._current_pane().acting())
+        self.push_screen(CommandScreen(acting, self.command_history, self._words_for), self._command_typed)
+
+    def _command_typed(self, line: str | None) -> None:
+        if line is not None:
+            self.run_worker(self.run_command(line), group="command")
+
+    async def run_command(self, line: str) -> None:
+        """Do what a line such as `:pull llama3.2` says; a pane that does it is shown first."""
+        try:
+            command = commands.parse(line, [part.group for part in self._current_pane().acting()])
+        except ValueError as error:
+            self.notify(visible(str(error)), severity="warning", markup=False)
+            return
+        action, node = command.action, self
+        if action.group in panes.HOMES:
+            await self.action_pane(panes.HOMES[action.group])
+            node = await self._current_pane().turn_to(action.group)
+        given = ("", action.method, (command.argument,)) if action.argument else action.run
+        if not node.check_action(action.method, ()):
+            self.notify(f":{action.commands[0]} does nothing here now.", severity="warning", markup=False)
+        else:
+            await self.run_action(given, node)
+
+    def _words_for(self, argument: str) -> list[str]:
+        """What may stand for an argument on the command line."""
+        match argument:
+            case "MODEL":
+                return [model.name for model in self.services.library.view.value.models]
+            case "THEME":
+                return sorted(self.available_themes)
+            case "KEYMAP":
+                return list(KEYMAPS)
+            case _:
+                return []
 
     def action_keys(self) -> None:
         self.push_screen(KeysScreen([part.group for part in self._current_pane().acting()], panes.TITLES[self.pane]))
 
     def action_interrupt(self) -> None:
-        self.notify("ctrl+q quits; esc stops an answer.", markup=False)
+        quits, stops = self.keymap.name("app.quit_anywhere"), self.keymap.name("chat.stop")
+        self.notify(f"{quits} quits; {stops} stops an answer.", markup=False)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every action of this pane and of the frame, then the themes."""
         acting = {"app": self, **{part.group: part for part in self._current_pane().acting()}}
         for action in actions.of(*acting):
-            node = acting[action.pane]
-            if not action.palette or not node.check_action(action.call, ()):
+            node = acting[action.group]
+            if not action.palette or not node.check_action(action.method, ()):
                 continue
-            keys = actions.key_names(actions.keys_of(action))
-            title = action.label if action.pane == "app" else f"{panes.TITLES[self.pane]}: {action.label}"
-            yield SystemCommand(title, f"{action.help}  ({keys})", partial(node.run_action, action.call))
+            keys = ", ".join(filter(None, (self.keymap.names(action), action.usage)))
+            title = action.label if action.group == "app" else f"{panes.TITLES[self.pane]}: {action.label}"
+            yield SystemCommand(title, f"{action.help}  ({keys})", partial(self.run_action, action.run, node))
         for name in self.available_themes:
             yield SystemCommand(f"Theme: {name}", "Use this theme", partial(setattr, self, "theme", name))
 

@@ -19,13 +19,15 @@ def run_workstation(settings: Settings, *, model: str | None = None) -> int:
 
 
 async def _run(settings: Settings, model: str | None) -> int:
+    config_folder = Path(platformdirs.user_config_dir(APP))
     app = Workstation(
         lambda: choose_engine(settings),
         settings,
         chats=ChatStore(Path(platformdirs.user_data_dir(APP)) / "chats.db"),
         host_label=address_label(settings),
         model=model,
-        theme_folders=[Path(platformdirs.user_config_dir(APP)) / "themes"],
+        theme_folders=[config_folder / "themes"],
+        config_folder=config_folder,
     )
     try:
         await app.run_async(mouse=settings.mouse)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ollama_engine.authoring.check import Checker, Finding, continued_lines
 from ollama_engine.authoring.completion import Completion, complete
-from ollama_engine.authoring.creating import check_name, create_steps, quantizations, same_name
+from ollama_engine.authoring.creating import create_steps, quantizations
 from ollama_engine.authoring.files import GgufFile, find_gguf
 from ollama_engine.authoring.preview import SAMPLES, Draft, Sample, is_stored, read_draft, render_here, render_shown
 from ollama_engine.authoring.text import editable_text, new_text
@@ -21,7 +21,6 @@ __all__ = [
     "Finding",
     "GgufFile",
     "Sample",
-    "check_name",
     "complete",
     "continued_lines",
     "create_steps",
@@ -33,5 +32,4 @@ __all__ = [
     "read_draft",
     "render_here",
     "render_shown",
-    "same_name",
 ]

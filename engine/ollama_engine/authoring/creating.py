@@ -11,30 +11,12 @@ from pathlib import Path
 import msgspec
 
 from ollama_engine.engine import Engine
-from ollama_engine.errors import InvalidName, InvalidRequest
+from ollama_engine.errors import InvalidRequest
 from ollama_engine.modelfile.compile import CreatePlan, create_from_plan, plan_create, plan_quantize
 from ollama_engine.modelfile.parser import parse_modelfile
 from ollama_engine.modelfile.quantizations import QUANTIZATIONS
 from ollama_engine.modelfile.stored import take_stored
-from ollama_engine.store import names
 from ollama_engine.types import Progress
-
-
-def check_name(name: str) -> str:
-    """What is wrong with the name of a model, in words; "" where nothing is."""
-    try:
-        names.parse(name)
-    except InvalidName as error:
-        return error.message
-    return ""
-
-
-def same_name(one: str, other: str) -> bool:
-    """Whether two ways to write a name mean the same model."""
-    try:
-        return names.parse(one).same(names.parse(other))
-    except InvalidName:
-        return False
 
 
 def quantizations() -> tuple[str, ...]:

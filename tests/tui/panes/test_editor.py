@@ -73,7 +73,7 @@ async def test_a_new_model_is_written_and_made(tmp_path: Path) -> None:
         request = engine.made[0]
         assert (request.model, request.from_, request.system) == ("terse", "bard", "Be brief.")
         assert request.parameters == {"temperature": 0.2}
-        assert any("terse is made" in notice for notice in notices(app))
+        await until(pilot, lambda: "create terse: done" in notices(app))
         screen = await opened(pilot, app, "n")
         assert "Be brief" not in screen.draft.text  # what became a model is no draft any more
 
@@ -164,8 +164,9 @@ async def test_a_failure_and_a_crash_leave_the_draft(tmp_path: Path, monkeypatch
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "Name of the model" in screen_text(app))
         await pilot.press(*"terse", "enter")
-        await until(pilot, lambda: "the disk is full\nFree some of it." in notices(app))
+        await until(pilot, lambda: "create terse: the disk is full\nFree some of it." in notices(app))
         assert app.screen is screen
+        assert "✗ the disk is full  Free some of it." in screen_text(app)
         await pilot.press("ctrl+end", "!")
         kept = tmp_path / "state" / "ollama-tui" / "modelfiles" / "new.json"
         await until(pilot, lambda: "brief.!" in kept.read_text())
@@ -184,7 +185,7 @@ async def test_making_a_model_shows_how_far_it_is_and_can_be_stopped(tmp_path: P
     async with app.run_test(notifications=True, size=(120, 30)) as pilot:
         screen = await opened(pilot, app, "e")
         await pilot.press("ctrl+t")
-        await until(pilot, lambda: "Quantize the weights to" in screen_text(app))
+        await until(pilot, lambda: "Quantize weights in F16" in screen_text(app))
         await pilot.press(*"q4_k_m", "enter")
         await until(pilot, lambda: "quantize to Q4_K_M" in screen_text(app))
         await pilot.press("ctrl+s")
@@ -193,7 +194,7 @@ async def test_making_a_model_shows_how_far_it_is_and_can_be_stopped(tmp_path: P
         await until(pilot, lambda: "42% of" in screen_text(app))
         assert "^s stop" in screen_text(app)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: any("no model was made" in notice for notice in notices(app)))
+        await until(pilot, lambda: "create bard:latest: canceled" in notices(app))
         assert app.screen is screen
         assert engine.made == []
 

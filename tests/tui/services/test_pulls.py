@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from ollama_engine.engine import Engine
-from ollama_engine.errors import EngineError, NotSupported
+from ollama_engine.errors import EngineError, NotSupported, StoreError
 from ollama_engine.local import LocalEngine
 from ollama_engine.settings import Settings
 from ollama_engine.store import manifest as media
-from ollama_engine.types import PullRequest, TransferProgress
+from ollama_engine.types import PullRequest, TransferLimits, TransferProgress
 from ollama_tui.services import EngineLink, LibraryService, PullsService
+from ollama_tui.services.pull_progress import Pull
 from ollama_tui.services.pulls import PullsView
 from tests.support.demo_engine import DemoEngine
+from tests.support.registry_proxy import Exchange, running_proxy
 from tests.support.registry_server import RunningRegistry, running_registry, upload
 
 MIB = 1 << 20
@@ -161,3 +163,59 @@ async def test_a_share_never_goes_back_where_layers_are_told_one_after_another()
             parts.append(pulls.view.value.pulls[0].part)
         assert parts == sorted(parts)
         await until(pulls, lambda view: view.pulls[0].part == 1.0)
+
+
+@pytest.mark.usefixtures("slow")
+async def test_pulls_are_paused_moved_cancelled_and_limited_while_they_run(
+    registry: RunningRegistry, tmp_path: Path
+) -> None:
+    async with service(LocalEngine(Settings(models=tmp_path / "models"))) as pulls:
+        names = [f"{registry.host}/tests/{name}" for name in ("one", "two", "three")]
+        one, two, three = [(await pulls.enqueue(name, insecure=True)).id for name in names]
+        await until(pulls, lambda view: state(view) == ["running", "running", "queued"])
+        await pulls.move(three, 0)
+        await until(pulls, lambda view: [pull.view.id for pull in view.pulls] == [three, one, two])
+        await pulls.pause(two)
+        await until(pulls, lambda view: state(view) == ["running", "running", "paused"])
+        await pulls.cancel(one, remove_partials=True)
+        assert (pulls.view.value.limits or TransferLimits()).free > 0
+        await pulls.limit(0)
+        await pulls.resume(two)
+        await until(pulls, lambda view: state(view) == ["done", "done"])
+        with pytest.raises(StoreError, match="of disk is free"):
+            await pulls.enqueue("large", size=1 << 60)
+
+
+@pytest.mark.usefixtures("slow")
+async def test_a_line_that_is_cut_fails_with_a_way_out_and_a_retry_goes_on(
+    registry: RunningRegistry, tmp_path: Path
+) -> None:
+    cut = True
+
+    async def fault(exchange: Exchange) -> None:
+        async with exchange.reply() as reply:
+            await exchange.begin(reply.status, reply.headers)
+            async for chunk in reply.body:
+                if cut and exchange.seen.is_blob and proxy.sent > 6 * MIB:
+                    await exchange.drop()
+                await exchange.send(chunk)
+
+    engine = LocalEngine(Settings(models=tmp_path / "models"))
+    async with running_proxy(registry.host, fault) as proxy, service(engine) as pulls:
+        id = (await pulls.enqueue(f"{proxy.host}/tests/one", insecure=True)).id
+        failed = (await until(pulls, lambda view: state(view) == ["failed"])).pulls[0]
+        assert failed.view.error.startswith("cannot pull blob")
+        assert "try again" in failed.view.hint
+        assert 0 < failed.view.completed < failed.view.total
+        sent, cut = proxy.sent, False
+        await pulls.retry(id)
+        await until(pulls, lambda view: state(view) == ["done"])
+        assert proxy.sent - sent <= failed.view.total - failed.view.completed, "what came is not fetched again"
+        ended = [pull.view.state async for pull in _some(pulls, 2)]
+        assert ended == ["failed", "done"]
+
+
+async def _some(pulls: PullsService, count: int) -> AsyncGenerator[Pull, None]:
+    async with aclosing(pulls.ended()) as ended:
+        for _ in range(count):
+            yield await anext(ended)

@@ -12,7 +12,8 @@ class Action:
     `footer` puts it on the bottom line; `palette` offers it in the command palette. `editor` marks what only a text
     editor's own keys mean, which are listed in the help and bound by the editor itself. `priority` reaches past
     modal screens and inputs. `command` is its name on the command line (`:pull`); `argument` names what may follow it
-    there (`MODEL`), and is given to the action method as its one parameter, "" where nothing followed.
+    there (`MODEL`), and is given to the action method as its one parameter, "" where nothing followed. Further names
+    stand behind a comma.
     """
 
     id: str
@@ -28,5 +29,26 @@ class Action:
     argument: str = ""
 
     @property
-    def pane(self) -> str:
+    def group(self) -> str:
+        """The first word of its id: the pane, tab or screen that does it."""
         return self.id.partition(".")[0]
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """Its names on the command line, the one shown first."""
+        return tuple(self.command.split(",")) if self.command else ()
+
+    @property
+    def usage(self) -> str:
+        """How it is written there: `:pull MODEL`."""
+        return f":{self.commands[0]} {self.argument}".rstrip() if self.command else ""
+
+    @property
+    def method(self) -> str:
+        """The name that `check_action` is asked with."""
+        return self.call.partition("(")[0]
+
+    @property
+    def run(self) -> str:
+        """The action as Textual runs it for a key: with an argument left open."""
+        return f"{self.call}('')" if self.argument and "(" not in self.call else self.call

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from ollama_tui.actions.action import Action
 
-# Digits are text inside a prompt, and most terminals send alt+digit as a character: function keys go to panes there.
+
+def _pane(number: int, pane: str, label: str, help: str, command: str = "") -> Action:
+    # Digits are text inside a prompt, and most terminals send alt+digit as a character: function keys go there.
+    keys = f"{number},f{number}"
+    return Action(f"app.{pane}", keys, f"pane('{pane}')", label, help, footer=False, command=command)
+
+
 ACTIONS: tuple[Action, ...] = (
-    Action("app.library", "1,f1", "pane('library')", "Library", "Go to the models in the store", footer=False),
-    Action("app.pulls", "2,f2", "pane('pulls')", "Pulls", "Go to the downloads", footer=False),
-    Action("app.ps", "3,f3", "pane('ps')", "PS", "Go to the models in memory", footer=False),
-    Action("app.chat", "4,f4", "pane('chat')", "Chat", "Go to the conversation", footer=False),
-    Action("app.bench", "5,f5", "pane('bench')", "Bench", "Go to the measurements", footer=False),
+    _pane(1, "library", "Library", "Go to the models in the store", "library"),
+    _pane(2, "pulls", "Pulls", "Go to the downloads", "pulls"),
+    _pane(3, "ps", "PS", "Go to the models in memory", "ps"),
+    _pane(4, "chat", "Chat", "Go to the conversation"),
+    _pane(5, "bench", "Bench", "Go to the measurements", "bench"),
     Action("app.palette", "ctrl+p", "command_palette", "menu", "Search all commands", palette=False, priority=True),
-    Action("app.help", "question_mark,ctrl+g", "keys", "keys", "Show the keys of this pane"),
-    Action("app.quit", "q", "quit", "quit", "Quit; conversation and draft are kept"),
+    Action("app.command", "colon,f10", "command_line", "command", "Type a command by its name", palette=False),
+    Action("app.help", "question_mark,ctrl+g", "keys", "keys", "Show the keys of this pane", command="help,keys"),
+    Action("app.quit", "q", "quit", "quit", "Quit; conversation and draft are kept", command="quit,q"),
     Action(
         "app.quit_anywhere",
         "ctrl+q",
@@ -24,6 +31,49 @@ ACTIONS: tuple[Action, ...] = (
         priority=True,
     ),
     Action(
+        "app.last_pane", "minus", "last_pane", "last pane", "Go back to the pane before", footer=False, command="back"
+    ),
+    Action("app.previous_pane", "ctrl+pageup", "step(-1)", "pane left", "Go to the pane at the left", footer=False),
+    Action("app.next_pane", "ctrl+pagedown", "step(1)", "pane right", "Go to the pane at the right", footer=False),
+    Action("app.zoom_in", "plus", "zoom(1)", "zoom", "More room: hide details, then all but the pane", footer=False),
+    Action("app.zoom_out", "underscore", "zoom(-1)", "unzoom", "Show again what zooming has hidden", footer=False),
+    Action(
+        "app.back", "escape", "go_back", "back", "Go back: out of a field, out of zoom", footer=False, palette=False
+    ),
+    Action(
+        "app.chat_with",
+        "",
+        "chat_with",
+        "chat with",
+        "Begin a conversation with a model",
+        footer=False,
+        palette=False,
+        command="chat,run",
+        argument="MODEL",
+    ),
+    Action(
+        "app.theme",
+        "",
+        "use_theme",
+        "theme",
+        "Use another theme",
+        footer=False,
+        palette=False,
+        command="theme",
+        argument="THEME",
+    ),
+    Action(
+        "app.keymap",
+        "",
+        "use_keymap",
+        "keymap",
+        "Use other keys, and read keymap.toml again",
+        footer=False,
+        palette=False,
+        command="keymap",
+        argument="KEYMAP",
+    ),
+    Action(
         "app.interrupt",
         "ctrl+c",
         "interrupt",
@@ -32,4 +82,15 @@ ACTIONS: tuple[Action, ...] = (
         footer=False,
         palette=False,
     ),
+    Action("screen.next", "tab", "app.focus_next", "next field", "Go to the next field", footer=False, palette=False),
+    Action(
+        "screen.previous",
+        "shift+tab",
+        "app.focus_previous",
+        "last field",
+        "Go to the field before",
+        footer=False,
+        palette=False,
+    ),
+    Action("screen.copy", "ctrl+c", "copy_text", "copy", "Copy the selected text", footer=False, palette=False),
 )

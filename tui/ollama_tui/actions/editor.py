@@ -37,4 +37,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("editor.end", "ctrl+end", "end", "end", "Go to the last line", footer=False, palette=False, editor=True),
     Action("editor.leave", "escape", "leave", "leave", "Leave; asks what becomes of changes", palette=False),
     Action("editor.keys", "ctrl+g", "keys", "keys", "Show these keys", palette=False),
+    Action("leaving.keep", "enter,y", "answer('keep')", "keep", "Keep the draft", footer=False, palette=False),
+    Action("leaving.drop", "d", "answer('drop')", "throw away", "Throw the changes away", footer=False, palette=False),
+    Action("leaving.stay", "escape,n", "answer('stay')", "go on", "Go on writing", footer=False, palette=False),
 )

@@ -10,13 +10,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, ModelNotFound, StoreError
 from ollama_engine.types import ModelInfo, Progress
+from ollama_tui.services import names
 from ollama_tui.services.drafts import Draft, DraftStore
 from ollama_tui.services.jobs import Job, JobService
+from ollama_tui.services.latest import Latest
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
 
@@ -47,6 +49,15 @@ class Preview:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How the making of a model ended; the job itself tells how far it is."""
+
+    name: str
+    state: Literal["", "done", "failed", "canceled"]
+    error: EngineError | None = None
+
+
 class ModelfileService:
     def __init__(
         self,
@@ -57,6 +68,7 @@ class ModelfileService:
         *,
         clock: Callable[[], float],
     ) -> None:
+        self.outcome = Latest(Outcome("", ""))
         self._link = link
         self._library = library
         self._jobs = jobs
@@ -181,12 +193,6 @@ class ModelfileService:
 
     # Making it
 
-    def wrong_name(self, name: str) -> str:
-        """What is wrong with a name, in words; "" where nothing is."""
-        from ollama_engine.authoring import check_name
-
-        return check_name(name)
-
     def quantizations(self) -> tuple[str, ...]:
         from ollama_engine.authoring import quantizations
 
@@ -194,9 +200,8 @@ class ModelfileService:
 
     def is_there(self, name: str) -> bool:
         """Whether the store has a model of this name."""
-        from ollama_engine.authoring import same_name
-
-        return any(same_name(name, model.name) for model in self._library.view.value.models)
+        wanted = names.parse(name)
+        return any(wanted.same(names.parse(model.name)) for model in self._library.view.value.models)
 
     def create(self, draft: Draft) -> Job:
         """Make the model `draft.name`; the draft is forgotten once that is done."""
@@ -205,8 +210,16 @@ class ModelfileService:
     async def _steps(self, engine: Engine, draft: Draft) -> AsyncGenerator[Progress, None]:
         from ollama_engine.authoring import create_steps
 
-        steps = create_steps(engine, draft.text, draft.name, Path(draft.folder), quantize=draft.quantize)
-        async with aclosing(steps):
-            async for step in steps:
-                yield step
-        await self.forget(draft)
+        outcome = Outcome(draft.name, "canceled")
+        try:
+            steps = create_steps(engine, draft.text, draft.name, Path(draft.folder), quantize=draft.quantize)
+            async with aclosing(steps):
+                async for step in steps:
+                    yield step
+            await self.forget(draft)
+            outcome = Outcome(draft.name, "done")
+        except EngineError as error:
+            outcome = Outcome(draft.name, "failed", error)
+            raise
+        finally:
+            self.outcome.publish(outcome)

@@ -12,17 +12,19 @@ from ollama_tui.chats import ChatStore
 from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
 from ollama_tui.services.drafts import DraftStore
+from ollama_tui.services.fits import FitService
 from ollama_tui.services.jobs import JobService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
 from ollama_tui.services.modelfiles import ModelfileService
 from ollama_tui.services.monitor import MonitorService
 from ollama_tui.services.pulls import PullsService
-from ollama_tui.services.residency import ResidencyService
+from ollama_tui.services.residency import REFRESH_SECONDS, ResidencyService
 
 
 class Services:
-    """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment)."""
+    """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment);
+    `refresh_seconds` is how often PS asks what is in memory."""
 
     def __init__(
         self,
@@ -31,17 +33,19 @@ class Services:
         *,
         clock: Callable[[], float],
         machine_memory: Callable[[], int],
+        refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
         self.link = link
         self.clock = clock
         self.machine_memory = machine_memory
         self.library = LibraryService(link)
         self.catalog = CatalogService(link)
+        self.fits = FitService(self.library)
         self.jobs = JobService(link, self.library.refresh)
         drafts = DraftStore(Path(platformdirs.user_state_dir(APP)) / "modelfiles")
         self.modelfiles = ModelfileService(link, self.library, self.jobs, drafts, clock=clock)
         self.pulls = PullsService(link, self.library, clock=clock)
-        self.residency = ResidencyService(link)
+        self.residency = ResidencyService(link, refresh_seconds=refresh_seconds)
         self.monitor = MonitorService(link, self.residency, clock=clock)
         self.chats = ChatService(link, chats, clock=clock)
         self._store = chats
@@ -50,6 +54,7 @@ class Services:
         """Stop answers and write down what was said and typed; quick, and safe to call twice."""
         await self.chats.aclose()
         await self.jobs.aclose()
+        await self.fits.aclose()
         await self._store.aclose()
         await self.pulls.aclose()
         await self.monitor.aclose()

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from ollama_tui import actions
 from ollama_tui.text import visible
 
 
@@ -37,7 +38,7 @@ class AskScreen(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", id="ask.cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("ask")]
 
     def __init__(
         self, title: str, value: str = "", *, note: str = "", check: Callable[[str], str] = lambda _text: ""
@@ -51,7 +52,8 @@ class AskScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="ask-box") as box:
             box.border_title = visible(self._title)
-            box.border_subtitle = "enter takes · esc leaves"
+            keymap = actions.in_force(self)
+            box.border_subtitle = f"{keymap.name('ask.take')} takes · {keymap.name('ask.leave')} leaves"
             yield Input(self._value, id="ask-input", compact=True, select_on_focus=True)
             yield Static(visible(self._note), id="ask-note", markup=False)
 
@@ -67,8 +69,8 @@ class AskScreen(ModalScreen[str | None]):
         note.set_class(bool(wrong), "wrong")
 
     @on(Input.Submitted)
-    def _take(self, event: Input.Submitted) -> None:
-        text = event.value.strip()
+    def action_take(self) -> None:
+        text = self.query_one(Input).value.strip()
         if text and not self._check(text):
             self.dismiss(text)
 

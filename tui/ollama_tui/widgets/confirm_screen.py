@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ollama_tui import actions
 from ollama_tui.text import visible
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """`enter` or `y` does it, `esc` or `n` does not. `verb` is what enter does ("delete")."""
+    """`verb` is what "yes" does ("delete")."""
 
     DEFAULT_CSS = """
     ConfirmScreen {
@@ -27,10 +28,7 @@ class ConfirmScreen(ModalScreen[bool]):
         Static { height: auto; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,y", "answer(True)", "yes", id="confirm.yes"),
-        Binding("escape,n,q", "answer(False)", "no", id="confirm.no"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("confirm")]
 
     def __init__(self, title: str, text: str, *, verb: str) -> None:
         super().__init__()
@@ -41,7 +39,8 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(id="confirm-box") as box:
             box.border_title = visible(self._title)
-            box.border_subtitle = f"enter {self._verb} · esc leaves"
+            keymap = actions.in_force(self)
+            box.border_subtitle = f"{keymap.name('confirm.yes')} {self._verb} · {keymap.name('confirm.no')} leaves"
             yield Static(visible(self._text), markup=False)
 
     def action_answer(self, yes: bool) -> None:

@@ -8,10 +8,13 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from ollama_tui import actions
+from ollama_tui.actions.keys import typed
+
+HELP = actions.by_id("app.help").label
 
 
 class KeyLine(Widget):
-    """Follows the focus: Textual's active bindings already leave out the keys that an input takes for typing."""
+    """Follows the focus; keys that an input takes for typing are left out."""
 
     DEFAULT_CSS = """
     KeyLine { height: 1; dock: bottom; background: $footer-background; color: $footer-description-foreground; }
@@ -28,19 +31,36 @@ class KeyLine(Widget):
             self.keys = tuple(self._offered())
 
     def _offered(self) -> list[tuple[str, str]]:
-        ids = {key: active.binding.id for key, active in self.screen.active_bindings.items() if active.enabled}
+        keymap = actions.in_force(self)
+        typing = self.screen.focused
+        active = {
+            key: active.binding.id
+            for key, active in self.screen.active_bindings.items()
+            if active.enabled and (active.node is typing or not _is_typed_into(typing, key))
+        }
         offered: list[tuple[str, str]] = []
         for action in actions.ACTIONS:
-            key = next((key for key in actions.keys_of(action) if ids.get(key) == action.id), None)
+            key = next((key for key in keymap.of(action) if active.get(key) == action.id), None)
             if action.footer and key is not None and all(label != action.label for _, label in offered):
                 offered.append((actions.key_name(key), action.label))
         return offered
 
     def render(self) -> Content:
+        """As many keys as fit, in their order; the one that shows all of them always does."""
+        parts = [
+            (Content.styled(f" {key}", "$footer-key-foreground bold") + Content(f" {label} "), label == HELP)
+            for key, label in self.keys
+        ]
+        room = self.size.width - sum(part.cell_length for part, kept in parts if kept)
         line = Content("")
-        for key, label in self.keys:
-            part = Content.styled(f" {key}", "$footer-key-foreground bold") + Content(f" {label} ")
-            if line.cell_length + part.cell_length > self.size.width:
-                break
-            line += part
+        for part, kept in parts:
+            if not kept:
+                room -= part.cell_length
+            if kept or room >= 0:
+                line += part
         return line
+
+
+def _is_typed_into(widget: Widget | None, key: str) -> bool:
+    """Whether the key writes into the field that has the focus, before any binding above it sees it."""
+    return widget is not None and widget.check_consume_key(key, typed(key) or None)

@@ -8,12 +8,12 @@ from typing import ClassVar
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.binding import BindingType
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ollama_tui import actions
+from ollama_tui.widgets.reader import Reader
 
 
 class KeysScreen(ModalScreen[None]):
@@ -28,31 +28,38 @@ class KeysScreen(ModalScreen[None]):
         .keys-heading { margin-top: 1; color: $accent; text-style: bold; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,ctrl+g,enter", "app.pop_screen", "close", id="keys.close")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("keys")]
 
-    def __init__(self, groups: Sequence[str], title: str) -> None:
-        """`groups` of actions that the pane has at hand; its `title`."""
+    def __init__(self, groups: Sequence[str], title: str, *, everywhere: bool = True) -> None:
+        """`groups` of actions that the pane has at hand; its `title`; whether what works in all panes does here."""
         super().__init__()
         self._groups = groups
         self._title = title
+        self._everywhere = everywhere
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="keys-box") as box:
+        with Reader(id="keys-box") as box:
             box.border_title = f"Keys · {self._title}"
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = f"{actions.in_force(self).name('keys.close')} closes"
             yield Static(self._section(*self._groups), markup=False)
+            if not self._everywhere:
+                return
             yield Static("Everywhere", classes="keys-heading", markup=False)
-            yield Static(self._section("app"), markup=False)
+            yield Static(self._section("app", "screen"), markup=False)
+            yield Static("Lists", classes="keys-heading", markup=False)
+            yield Static(self._section("list"), markup=False)
 
     def _section(self, *groups: str) -> Table | str:
-        listed = actions.of(*groups)
+        keymap = actions.in_force(self)
+        listed = [action for action in actions.of(*groups) if keymap.of(action) or action.command]
         if not listed:
             return "This pane has no keys of its own yet."
         table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(style="bold", no_wrap=True, width=24)
-        table.add_column()
+        table.add_column(style="bold", width=24)
+        table.add_column(ratio=1)
         for action in listed:
-            table.add_row(Text(actions.key_names(actions.keys_of(action))), Text(action.help))
+            table.add_row(Text(f"{keymap.names(action)} {action.usage}".strip()), Text(action.help))
         return table
+
+    def action_close(self) -> None:
+        self.dismiss(None)

@@ -9,11 +9,13 @@ from typing import ClassVar, Self
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.coordinate import Coordinate
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import DataTable
+
+from ollama_tui import actions
 
 CellText = str | Text
 """A Text for one in colours."""
@@ -38,14 +40,7 @@ class RowTable(DataTable[Text], inherit_bindings=False):
     Its bindings only move the cursor: what enter does is the pane's to say.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "cursor_up", show=False),
-        Binding("down,j", "cursor_down", show=False),
-        Binding("pageup", "page_up", show=False),
-        Binding("pagedown", "page_down", show=False),
-        Binding("home,g", "scroll_top", show=False),
-        Binding("end,G", "scroll_bottom", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("list")]
 
     def __init__(self, *, id: str) -> None:
         self._layout: tuple[Column, ...] = ()
@@ -63,6 +58,25 @@ class RowTable(DataTable[Text], inherit_bindings=False):
     def select(self, key: str) -> None:
         if key in self._shown:
             self.move_cursor(row=self.get_row_index(key))
+
+    def action_first(self) -> None:
+        self.move_cursor(row=0)
+
+    def action_last(self) -> None:
+        self.move_cursor(row=self.row_count - 1)
+
+    def action_half_page_up(self) -> None:
+        self._move_by(-self._half_page)
+
+    def action_half_page_down(self) -> None:
+        self._move_by(self._half_page)
+
+    @property
+    def _half_page(self) -> int:
+        return max(1, (self.scrollable_content_region.height - self.header_height) // 2)
+
+    def _move_by(self, rows: int) -> None:
+        self.move_cursor(row=min(max(0, self.cursor_row + rows), self.row_count - 1))
 
     def lay_out(self, columns: Sequence[Column]) -> bool:
         """Take these columns; whether that changed anything (then the rows must be shown again)."""

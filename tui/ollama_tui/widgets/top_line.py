@@ -36,7 +36,8 @@ class TopLine(Widget):
         for action in self._actions():
             here = action.id == f"app.{self.pane}"
             style = "$block-cursor-foreground on $block-cursor-background bold" if here else "$foreground"
-            key = Content.styled(f" {actions.keys_of(action)[0]} ", style if here else "$accent bold")
+            name = actions.in_force(self).name(action.id)
+            key = Content.styled(f" {name} ", style if here else "$accent bold")
             parts.append(key + Content.styled(f"{action.label} ", style))
         return Content("").join(parts)
 
@@ -56,7 +57,7 @@ class TopLine(Widget):
     async def on_click(self, event: Click) -> None:
         edge = 0
         for action in self._actions():
-            edge += len(action.label) + 4
+            edge += len(action.label) + 3 + len(actions.in_force(self).name(action.id))
             if event.x < edge:
                 await self.app.run_action(f"app.{action.call}")
                 return

@@ -8,12 +8,14 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
+
+from ollama_tui import actions
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,7 @@ class Choice:
 
 
 class Picker(Vertical):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "close", id="picker.close"),
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("picker")]
 
     @dataclass
     class Picked(Message):
@@ -83,8 +81,11 @@ class Picker(Vertical):
             self._fill("" if event.value else self._current)
 
     @on(Input.Submitted, "#picker-filter")
-    def _take(self, event: Input.Submitted) -> None:
+    def _entered(self, event: Input.Submitted) -> None:
         event.stop()
+        self.action_take()
+
+    def action_take(self) -> None:
         self._pick(self.query_one(OptionList).highlighted)
 
     @on(OptionList.OptionSelected, "#picker-list")

@@ -12,8 +12,6 @@ from textual.widgets import TextArea
 
 from ollama_tui import actions
 
-_EDITOR_KEYS = {key for action in actions.of("chat") if action.editor for key in actions.keys_of(action)}
-
 
 class PromptEditor(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("chat", editor=True)]
@@ -42,7 +40,8 @@ class PromptEditor(TextArea):
         self.cursor_blink = False
 
     async def _on_key(self, event: Key) -> None:
-        if event.key in _EDITOR_KEYS:
+        keymap = actions.in_force(self)
+        if any(event.key in keymap.of(action) for action in actions.of("chat") if action.editor):
             event.prevent_default()  # the binding of this key answers, not TextArea
 
     def action_send(self) -> None:

@@ -19,8 +19,8 @@ from ollama_engine.errors import EngineError
 from ollama_tui import actions, figures
 from ollama_tui.panes.library import editor_words as words
 from ollama_tui.panes.library.editor_area import ModelfileArea
-from ollama_tui.panes.library.editor_questions import ChoiceScreen, LeaveScreen, Leaving
-from ollama_tui.services import Services
+from ollama_tui.panes.library.leave_screen import LeaveScreen, Leaving
+from ollama_tui.services import Services, names
 from ollama_tui.services.drafts import Draft
 from ollama_tui.services.jobs import Job
 from ollama_tui.services.modelfiles import Checked
@@ -30,6 +30,7 @@ from ollama_tui.widgets.confirm_screen import ConfirmScreen
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.lines import Lines
+from ollama_tui.widgets.pick_screen import Choice, PickScreen
 
 CHECK_SECONDS = 0.25
 """After the last key press; a check reads files, and draws."""
@@ -37,6 +38,9 @@ KEEP_SECONDS = 1.0
 BESIDE = 110
 SAMPLES = 3
 """Prompts to look at; the step after the last hides them."""
+
+
+_KINDS = {"Q8_0": "loses nothing to speak of", "Q4_K_M": "the usual choice", "Q2_K": "loses much"}
 
 
 class ModelfileEditor(ModalScreen[str | None]):
@@ -81,6 +85,7 @@ class ModelfileEditor(ModalScreen[str | None]):
         self.draft = draft
         self._checked: Checked | None = None
         self._job: Job | None = None
+        self._making: str | None = None
         self._sample = 0
         self._check_timer: Timer | None = None
         self._keep_timer: Timer | None = None
@@ -104,6 +109,7 @@ class ModelfileEditor(ModalScreen[str | None]):
         if self.draft.changed:
             self._tell("This is the draft as it was left. Esc and then d throws it away.")
         self.run_worker(self._follow_jobs(), group="jobs")
+        self.run_worker(self._follow_outcome(), group="outcome")
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= BESIDE, "-beside")
@@ -192,7 +198,7 @@ class ModelfileEditor(ModalScreen[str | None]):
                 return True
 
     def action_keys(self) -> None:
-        self.app.push_screen(KeysScreen(["editor"], "Modelfile"))
+        self.app.push_screen(KeysScreen(["editor"], "Modelfile", everywhere=False))
 
     def action_preview(self) -> None:
         self._sample = (self._sample + 1) % (SAMPLES + 1)
@@ -209,17 +215,13 @@ class ModelfileEditor(ModalScreen[str | None]):
             self.area.move_cursor((next((line for line in lines if line > row), lines[0]), 0))
 
     def action_quantize(self) -> None:
-        kinds = [("", "as they are: nothing is quantized")]
-        kinds += [(kind, "") for kind in self.services.modelfiles.quantizations()]
-        note = "Weights in F16, BF16 or F32 can be quantized. Q4_K_M is the usual choice, Q8_0 loses next to nothing."
-        self.app.push_screen(
-            ChoiceScreen("Quantize the weights to", kinds, note=note, chosen=self.draft.quantize),
-            self._take_quantization,
-        )
+        kinds = [Choice("none", "as they are", "nothing is quantized")]
+        kinds += [Choice(kind, kind, _KINDS.get(kind, "")) for kind in self.services.modelfiles.quantizations()]
+        self.app.push_screen(PickScreen("Quantize weights in F16, BF16 or F32 to", kinds), self._take_quantization)
 
     def _take_quantization(self, kind: str | None) -> None:
         if kind is not None:
-            self.draft = replace(self.draft, quantize=kind)
+            self.draft = replace(self.draft, quantize="" if kind == "none" else kind)
             self._draw_title()
             self._keep()
 
@@ -231,8 +233,8 @@ class ModelfileEditor(ModalScreen[str | None]):
         if not files:
             self._tell("No GGUF file is in the usual places. Write its path behind FROM; tab completes it.")
             return
-        choices = [(file.path, figures.size(file.size)) for file in files]
-        self.app.push_screen(ChoiceScreen("A GGUF file of this machine", choices), self._take_file)
+        choices = [Choice(file.path, file.path, figures.size(file.size)) for file in files]
+        self.app.push_screen(PickScreen("A GGUF file of this machine", choices), self._take_file)
 
     def _take_file(self, path: str | None) -> None:
         """It goes into the FROM line where there is one, else above all."""
@@ -263,7 +265,7 @@ class ModelfileEditor(ModalScreen[str | None]):
             f"{edits} is replaced; another name makes another model." if edits else "As name, name:tag or owner/name."
         )
         name = await self.app.push_screen_wait(
-            AskScreen("Name of the model", self.draft.name, note=note, check=self.services.modelfiles.wrong_name)
+            AskScreen("Name of the model", self.draft.name, note=note, check=names.problem)
         )
         if name is None:
             return
@@ -274,31 +276,35 @@ class ModelfileEditor(ModalScreen[str | None]):
         self.draft = replace(self.draft, name=name)
         self._stop_keeping()
         await self._keep_draft(self.draft)
+        self._making = name
         self._job = self.services.modelfiles.create(self.draft)
-        self._draw_job(self._job)
+        self._draw_job()
 
     async def _follow_jobs(self) -> None:
         async for jobs in self.services.jobs.view.watch():
             mine = next((job for job in jobs if self._job is not None and job.id == self._job.id), None)
-            if mine is not None:
-                self._draw_job(mine)
+            if self._job is not None:
+                self._job = mine if mine is not None and mine.state == "running" else None
+                self._draw_job()
 
-    def _draw_job(self, job: Job) -> None:
-        self._job = job if job.state == "running" else None
-        self.area.read_only = self._job is not None
-        self.fault_lines.show(words.progress(job) if self._job is not None else words.faults(self._checked))
+    async def _follow_outcome(self) -> None:
+        """The Library tells of the end, also where the editor was left; here it is closed or gone on with."""
+        async for outcome in self.services.modelfiles.outcome.watch():
+            if outcome.name != self._making:
+                continue
+            self._job, self._making = None, None
+            self._draw_job()
+            if outcome.state == "done":
+                self._leave(outcome.name)
+            elif outcome.error is not None:
+                self.fault_lines.show(words.failure(outcome.error))
+
+    def _draw_job(self) -> None:
+        job = self._job
+        self.area.read_only = job is not None
+        self.fault_lines.show(words.faults(self._checked) if job is None else words.progress(job))
         self._draw_title()
         self.refresh_bindings()
-        if self._job is not None:
-            return
-        self.services.jobs.dismiss(job.id)
-        if job.state == "done":
-            self._leave(job.model)
-            self._tell(f"{job.model} is made. Enter in the Library chats with it.")
-        elif job.error is not None:
-            self._report(job.error)
-        else:
-            self._tell("Stopped: no model was made. The draft is as it was.")
 
     def action_stop(self) -> None:
         if self._job is not None:

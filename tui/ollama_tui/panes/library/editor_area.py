@@ -17,7 +17,6 @@ from textual.widgets import TextArea
 from ollama_tui import actions
 from ollama_tui.services.modelfiles import Checked
 
-_KEYS = {key for action in actions.of("editor") for key in actions.keys_of(action)}
 _INSTRUCTION = re.compile(r"\s*([A-Za-z]+)(?:\s+([A-Za-z_]+)(?=\s))?")
 _KEYED = ("parameter", "message")
 # One picture for one character: places in the line stay what they are.
@@ -56,7 +55,8 @@ class ModelfileArea(TextArea):
         self.refresh()
 
     async def _on_key(self, event: Key) -> None:
-        if event.key in _KEYS:
+        keymap = actions.in_force(self)
+        if any(event.key in keymap.of(action) for action in actions.of("editor")):
             event.prevent_default()  # the binding of this key answers, not TextArea
 
     def action_top(self) -> None:

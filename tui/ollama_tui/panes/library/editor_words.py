@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from ollama_engine.errors import EngineError
 from ollama_tui import figures
 from ollama_tui.services.drafts import Draft
 from ollama_tui.services.jobs import Job
@@ -46,6 +47,12 @@ def faults(checked: Checked | None) -> Content:
     if more > 0:
         lines[-1] += Content.styled(f"  and {more} more", "$muted")
     return Content("\n").join(lines)
+
+
+def failure(error: EngineError) -> Content:
+    """Why no model came of it."""
+    line = Content.styled("✗ ", "$error") + Content(one_line(error.message))
+    return line + Content.styled(f"  {one_line(error.hint)}" if error.hint else "", "$muted")
 
 
 def completions(options: Sequence[str], width: int) -> Content:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from ollama_tui import figures
+from ollama_tui import actions, figures
 from ollama_tui.services.pull_progress import Pull
 from ollama_tui.text import one_line, visible
 
@@ -31,11 +31,7 @@ class CancelScreen(ModalScreen[Answer]):
         Static { height: auto; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,k,y", "answer('keep')", "keep", id="cancel.keep"),
-        Binding("r,d", "answer('remove')", "remove", id="cancel.remove"),
-        Binding("escape,n,q", "answer('')", "leave", id="cancel.leave"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("cancel")]
 
     def __init__(self, pull: Pull, *, removable: bool) -> None:
         super().__init__()

@@ -1,0 +1,16 @@
+"""`FrameScreen`: the screen that the five panes are on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from ollama_tui import actions
+
+
+class FrameScreen(Screen[None], inherit_bindings=False):
+    """`-zoomed` hides what a pane shows beside the main thing (`.zoom-hides`), `-alone` all but the pane."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("screen")]
