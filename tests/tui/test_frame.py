@@ -13,6 +13,7 @@ from ollama_engine.settings import Settings
 from ollama_tui import actions, panes
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
+from ollama_tui.panes.bench.plan_screen import PlanScreen
 from ollama_tui.panes.chat.picker import Picker
 from ollama_tui.panes.ps.keep_screen import KeepScreen
 from ollama_tui.panes.pulls.cancel_screen import CancelScreen
@@ -104,6 +105,7 @@ SCREENS = {
     "keys": (KeysScreen,),
     "list": (RowTable, Reader),
     "picker": (Picker, PickScreen),
+    "plan": (PlanScreen,),
 }
 
 

@@ -9,6 +9,7 @@ import platformdirs
 
 from ollama_engine.settings import APP
 from ollama_tui.chats import ChatStore
+from ollama_tui.services.bench import BenchService
 from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
 from ollama_tui.services.drafts import DraftStore
@@ -48,11 +49,13 @@ class Services:
         self.residency = ResidencyService(link, refresh_seconds=refresh_seconds)
         self.monitor = MonitorService(link, self.residency, clock=clock)
         self.chats = ChatService(link, chats, clock=clock)
+        self.bench = BenchService(link, chats.path.with_name("bench.db"), clock=clock)
         self._store = chats
 
     async def keep(self) -> None:
         """Stop answers and write down what was said and typed; quick, and safe to call twice."""
         await self.chats.aclose()
+        await self.bench.aclose()
         await self.jobs.aclose()
         await self.fits.aclose()
         await self._store.aclose()
