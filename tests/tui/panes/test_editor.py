@@ -19,18 +19,18 @@ from tests.support.workstation import notices, screen_text, until, workstation
 
 
 class Maker(DemoEngine):
-    """A demo engine that remembers what it was to make; `slow` never ends."""
+    """A demo engine that remembers what it was to make; `slow` holds it up."""
 
     def __init__(self) -> None:
         super().__init__()
         self.made: list[CreateRequest] = []
-        self.slow = False
+        self.slow: asyncio.Event | None = None
 
     async def create(self, request: CreateRequest) -> AsyncGenerator[Progress, None]:
         self._check("create")
         yield Progress("quantizing F16 model to Q4_K_M", "0", 1000, 420)
-        if self.slow:
-            await asyncio.Event().wait()
+        if self.slow is not None:
+            await self.slow.wait()
         self.made.append(request)
         yield Progress("success")
 
@@ -180,7 +180,7 @@ async def test_a_failure_and_a_crash_leave_the_draft(tmp_path: Path, monkeypatch
 
 async def test_making_a_model_shows_how_far_it_is_and_can_be_stopped(tmp_path: Path) -> None:
     engine = Maker()
-    engine.slow = True
+    engine.slow = asyncio.Event()
     app = workstation(tmp_path, engine)
     async with app.run_test(notifications=True, size=(120, 30)) as pilot:
         screen = await opened(pilot, app, "e")
@@ -192,11 +192,29 @@ async def test_making_a_model_shows_how_far_it_is_and_can_be_stopped(tmp_path: P
         await until(pilot, lambda: "bard:latest is replaced" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: "42% of" in screen_text(app))
-        assert "^s stop" in screen_text(app)
-        await pilot.press("ctrl+s")
+        assert "esc stop" in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: "Stop making bard:latest?" in screen_text(app))
+        await pilot.press("enter")
         await until(pilot, lambda: "create bard:latest: canceled" in notices(app))
         assert app.screen is screen
         assert engine.made == []
+
+
+async def test_a_model_goes_on_being_made_when_the_editor_is_left(tmp_path: Path) -> None:
+    engine = Maker()
+    engine.slow = asyncio.Event()
+    app = workstation(tmp_path, engine)
+    async with app.run_test(notifications=True) as pilot:
+        await opened(pilot, app, "e")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Name of the model" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "go on elsewhere" in screen_text(app))
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: not isinstance(app.screen, ModelfileEditor))
+        engine.slow.set()
+        await until(pilot, lambda: "create bard:latest: done" in notices(app))
 
 
 async def test_a_name_that_is_taken_is_asked_about(tmp_path: Path) -> None:

@@ -8,15 +8,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "editor.create", "ctrl+s", "create", "create", "Make the model, under a name that is asked for", palette=False
     ),
-    Action("editor.stop", "ctrl+s", "stop", "stop", "Stop making the model; the draft stays", palette=False),
     Action(
-        "editor.complete",
+        "modelfile.complete",
         "tab",
         "complete",
         "complete",
         "Complete the word, the model or the path; again: the next one",
         palette=False,
-        editor=True,
     ),
     Action(
         "editor.preview",
@@ -33,8 +31,17 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "editor.files", "ctrl+o", "files", "GGUF files", "Choose one of the GGUF files of this machine", palette=False
     ),
-    Action("editor.top", "ctrl+home", "top", "top", "Go to the first line", footer=False, palette=False, editor=True),
-    Action("editor.end", "ctrl+end", "end", "end", "Go to the last line", footer=False, palette=False, editor=True),
+    Action("modelfile.top", "ctrl+home", "top", "top", "Go to the first line", footer=False, palette=False),
+    Action("modelfile.end", "ctrl+end", "end", "end", "Go to the last line", footer=False, palette=False),
+    Action("editor.stop", "escape", "stop", "stop", "Stop making the model; the draft stays", palette=False),
+    Action(
+        "editor.aside",
+        "ctrl+l",
+        "aside",
+        "go on elsewhere",
+        "Leave while the model is being made; it will be in the Library",
+        palette=False,
+    ),
     Action("editor.leave", "escape", "leave", "leave", "Leave; asks what becomes of changes", palette=False),
     Action("editor.keys", "ctrl+g", "keys", "keys", "Show these keys", palette=False),
     Action("leaving.keep", "enter,y", "answer('keep')", "keep", "Keep the draft", footer=False, palette=False),

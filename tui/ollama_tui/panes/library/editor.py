@@ -188,9 +188,9 @@ class ModelfileEditor(ModalScreen[str | None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         match action:
-            case "create":
+            case "create" | "leave" | "quantize" | "files":
                 return self._job is None
-            case "stop":
+            case "stop" | "aside":
                 return self._job is not None
             case "problem":
                 return self._checked is not None and bool(self._checked.findings)
@@ -198,7 +198,7 @@ class ModelfileEditor(ModalScreen[str | None]):
                 return True
 
     def action_keys(self) -> None:
-        self.app.push_screen(KeysScreen(["editor"], "Modelfile", everywhere=False))
+        self.app.push_screen(KeysScreen(["editor", "modelfile"], "Modelfile", everywhere=False))
 
     def action_preview(self) -> None:
         self._sample = (self._sample + 1) % (SAMPLES + 1)
@@ -307,19 +307,24 @@ class ModelfileEditor(ModalScreen[str | None]):
         self.refresh_bindings()
 
     def action_stop(self) -> None:
+        if (job := self._job) is not None:
+            question = ConfirmScreen(
+                f"Stop making {job.model}?", "What was made so far is thrown away; the draft stays.", verb="stops"
+            )
+            self.app.push_screen(question, lambda yes: self.services.jobs.cancel(job.id) if yes else None)
+
+    def action_aside(self) -> None:
         if self._job is not None:
-            self.services.jobs.cancel(self._job.id)
+            self._tell(f"{self._job.model} is still being made; it will be in the Library.")
+            self._leave(None)
 
     # The end
 
     def action_leave(self) -> None:
-        if self._job is not None:
-            self._tell(f"{self._job.model} is still being made; it will be in the Library.")
-            self._leave(None)
-        elif not self.draft.changed:
-            self.run_worker(self._end(keep=False), group="end")
-        else:
+        if self.draft.changed:
             self.app.push_screen(LeaveScreen("e" if self.draft.edits else "n"), self._answered)
+        else:
+            self.run_worker(self._end(keep=False), group="end")
 
     def _answered(self, answer: Leaving | None) -> None:
         if answer in ("keep", "drop"):

@@ -25,7 +25,7 @@ _HIDDEN = dict.fromkeys([*range(0x80, 0xA0), 0x200E, 0x200F, *range(0x2028, 0x20
 
 
 class ModelfileArea(TextArea):
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("editor", editor=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("modelfile")]
 
     def __init__(self, text: str) -> None:
         super().__init__(
@@ -56,7 +56,7 @@ class ModelfileArea(TextArea):
 
     async def _on_key(self, event: Key) -> None:
         keymap = actions.in_force(self)
-        if any(event.key in keymap.of(action) for action in actions.of("editor")):
+        if any(event.key in keymap.of(action) for action in actions.of("editor", "modelfile")):
             event.prevent_default()  # the binding of this key answers, not TextArea
 
     def action_top(self) -> None:
