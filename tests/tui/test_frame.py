@@ -13,7 +13,11 @@ from ollama_engine.settings import Settings
 from ollama_tui import actions, panes
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
+from ollama_tui.panes.bench.plan_screen import PlanScreen
 from ollama_tui.panes.chat.picker import Picker
+from ollama_tui.panes.library.editor import ModelfileEditor
+from ollama_tui.panes.library.editor_area import ModelfileArea
+from ollama_tui.panes.library.leave_screen import LeaveScreen
 from ollama_tui.panes.ps.keep_screen import KeepScreen
 from ollama_tui.panes.pulls.cancel_screen import CancelScreen
 from ollama_tui.widgets.ask_screen import AskScreen
@@ -101,9 +105,13 @@ SCREENS = {
     "cancel": (CancelScreen,),
     "command": (CommandScreen,),
     "confirm": (ConfirmScreen,),
+    "editor": (ModelfileEditor,),
     "keys": (KeysScreen,),
+    "leaving": (LeaveScreen,),
     "list": (RowTable, Reader),
+    "modelfile": (ModelfileArea,),
     "picker": (Picker, PickScreen),
+    "plan": (PlanScreen,),
 }
 
 

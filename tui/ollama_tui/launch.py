@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from ollama_engine.settings import APP, Settings
+from ollama_engine.settings import APP, Settings, default_config_file
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.connect import address_label, choose_engine
@@ -28,6 +28,7 @@ async def _run(settings: Settings, model: str | None) -> int:
         model=model,
         theme_folders=[config_folder / "themes"],
         config_folder=config_folder,
+        remember=_remember,
     )
     try:
         await app.run_async(mouse=settings.mouse)
@@ -35,3 +36,10 @@ async def _run(settings: Settings, model: str | None) -> int:
         # The terminal is restored by now; ending the runners may take a moment.
         await app.services.aclose()
     return app.return_code or 0
+
+
+def _remember(setting: str, value: str) -> None:
+    """Write a setting that was chosen in the workstation to config.toml; StoreError, InvalidRequest."""
+    from ollama_engine.config_file import set_value
+
+    set_value(default_config_file(), setting, value, {})
