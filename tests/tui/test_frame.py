@@ -24,6 +24,7 @@ from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.reader import Reader
 from ollama_tui.widgets.row_table import RowTable
+from ollama_tui.widgets.settings_screen import SettingsScreen
 from tests.support.demo_engine import DemoEngine
 from tests.support.workstation import notices, screen_text, until, workstation
 
@@ -103,6 +104,7 @@ SCREENS = {
     "keys": (KeysScreen,),
     "list": (RowTable, Reader),
     "picker": (Picker,),
+    "settings": (SettingsScreen,),
 }
 
 

@@ -14,6 +14,7 @@ from ollama_tui.actions.keymap import clashes, default_keys
 from ollama_tui.actions.keys import key_name, parse_key
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
+from ollama_tui.settings_file import open_settings
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from tests.support.demo_engine import DemoEngine
@@ -29,7 +30,7 @@ def app_with(folder: Path, keymap: str = "", *, preset: str = "default") -> Work
         replace(Settings(), keymap=preset),
         chats=ChatStore(folder / "chats.db"),
         host_label="demo",
-        config_folder=folder,
+        settings_service=open_settings(folder / "config.toml", {}),
         machine_memory=lambda: 0,
     )
 

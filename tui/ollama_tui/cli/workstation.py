@@ -22,7 +22,7 @@ def open_workstation(invocation: Invocation, model: str | None = None) -> int:
         asyncio.run(require_server(invocation.settings))
     from ollama_tui.launch import run_workstation
 
-    return run_workstation(invocation.settings, model=model)
+    return run_workstation(invocation.settings, model=model, overrides=invocation.overrides)
 
 
 def require_terminal() -> None:

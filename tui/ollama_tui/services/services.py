@@ -12,11 +12,13 @@ from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
 from ollama_tui.services.monitor import MonitorService
 from ollama_tui.services.pulls import PullsService
-from ollama_tui.services.residency import ResidencyService
+from ollama_tui.services.residency import REFRESH_SECONDS, ResidencyService
 
 
 class Services:
-    """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment)."""
+    """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment).
+
+    `refresh_seconds` is how often what is in memory is asked for, while somebody looks."""
 
     def __init__(
         self,
@@ -25,6 +27,7 @@ class Services:
         *,
         clock: Callable[[], float],
         machine_memory: Callable[[], int],
+        refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
         self.link = link
         self.clock = clock
@@ -33,8 +36,8 @@ class Services:
         self.catalog = CatalogService(link)
         self.jobs = JobService(link, self.library.refresh)
         self.pulls = PullsService(link, self.library, clock=clock)
-        self.residency = ResidencyService(link)
-        self.monitor = MonitorService(link, self.residency, clock=clock)
+        self.residency = ResidencyService(link, refresh_seconds=refresh_seconds)
+        self.monitor = MonitorService(link, self.residency, clock=clock, refresh_seconds=refresh_seconds)
         self.chats = ChatService(link, chats, clock=clock)
         self._store = chats
 
