@@ -32,7 +32,6 @@ from ollama_tui.panes.library import LibraryPane
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
 from ollama_tui.services.settings import SettingsService
-from ollama_tui.settings_file import open_settings
 from ollama_tui.text import visible
 from ollama_tui.widgets.command_history import CommandHistory
 from ollama_tui.widgets.frame_screen import FrameScreen
@@ -93,7 +92,7 @@ class Workstation(App[None], inherit_bindings=False):
             self.animation_level = "none"
         self._model = model
         self._last_pane = ""
-        self.settings_service = settings_service or open_settings(default_config_file(), {})
+        self.settings_service = settings_service or SettingsService(default_config_file())
         self.commanding = Commanding(self, CommandHistory(state_folder and state_folder / "commands.txt"))
         self.keymap = keymap_files.load(settings.keymap, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())

@@ -12,12 +12,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ollama_engine.errors import InvalidRequest
+from ollama_engine.errors import InvalidRequest, NotSupported
 from ollama_engine.settings import Settings, parse_setting
 from ollama_engine.settings_view import SettingView, settings_view
 
-Write = Callable[[Path, str, str], None]
-Unset = Callable[[Path, str], bool]
+
+def _read_only(file: Path, *_: str) -> bool:
+    raise NotSupported(f"{file} is only read here", hint="Change it with 'ollama-tui config set KEY VALUE'.")
 
 
 class SettingsService:
@@ -26,9 +27,16 @@ class SettingsService:
     write, unset: change one key of the file, as `config_file` does; both may raise EngineError.
     """
 
-    def __init__(self, file: Path, overrides: Mapping[str, Any], *, write: Write, unset: Unset) -> None:
+    def __init__(
+        self,
+        file: Path,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        write: Callable[[Path, str, str], object] = _read_only,
+        unset: Callable[[Path, str], bool] = _read_only,
+    ) -> None:
         self.file = file
-        self._overrides = dict(overrides)
+        self._overrides = dict(overrides or {})
         self._write = write
         self._unset = unset
 
