@@ -83,7 +83,7 @@ def talked(folder: Path) -> None:
 
 @pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=by_size)
 def test_library(compare: Compare, size: tuple[int, int]) -> None:
-    assert compare(engine(), size, [], "●  bard:latest")
+    assert compare(engine(), size, [], "●   bard:latest")
 
 
 def test_library_details_at_80_columns(compare: Compare) -> None:
@@ -200,7 +200,7 @@ def test_keys(compare: Compare) -> None:
 
 @pytest.mark.parametrize("theme", ["paper", "contrast"])
 def test_library_in_other_themes(compare: Compare, theme: str) -> None:
-    assert compare(engine(), SMALL, [], "●  bard:latest", theme=theme)
+    assert compare(engine(), SMALL, [], "●   bard:latest", theme=theme)
 
 
 @pytest.mark.parametrize("theme", ["paper", "contrast"])

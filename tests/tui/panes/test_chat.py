@@ -306,7 +306,7 @@ async def test_thinking_is_told_apart_from_the_answer(tmp_path: Path) -> None:
         await pilot.press("4")
         await until(pilot, lambda: view(app).model)
         await pilot.press("x", "enter")
-        await until(pilot, lambda: "thought 4 words" in screen_text(app))
+        await until(pilot, lambda: "thought · 4 words" in screen_text(app))
         assert view(app).messages[-1].content == "aye"
 
 

@@ -15,16 +15,16 @@ from tests.support.workstation import notices, screen_text, until, workstation
 async def test_models_are_listed_with_what_matters_at_80_columns(tmp_path: Path) -> None:
     app = workstation(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "llama3.1:8b" in screen_text(app))
+        await until(pilot, lambda: "CPU" in screen_text(app))
         row = next(line for line in screen_text(app).splitlines() if "llama3.1:8b " in line)
-        assert row.split() == ["llama3.1:8b", "4.9", "GB", "8.0B", "Q4_K_M", "128k", "1", "day", "ago"]
+        assert row.split() == ["llama3.1:8b", "4.9", "GB", "8.0B", "Q4_K_M", "128k", "CPU", "1", "d"]
 
 
 async def test_loaded_models_are_marked(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(running=[demo_running("qwen2.5-coder:7b", "idle")]))
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "●  qwen2.5-coder:7b" in screen_text(app))
-        assert "●  llama3.1:8b" not in screen_text(app)
+        await until(pilot, lambda: "●   qwen2.5-coder:7b" in screen_text(app))
+        assert "●   llama3.1:8b" not in screen_text(app)
 
 
 async def test_the_toy_is_called_a_toy_and_a_real_model_is_offered_beside_it(tmp_path: Path) -> None:

@@ -26,4 +26,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("chat.down", "pagedown", "read_down", "page down", "Read further down", footer=False, palette=False),
     Action("chat.top", "ctrl+home", "top", "top", "Go to the oldest message shown", footer=False),
     Action("chat.end", "ctrl+end", "end", "end", "Go to the newest words and follow them", footer=False),
+    Action("chat.previous", "up,k", "select(-1)", "previous", "Select the message before", footer=False, palette=False),
+    Action("chat.next", "down,j", "select(1)", "next", "Select the next message", footer=False, palette=False),
+    Action("chat.copy", "y", "copy", "copy", "Copy the selected message, as it was written"),
+    Action("chat.copy_code", "c", "copy_code", "copy code", "Copy the last code in the selected message"),
+    Action("chat.fold", "o", "fold", "unfold", "Show thinking, tool calls and results whole, or fold them"),
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ollama_tui.chats import ChatStore
 from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
+from ollama_tui.services.fits import FitService
 from ollama_tui.services.jobs import JobService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
@@ -34,6 +35,7 @@ class Services:
         self.machine_memory = machine_memory
         self.library = LibraryService(link)
         self.catalog = CatalogService(link)
+        self.fits = FitService(self.library)
         self.jobs = JobService(link, self.library.refresh)
         self.pulls = PullsService(link, self.library, clock=clock)
         self.residency = ResidencyService(link, refresh_seconds=refresh_seconds)
@@ -45,6 +47,7 @@ class Services:
         """Stop answers and write down what was said and typed; quick, and safe to call twice."""
         await self.chats.aclose()
         await self.jobs.aclose()
+        await self.fits.aclose()
         await self._store.aclose()
         await self.pulls.aclose()
         await self.monitor.aclose()

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from ollama_tui.chats import StoredMessage
-from ollama_tui.panes.chat.cards import attachment_lines, call_lines, result_lines, thinking_line
+from ollama_tui.panes.chat.cards import (
+    attachment_lines,
+    call_lines,
+    heading,
+    question_lines,
+    result_lines,
+    thought_line,
+)
 from ollama_tui.panes.chat.markdown import Body
-from ollama_tui.panes.chat.markdown.plain import draw_plain
-from ollama_tui.panes.chat.markdown.wrap import fill, wrap
+from ollama_tui.panes.chat.markdown.wrap import wrap
 from ollama_tui.panes.chat.timing_line import rates, timing_line
 from ollama_tui.services.chat_session import Reply
-from ollama_tui.text import one_line, visible
+from ollama_tui.text import visible
 
 WIDEST = 120
 """Columns of text: longer lines are hard to read."""
@@ -60,6 +66,11 @@ class MessageLines:
             return self._asked.reply.text
         return self._message.content if self._message else ""
 
+    @property
+    def last_code(self) -> str:
+        """The last code in it, without its fence; empty where there is none."""
+        return self._body.last_code()
+
     def show(self, message: StoredMessage) -> None:
         """The message as it is kept."""
         if message is self._message:
@@ -102,37 +113,40 @@ class MessageLines:
                 return self._draw_answer(message, width)
             case "tool":
                 return result_lines(message, width, unfolded=self.unfolded)
+            case "user" if message.status == "queued":
+                waiting = Content.styled("waits for the answer before it", "$muted")
+                return [*question_lines(message.content, message.attachments, (1, 1), width), waiting]
             case "user":
-                return _draw_question(message, width)
+                return question_lines(message.content, message.attachments, message.branch, width)
             case _:
                 return [line.stylize_before("$muted") for line in wrap(Content(visible(message.content)), width)]
 
     def _draw_answer(self, message: StoredMessage, width: int) -> list[Content]:
         self._body.show(message.content, whole=True)
-        lines = [_heading(message.model)]
+        lines = [heading(message.model, message.branch)]
         if message.thinking:
-            lines += self._draw_thinking(thinking_line(message, unfolded=self.unfolded), message.thinking, width)
+            lines += self._draw_thinking(message.thinking, message.timings.thinking_ns, width, done=True)
         lines += self._body.lines(width)
-        lines += call_lines(message, width, unfolded=self.unfolded)
-        lines += attachment_lines(message)
+        if message.content and message.tool_calls:
+            lines.append(BLANK)
+        lines += call_lines(message.tool_calls, width, unfolded=self.unfolded)
+        lines += attachment_lines(message.attachments, width)
         figures = timing_line(message)
         return [*lines, *wrap(figures, width)] if figures else lines
 
     def _draw_growing(self, asked: Asked, width: int) -> list[Content]:
         reply = asked.reply
-        lines = [_heading(reply.model)]
+        lines = [heading(reply.model, reply.branch)]
         if reply.phase == "waiting":
             return [*lines, *wrap(Content.styled(asked.waiting, "$muted"), width)]
         if reply.thinking:
-            doing = "thought" if reply.text else "thinking…"
-            mark = "▾" if self.unfolded else "▸"
-            line = Content.styled(f"{mark} {doing} {len(reply.thinking.split())} words", "$muted")
-            lines += self._draw_thinking(line, reply.thinking, width, whole=bool(reply.text))
+            lines += self._draw_thinking(reply.thinking, reply.timings.thinking_ns, width, done=bool(reply.text))
         self._body.show(reply.text)
         lines += self._body.lines(width)
+        lines += call_lines(reply.tool_calls, width, unfolded=self.unfolded)
         if reply.text:
             self._say_rates(reply)
-        return [*lines, self._rates] if self._rates else lines
+        return [*lines, *wrap(self._rates, width)] if self._rates else lines
 
     def _say_rates(self, reply: Reply) -> None:
         now = time.monotonic()
@@ -140,22 +154,10 @@ class MessageLines:
             self._rates_at, self._rates_known = now, reply.timings.tokens > 0
             self._rates = Content.styled(rates(reply.timings), "$muted")
 
-    def _draw_thinking(self, line: Content, text: str, width: int, *, whole: bool = True) -> list[Content]:
+    def _draw_thinking(self, text: str, nanoseconds: int, width: int, *, done: bool) -> list[Content]:
+        line = thought_line(text, nanoseconds, under_way=not done, unfolded=self.unfolded)
         if not self.unfolded:
             return [line]
-        self._thought.show(text, whole=whole)
+        self._thought.show(text, whole=done)
         bar = Content.styled("│ ", "$muted")
         return [line, *(bar + one.stylize_before("$muted") for one in self._thought.lines(width - 2)), BLANK]
-
-
-def _heading(model: str) -> Content:
-    return Content.styled(one_line(model), "bold $muted")
-
-
-def _draw_question(message: StoredMessage, width: int) -> list[Content]:
-    lines: list[Content] = []
-    for line in visible(message.content).expandtabs(4).split("\n"):
-        lines += draw_plain(line, width - 4)
-    lines += attachment_lines(message)
-    bar = Content.styled("▎ ", "$accent")
-    return [fill(bar + line, width).stylize_before("on $panel") for line in lines]

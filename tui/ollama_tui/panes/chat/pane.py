@@ -48,6 +48,7 @@ class ChatPane(Pane):
 
     def on_mount(self) -> None:
         self._memory = 0
+        self._titled = ""
         self._session = self.services.chats.shown.value
         self._view = ChatView()
         self._draft_serial = -1
@@ -129,7 +130,9 @@ class ChatPane(Pane):
     def _draw_model(self, view: ChatView) -> None:
         model = one_line(view.model) or "no model: ctrl+o chooses one"
         toy = " · a toy that babbles in Shakespeare's manner" if suggestions.is_toy(view.model) else ""
-        self.prompt.border_title = Content(f"{model}{toy}")
+        if f"{model}{toy}" != self._titled:  # to set it is to paint the whole prompt again
+            self._titled = f"{model}{toy}"
+            self.prompt.border_title = Content(self._titled)
 
     def _draw_welcome(self) -> None:
         empty = not self._view.messages and self._view.reply is None
@@ -193,7 +196,7 @@ class ChatPane(Pane):
             return self._session.busy
         if action == "leave":
             return self.prompt.has_focus
-        if action == "write":
+        if action in ("write", "copy", "copy_code", "fold", "select"):
             return not self.prompt.has_focus
         return True
 
@@ -250,6 +253,25 @@ class ChatPane(Pane):
                 self.report(error)
         else:
             session.use_model(model)
+
+    def action_select(self, step: int) -> None:
+        self.transcript.select(step)
+
+    def action_fold(self) -> None:
+        self.transcript.toggle_fold()
+
+    def action_copy(self) -> None:
+        self._copy(self.transcript.selected_text(), "message")
+
+    def action_copy_code(self) -> None:
+        self._copy(self.transcript.selected_code(), "code")
+
+    def _copy(self, text: str, what: str) -> None:
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.notify(f"Copied the {what}: {len(text)} characters.", markup=False)
+        else:
+            self.notify(f"There is no {what} to copy here.", markup=False)
 
     async def action_read_up(self) -> None:
         await self.transcript.action_read_up()

@@ -24,14 +24,11 @@ def rates(timings: Timings) -> str:
 
 def timing_line(message: StoredMessage) -> Content:
     """The rates of a finished answer, and a note in front where there is one."""
-    facts = [rates(message.timings)]
-    if message.thinking:
-        facts.append(f"thought {len(message.thinking.split())} words")
     notes = {"streaming": "interrupted", "failed": f"failed: {one_line(message.note)}"}
     note = notes.get(message.status, one_line(message.note))
-    if not (message.content or message.thinking) and not note:
+    if not (message.content or message.thinking or message.tool_calls) and not note:
         note = "an empty answer"
-    line = Content.styled(" · ".join(fact for fact in facts if fact), "$muted")
+    line = Content.styled(rates(message.timings), "$muted")
     if not note:
         return line
     style = "$error" if message.status == "failed" else "$warning"

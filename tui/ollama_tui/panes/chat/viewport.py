@@ -14,8 +14,9 @@ from ollama_tui.panes.chat.messages import MessageLines
 
 @dataclass(frozen=True)
 class Row:
-    """A line on the screen: `item` is the number of its message."""
+    """A line on the screen: `item` is the number of its message, `id` its id."""
 
+    id: int
     item: int
     line: int
     content: Content
@@ -94,6 +95,18 @@ class Viewport:
         heights = [item.guess(width) for item in self.items]
         return sum(heights[: self._item]) + self._line, sum(heights)
 
+    def lines(self, first: int, end: int, width: int) -> list[Content]:
+        """The lines from `first` to before `end`, counted as `extent` counts."""
+        found: list[Content] = []
+        for item in self.items:
+            height = item.guess(width)
+            if first < height and end > 0:
+                found += item.lines(width)[max(0, first) : end]
+            first, end = first - height, end - height
+            if end <= 0:
+                break
+        return found
+
     def _is_end(self, row: Row, width: int) -> bool:
         return row.item == len(self.items) - 1 and row.line == len(self.items[row.item].lines(width)) - 1
 
@@ -101,7 +114,10 @@ class Viewport:
         rows: list[Row] = []
         while item < len(self.items) and len(rows) < count:
             lines = self.items[item].lines(width)
-            rows += [Row(item, y, lines[y]) for y in range(line, min(len(lines), line + count - len(rows)))]
+            rows += [
+                Row(self.items[item].id, item, y, lines[y])
+                for y in range(line, min(len(lines), line + count - len(rows)))
+            ]
             item, line = item + 1, 0
         return rows
 
@@ -112,8 +128,12 @@ class Viewport:
             if line == 0:
                 item -= 1
                 line = len(self.items[item].lines(width))
-            lines = self.items[item].lines(width)
             first = max(0, line - (count - len(rows)))
-            rows[:0] = [Row(item, y, lines[y]) for y in range(first, line)]
+            rows[:0] = self._rows(item, width, first, line)
             line = first
         return rows
+
+    def _rows(self, item: int, width: int, first: int, end: int) -> list[Row]:
+        message = self.items[item]
+        lines = message.lines(width)
+        return [Row(message.id, item, y, lines[y]) for y in range(first, end)]

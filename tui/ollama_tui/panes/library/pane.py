@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.getters import query_one
 from textual.reactive import var
 from textual.widget import Widget
@@ -14,7 +15,8 @@ from textual.widgets import ContentSwitcher
 
 from ollama_tui import actions
 from ollama_tui.panes.library.installed import Installed
-from ollama_tui.panes.library.tab_line import TabLine
+from ollama_tui.panes.library.tab_line import Noted, TabLine
+from ollama_tui.services import Services
 from ollama_tui.widgets.pane import Pane, Part
 
 TABS = {"installed": "Installed", "discover": "Discover"}
@@ -31,6 +33,10 @@ class LibraryPane(Pane):
     switcher = query_one("#library-tabs", ContentSwitcher)
 
     tab: var[str] = var("installed")
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._notes: dict[str, Content] = {}
 
     def compose(self) -> ComposeResult:
         yield TabLine(TABS)
@@ -72,6 +78,7 @@ class LibraryPane(Pane):
             await self.switcher.mount(self._make(tab))
         self.shown_tab.left()
         self.tab = self.tab_line.current = self.switcher.current = tab
+        self._show_note()
         self.shown_tab.entered()
         target = self.shown_tab.focus_target()
         if target is not None:
@@ -83,6 +90,14 @@ class LibraryPane(Pane):
         from ollama_tui.panes.library.discover import Discover
 
         return Discover(self.services)
+
+    @on(Noted)
+    def _take_note(self, event: Noted) -> None:
+        self._notes[event.tab] = event.note
+        self._show_note()
+
+    def _show_note(self) -> None:
+        self.tab_line.note = self._notes.get(self.tab, Content(""))
 
     @on(TabLine.Chosen)
     async def _tab_clicked(self, event: TabLine.Chosen) -> None:

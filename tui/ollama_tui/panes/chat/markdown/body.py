@@ -7,7 +7,7 @@ from textual.content import Content
 from ollama_tui.panes.chat.markdown.blocks import Block, closed, open_kind
 from ollama_tui.panes.chat.markdown.code import GrowingCode
 from ollama_tui.panes.chat.markdown.draw import BLANK, Drawer
-from ollama_tui.panes.chat.markdown.parser import References
+from ollama_tui.panes.chat.markdown.parser import References, parse_blocks
 from ollama_tui.panes.chat.markdown.plain import GrowingPlain, draw_plain
 
 
@@ -41,6 +41,11 @@ class Body:
         self._blocks += closed(text, self._settled, references=self._references, whole=whole)
         if len(self._references) != known:
             self._forget()  # a link further up may be one now
+
+    def last_code(self) -> str:
+        """What the last fence or indented block holds, also one inside a list; empty where there is none."""
+        tokens = parse_blocks(self._text, self._references)
+        return next((token.content for token in reversed(tokens) if token.type in ("fence", "code_block")), "")
 
     @property
     def _settled(self) -> int:

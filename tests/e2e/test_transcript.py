@@ -1,0 +1,104 @@
+"""The conversation on a real terminal: what a model says is text to it, and what it scrolls by itself is right."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.demo_engine import DemoEngine
+from tests.support.live_server import engine_in_thread
+from tests.support.terminal import Terminal
+
+PROGRAM = [sys.executable, "-m", "ollama_tui"]
+HOSTILE = [
+    "\x1b]52;c;aGk=\x07",
+    "\x1b[2J\x1b[H\x1b[31mred",
+    "\x9b31m",
+    "\x1bP+q544e\x1b\\",
+    "\x00\x08\x7f",
+    "\u202egnp.exe",
+    "&#27;[31m &#x9b;2J",
+]
+
+
+@contextmanager
+def talking(engine: DemoEngine, *, lines: int = 24) -> Iterator[Terminal]:
+    """The workstation on a server of `engine`, in a new conversation."""
+    with engine_in_thread(engine) as server:
+        environment = {**os.environ, "OLLAMA_HOST": server.address.url}
+        with Terminal(PROGRAM, environment, lines=lines) as terminal:
+            terminal.wait_for("llama3.1:8b")
+            terminal.press("4")
+            terminal.wait_for("Ask something")
+            yield terminal
+            terminal.press("ctrl+q")
+            assert terminal.wait_closed() == 0
+
+
+def paint_again(terminal: Terminal) -> None:
+    """Have all of the screen sent again: it must show what it showed before."""
+
+    def conversation(text: str) -> str:
+        return text.rpartition("Ask something")[0]
+
+    before = conversation(terminal.text)
+    terminal.press("\x1b[15~")  # f5, another pane
+    terminal.wait_for(lambda text: "Ask something" not in text)
+    terminal.press("\x1bOS")  # f4
+    terminal.wait_for(lambda text: conversation(text) == before, 10)
+
+
+def test_what_a_model_says_is_never_obeyed_by_the_terminal(home: Path) -> None:
+    """In a paragraph, in code, in a table, in a link, in its thinking, and while it streams."""
+    inside = "\n\n".join(
+        [
+            *(f"p {one} [/b] [red]x[/] <b>" for one in HOSTILE),
+            *(f"```{one}\n{one}\n```" for one in HOSTILE),
+            "| a |\n|---|\n" + "\n".join(f"| {one} |" for one in HOSTILE),
+            *(f"[{one}](http://x.y/{one}) `{one}` ![{one}]({one})" for one in HOSTILE),
+            "日本語 e\u0301 שלום the end",
+        ]
+    )
+    with talking(DemoEngine(answer=inside, thinking="so \x1b]0;owned\x07 it is", pace=0.002), lines=50) as terminal:
+        at_start = len(terminal.output)
+        terminal.type("say it")
+        terminal.press("enter")
+        terminal.wait_for("42.0 tok/s")
+        assert "␛]52;c;aGk=␇" in terminal.wait_for("the end")
+        sent = terminal.output[at_start:].decode()
+        for attack in ("\x1b]52", "\x1b]0;", "\x07", "\x9b", "\x1bP", "\u202e", "\x7f", "\x08", "\x00", "\x1b[2J"):
+            assert attack not in sent
+        paint_again(terminal)
+
+
+def test_what_the_terminal_scrolled_is_what_a_new_painting_shows(home: Path) -> None:
+    answer = "\n\n".join(f"line {number} 日本語 **bold** and more" for number in range(60)) + "\n\nthe end"
+    with talking(DemoEngine(answer=answer, pace=0.008)) as terminal:
+        terminal.type("count")
+        terminal.press("enter")
+        terminal.wait_for("42.0 tok/s")
+        assert "the end" in terminal.text
+        assert b"M\x1b[r" in terminal.output, "the terminal was never asked to scroll"
+        paint_again(terminal)
+        for key, shown in (("\x1b[5~", "line 51"), ("\x1b[5~", "line 42"), ("\x1b[6~", "line 51")):
+            terminal.press(key)
+            terminal.wait_for(shown)
+            paint_again(terminal)
+        terminal.press("\x1b[1;5F")  # ctrl+end
+        terminal.wait_for("the end")
+
+
+def test_a_word_costs_few_bytes(home: Path) -> None:
+    """50 words a second in a full pane that scrolls: 1.8 kB each where a pane is sent whole."""
+    words = [f"word{number}" for number in range(150)]
+    answer = "\n\n".join(f"before {number}" for number in range(30)) + "\n\n" + " ".join(words)
+    with talking(DemoEngine(answer=answer, pace=0.02)) as terminal:
+        terminal.type("count")
+        terminal.press("enter")
+        terminal.wait_for("word0 ")
+        before = len(terminal.output)
+        terminal.wait_for("word149")
+        assert (len(terminal.output) - before) / len(words) < 400
