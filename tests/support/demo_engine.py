@@ -253,6 +253,7 @@ class DemoEngine:
         self.machine = demo_devices()
         self.created: list[CreateRequest] = []
         self.pushed: list[str] = []
+        self.loaded: list[str] = []
         self.kept: list[tuple[str, KeepAlive]] = []
         """What `load` was told of how long models stay."""
 
@@ -399,9 +400,29 @@ class DemoEngine:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
         self._check("generate")
-        for piece in pieces(self.answer):
+        self._find(request.model)
+        if not request.prompt:
+            yield GenerateChunk(model=request.model, created_at="", response="", done=True, done_reason="load")
+            return
+        count = (request.options or {}).get("num_predict", -1)
+        said = 0
+        for piece in pieces(self.answer * 50 if count > 0 else self.answer):
+            if said == count:
+                break
+            await self._wait()
+            said += 1
             yield GenerateChunk(model=request.model, created_at="", response=piece, done=False)
-        yield GenerateChunk(model=request.model, created_at="", response="", done=True, done_reason="stop")
+        yield GenerateChunk(
+            model=request.model,
+            created_at="",
+            response="",
+            done=True,
+            done_reason="stop" if count < 0 else "length",
+            prompt_eval_count=len(request.prompt),
+            prompt_eval_duration=len(request.prompt) * 1_000_000,
+            eval_count=said,
+            eval_duration=max(1, said - 1) * 20_000_000,
+        )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         self.asked.append(request)
@@ -497,7 +518,9 @@ class DemoEngine:
     async def load(self, name: str, *, keep_alive: KeepAlive = None) -> None:
         self._check("load")
         self._find(name)
-        if keep_alive is not None:
+        if keep_alive is None:
+            self.loaded.append(name)
+        else:
             self.kept.append((name, keep_alive))
 
     async def unload(self, name: str) -> None:

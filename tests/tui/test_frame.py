@@ -13,6 +13,7 @@ from ollama_engine.settings import Settings
 from ollama_tui import actions, panes
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
+from ollama_tui.panes.bench.plan_screen import PlanScreen
 from ollama_tui.panes.chat.picker import Picker
 from ollama_tui.panes.ps.keep_screen import KeepScreen
 from ollama_tui.panes.pulls.cancel_screen import CancelScreen
@@ -22,6 +23,7 @@ from ollama_tui.widgets.confirm_screen import ConfirmScreen
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
+from ollama_tui.widgets.pick_screen import PickScreen
 from ollama_tui.widgets.reader import Reader
 from ollama_tui.widgets.row_table import RowTable
 from ollama_tui.widgets.settings_screen import SettingsScreen
@@ -103,7 +105,8 @@ SCREENS = {
     "confirm": (ConfirmScreen,),
     "keys": (KeysScreen,),
     "list": (RowTable, Reader),
-    "picker": (Picker,),
+    "picker": (Picker, PickScreen),
+    "plan": (PlanScreen,),
     "settings": (SettingsScreen,),
 }
 

@@ -189,11 +189,6 @@ def test_chat_model_picker(compare: Compare) -> None:
     assert compare(engine(), SMALL, ["4", "ctrl+o"], "Which model answers")
 
 
-@pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=by_size)
-def test_bench(compare: Compare, size: tuple[int, int]) -> None:
-    assert compare(engine(), size, ["5"], "does not measure yet")
-
-
 def test_keys(compare: Compare) -> None:
     assert compare(engine(), SMALL, ["4", "escape", "question_mark"], "Keys · Chat")
 

@@ -261,6 +261,8 @@ class Workstation(App[None], inherit_bindings=False):
             self.action_theme(self.settings.theme or themes.DEFAULT)
         elif key == "keymap":
             self.action_keymap("")
+        elif key == "refresh":
+            self.services.monitor.refresh_seconds = self.settings.refresh
         else:
             return "It holds from the next start."
         return ""

@@ -268,3 +268,56 @@ async def test_no_size_is_too_small_or_too_large(tmp_path: Path, size: tuple[int
         await pilot.press("3")
         await until(pilot, lambda: app.services.monitor.view.value.requests)
         await until(pilot, lambda: "llama3.1:8b" in screen_text(app))
+
+
+async def test_a_model_is_chosen_from_the_library_and_loaded(tmp_path: Path) -> None:
+    engine = DemoEngine(running=[demo_running()])
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=SMALL) as pilot:
+        await open_ps(pilot, "busy +1")
+        await pilot.press("l")
+        await until(pilot, lambda: "Load which model?" in screen_text(app))
+        assert "nomic-embed-text:latest  274 MB" in screen_text(app)
+        assert screen_text(app).count("llama3.1:8b") == 0, "what is in memory is not offered"
+        await pilot.press(*"coder", "enter")
+        await until(pilot, lambda: "qwen2.5-coder:7b is in memory." in notices(app))
+        assert engine.loaded == ["qwen2.5-coder:7b"]
+        engine.failures["load"] = LoadFailed("nomic-embed-text needs more", hint="Unload something.")
+        await pilot.press("l", *"nomic", "enter")
+        await until(pilot, lambda: "nomic-embed-text needs more\nUnload something." in notices(app))
+
+
+async def test_all_models_are_unloaded_at_once_when_that_is_confirmed(tmp_path: Path) -> None:
+    engine = DemoEngine(running=[demo_running(), demo_running("bard:latest", "idle")])
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=SMALL) as pilot:
+        await open_ps(pilot, "busy +1")
+        await pilot.press("U")
+        await until(pilot, lambda: "Unload all 2 models?" in screen_text(app))
+        await pilot.press("escape")
+        assert len(engine.in_memory) == 2
+        await pilot.press("U", "y")
+        await until(pilot, lambda: "No model is in memory" in screen_text(app))
+        assert engine.in_memory == []
+
+
+async def test_how_often_is_changed_and_holds_at_once(tmp_path: Path) -> None:
+    engine = DemoEngine(running=[demo_running()])
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=SMALL) as pilot:
+        app.services.monitor.refresh_seconds = 3600.0
+        await open_ps(pilot, "busy +1")
+        await pilot.press("e", "ctrl+u", *"often")
+        await until(pilot, lambda: "A time is written as 2s" in screen_text(app))
+        polls = engine.polls
+        await pilot.press("ctrl+u", *"250ms", "enter")
+        await until(pilot, lambda: engine.polls > polls + 2)
+        assert app.services.monitor.refresh_seconds == 0.25
+
+
+async def test_enter_chats_with_the_selected_model(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(running=[demo_running("bard:latest", "idle")]))
+    async with app.run_test(size=SMALL) as pilot:
+        await open_ps(pilot, "bard:latest")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.pane == "chat")

@@ -34,7 +34,7 @@ def engine() -> DemoEngine:
 async def monitor(engine: DemoEngine) -> AsyncIterator[MonitorService]:
     link = EngineLink.to(engine, "demo")
     residency = ResidencyService(link, refresh_seconds=0.01)
-    monitor = MonitorService(link, residency, clock=Clock(), refresh_seconds=0.01)
+    monitor = MonitorService(link, residency, clock=Clock())
     yield monitor
     await monitor.aclose()
     await residency.aclose()

@@ -18,13 +18,13 @@ class History:
     """Samples of several figures by key; what is no longer sampled is forgotten."""
 
     def __init__(self, interval: float) -> None:
-        self._interval = interval
+        self.interval = interval
         self._at: float | None = None
         self._samples: dict[str, deque[float | None]] = {}
 
     def add(self, values: Iterable[tuple[str, float]], now: float) -> None:
         """One sample of each, taken together; `now` in seconds on any clock."""
-        missed = self._at is not None and now - self._at > GAP * self._interval
+        missed = self._at is not None and now - self._at > GAP * self.interval
         self._at = now
         kept: dict[str, deque[float | None]] = {}
         for key, value in values:

@@ -16,7 +16,7 @@ from ollama_engine.types import Device, KeepAlive, RequestView, RunningModel
 from ollama_tui.services.history import History, Samples
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
-from ollama_tui.services.residency import REFRESH_SECONDS, RETRY_SECONDS, ResidencyService, ResidencyView
+from ollama_tui.services.residency import RETRY_SECONDS, ResidencyService, ResidencyView
 
 WATCHER = "ps"
 
@@ -62,16 +62,13 @@ class MonitorService:
         residency: ResidencyService,
         *,
         clock: Callable[[], float],
-        refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
         self.view = Latest(MonitorView())
         self._link = link
         self._residency = residency
         self._clock = clock
-        self._refresh_seconds = refresh_seconds
-        self._speeds = History(refresh_seconds)
-        self._prompts = History(refresh_seconds)
-        self._loads = History(refresh_seconds)
+        self._pace = residency.pace
+        self._speeds, self._prompts, self._loads = (History(self._pace.seconds) for _ in range(3))
         self._tasks: list[asyncio.Task[None]] = []
         self._watched = asyncio.Event()
 
@@ -118,7 +115,7 @@ class MonitorService:
         while True:
             await self._watched.wait()
             answered = await ask()
-            await asyncio.sleep(self._refresh_seconds if answered else RETRY_SECONDS)
+            await self._pace.wait(0 if answered else RETRY_SECONDS)
 
     async def _ask_requests(self) -> bool:
         """Whether it was told; where not, nothing is known of requests, and nothing shown."""
@@ -149,9 +146,31 @@ class MonitorService:
         """Ask now; a failure is part of the view, never raised."""
         await asyncio.gather(self._residency.refresh(), self._ask_devices(), self._ask_requests())
 
-    async def unload(self, name: str) -> None:
-        """EngineError as `Engine.unload`."""
-        await self._residency.unload(name)
+    @property
+    def refresh_seconds(self) -> float:
+        """How often all is asked while somebody looks; a new value holds at once."""
+        return self._pace.seconds
+
+    @refresh_seconds.setter
+    def refresh_seconds(self, seconds: float) -> None:
+        self._pace.seconds = seconds
+        for history in (self._speeds, self._prompts, self._loads):
+            history.interval = seconds
+
+    async def load(self, name: str) -> None:
+        """Bring a model into memory; EngineError as `Engine.load`."""
+        await self._residency.load(name)
+
+    async def unload(self, *names: str) -> None:
+        """EngineError as `Engine.unload`, of the first that could not."""
+        errors: list[EngineError] = []
+        for name in dict.fromkeys(names):
+            try:
+                await self._residency.unload(name)
+            except EngineError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     async def keep(self, name: str, keep_alive: KeepAlive) -> None:
         """Change how long a model in memory stays; EngineError as `Engine.load`."""

@@ -9,9 +9,12 @@ from ollama_engine.errors import EngineError
 from ollama_engine.types import RunningModel
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
+from ollama_tui.services.pace import Pace
 
 REFRESH_SECONDS = 2.0
 RETRY_SECONDS = 5.0
+SOON = 0.2
+"""Seconds after which a model that loads is looked for."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,9 @@ class ResidencyService:
     """One polling task for all panes; `watch_for` and `done_with` say who looks."""
 
     def __init__(self, link: EngineLink, *, refresh_seconds: float = REFRESH_SECONDS) -> None:
+        self.pace = Pace(refresh_seconds)
         self.view = Latest(ResidencyView())
         self._link = link
-        self._refresh_seconds = refresh_seconds
         self._watchers: set[str] = set()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -52,7 +55,7 @@ class ResidencyService:
         while True:
             await self._wanted.wait()
             await self.refresh()
-            await asyncio.sleep(RETRY_SECONDS if self.view.value.error else self._refresh_seconds)
+            await self.pace.wait(RETRY_SECONDS if self.view.value.error else 0)
 
     async def refresh(self) -> None:
         """Ask now; a failure is part of the view, never raised."""
@@ -64,6 +67,17 @@ class ResidencyService:
             return
         self._link.heard(None)
         self.view.publish(ResidencyView(running, known=True))
+
+    async def load(self, name: str) -> None:
+        """Bring a model into memory, seen as it comes; EngineError as `Engine.load`."""
+        loading = asyncio.ensure_future((await self._link.engine()).load(name))
+        try:
+            await asyncio.wait([loading], timeout=SOON)
+            await self.refresh()
+            await loading
+        finally:
+            loading.cancel()
+        await self.refresh()
 
     async def unload(self, name: str) -> None:
         """EngineError as `Engine.unload`."""

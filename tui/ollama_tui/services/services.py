@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ollama_tui.chats import ChatStore
+from ollama_tui.services.bench import BenchService
 from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
 from ollama_tui.services.fits import FitService
@@ -17,9 +18,8 @@ from ollama_tui.services.residency import REFRESH_SECONDS, ResidencyService
 
 
 class Services:
-    """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment).
-
-    `refresh_seconds` is how often what is in memory is asked for, while somebody looks."""
+    """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment);
+    `refresh_seconds` is how often PS asks what is in memory."""
 
     def __init__(
         self,
@@ -39,13 +39,15 @@ class Services:
         self.jobs = JobService(link, self.library.refresh)
         self.pulls = PullsService(link, self.library, clock=clock)
         self.residency = ResidencyService(link, refresh_seconds=refresh_seconds)
-        self.monitor = MonitorService(link, self.residency, clock=clock, refresh_seconds=refresh_seconds)
+        self.monitor = MonitorService(link, self.residency, clock=clock)
         self.chats = ChatService(link, chats, clock=clock)
+        self.bench = BenchService(link, chats.path.with_name("bench.db"), clock=clock)
         self._store = chats
 
     async def keep(self) -> None:
         """Stop answers and write down what was said and typed; quick, and safe to call twice."""
         await self.chats.aclose()
+        await self.bench.aclose()
         await self.jobs.aclose()
         await self.fits.aclose()
         await self._store.aclose()

@@ -1,4 +1,4 @@
-"""Bench: an honest empty state until its issue is built."""
+"""Bench: what is measured now, what was measured before, and two runs compared."""
 
 from ollama_tui.panes.bench.pane import BenchPane
 

@@ -1,27 +1,43 @@
-"""The Bench pane. Measuring is not in this build: it says what will be here and where the figures are meanwhile."""
+"""The Bench pane: its keys go from tab to tab, all else is `Bench`'s."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from typing import ClassVar
 
-from ollama_tui.widgets.empty_state import EmptyState
-from ollama_tui.widgets.pane import Pane
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.getters import query_one
+from textual.widget import Widget
+
+from ollama_tui import actions
+from ollama_tui.panes.bench.bench import Bench
+from ollama_tui.widgets.pane import Pane, Part
 
 
 class BenchPane(Pane):
     pane_id = "bench"
-    can_focus = True
+    group = "tabs"
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("tabs")]
+
+    work = query_one(Bench)
 
     def compose(self) -> ComposeResult:
-        yield EmptyState(
-            "Bench",
-            "Measurements will be here: prompt and generation speed, time to first token, load time and memory, over "
-            "models and options, with repeats and spread. This build does not measure yet.",
-            (
-                ("Meanwhile, the figures of a single answer:", "ollama-tui run bard --verbose 'Who goes there?'"),
-                ("They also stand under every answer in Chat (4), and live in PS (3).", ""),
-            ),
-        )
+        yield Bench(self.services)
 
-    def focus_target(self) -> BenchPane:
-        return self
+    def acting(self) -> tuple[Part, ...]:
+        return (self.work, self)
+
+    def entered(self) -> None:
+        self.work.entered()
+
+    def left(self) -> None:
+        self.work.left()
+
+    def focus_target(self) -> Widget | None:
+        return self.work.focus_target()
+
+    async def offer_models(self, models: tuple[str, ...]) -> None:
+        await self.work.offer_models(models)
+
+    def action_tab(self, step: int) -> None:
+        self.work.turn(step)

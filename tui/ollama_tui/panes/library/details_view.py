@@ -15,10 +15,10 @@ from ollama_engine.types import MemoryPlan, ModelSummary
 from ollama_tui.panes.library.details import facts, license_text, metadata, nothing, parameters, prompt
 from ollama_tui.panes.library.layer_lines import layer_lines
 from ollama_tui.panes.library.memory_lines import CACHE_TYPES, Wish, comparison, contexts, plan_lines
-from ollama_tui.panes.library.tab_line import TabLine
 from ollama_tui.services import Services
 from ollama_tui.text import one_line
 from ollama_tui.widgets.lines import Lines
+from ollama_tui.widgets.tab_line import TabLine
 
 SECTIONS = {
     "model": "Model",

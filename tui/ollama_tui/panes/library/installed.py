@@ -27,7 +27,6 @@ from ollama_tui.panes.library.details_view import DetailsView
 from ollama_tui.panes.library.job_lines import job_lines
 from ollama_tui.panes.library.memory_lines import Wish
 from ollama_tui.panes.library.order import KEYS, Sort, filtered, ordered
-from ollama_tui.panes.library.tab_line import Noted
 from ollama_tui.panes.library.work import ModelWork
 from ollama_tui.services import Job, Services
 from ollama_tui.services.library import LibraryView
@@ -38,6 +37,7 @@ from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.live_lines import LiveLines
 from ollama_tui.widgets.row_table import RowTable
+from ollama_tui.widgets.tab_line import Noted
 
 BESIDE = 110
 """From this width on, details stand beside the table; below it they open under the table."""

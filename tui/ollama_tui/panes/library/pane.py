@@ -15,9 +15,9 @@ from textual.widgets import ContentSwitcher
 
 from ollama_tui import actions
 from ollama_tui.panes.library.installed import Installed
-from ollama_tui.panes.library.tab_line import Noted, TabLine
 from ollama_tui.services import Services
 from ollama_tui.widgets.pane import Pane, Part
+from ollama_tui.widgets.tab_line import Noted, TabLine
 
 TABS = {"installed": "Installed", "discover": "Discover"}
 

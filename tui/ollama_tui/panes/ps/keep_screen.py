@@ -11,9 +11,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from ollama_engine.durations import parse_keep_alive
+from ollama_engine.durations import format_duration, parse_keep_alive
 from ollama_engine.errors import InvalidRequest
-from ollama_engine.types import KeepAlive
+from ollama_engine.types import KeepAlive, RunningModel
 from ollama_tui import actions
 from ollama_tui.text import one_line
 
@@ -90,3 +90,18 @@ def _problem(text: str) -> str:
     except InvalidRequest as error:
         return f"{error.message.removeprefix('time: ')}. {error.hint}"
     return ""
+
+
+def keep_alive_text(model: RunningModel) -> str:
+    """What keeps it, as it may be typed."""
+    if model.keep_alive is None:
+        return ""
+    return "forever" if model.keep_alive < 0 else format_duration(model.keep_alive)
+
+
+def how_long(keep_alive: KeepAlive) -> str:
+    """What a new keep-alive means, as the end of a sentence."""
+    if keep_alive == -1:
+        return "stays for ever"
+    seconds = parse_keep_alive(keep_alive)
+    return f"stays for {keep_alive} after its last request" if seconds else "leaves memory as soon as it is idle"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import ClassVar
 
 from textual import on
@@ -14,10 +14,11 @@ from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import DataTable
 
-from ollama_engine.durations import format_duration, parse_keep_alive
+from ollama_engine.durations import format_duration
 from ollama_engine.errors import EngineError, NotSupported
 from ollama_engine.types import KeepAlive, RunningModel
-from ollama_tui import actions
+from ollama_tui import actions, figures
+from ollama_tui.panes.ps import interval
 from ollama_tui.panes.ps.columns import columns, row
 from ollama_tui.panes.ps.details import details
 from ollama_tui.panes.ps.device_lines import device_lines
@@ -93,7 +94,7 @@ class PSPane(Pane):
     def _draw(self) -> None:
         if not self.size.width:
             return
-        models = {} if self._view.error else self._view.models
+        models = self._models
         self.table.lay_out(columns(self.size.width))
         now = self.services.clock()
         trends = self._view.generation
@@ -112,7 +113,7 @@ class PSPane(Pane):
             text = "asking…"
         elif not running:
             text = (
-                "No model is in memory. A model comes in with the first question to it (Chat, 4) "
+                "No model is in memory. A model comes in with the first question to it (Chat, 4), or with l, "
                 "and leaves when nobody has asked for a while."
             )
         self.status.display = bool(text)
@@ -154,8 +155,12 @@ class PSPane(Pane):
     # Actions
 
     @property
+    def _models(self) -> Mapping[str, RunningModel]:
+        return {} if self._view.error else self._view.models
+
+    @property
     def _selected(self) -> RunningModel | None:
-        return None if self._view.error else self._view.models.get(self.table.selected or "")
+        return self._models.get(self.table.selected or "")
 
     def action_refresh(self) -> None:
         self.run_worker(self.services.monitor.refresh(), group="refresh", exclusive=True)
@@ -167,6 +172,71 @@ class PSPane(Pane):
                 self.services.monitor.unload(model.name), f"{model.name} leaves memory once its requests have ended."
             )
 
+    def action_unload_all(self) -> None:
+        from ollama_tui.widgets.confirm_screen import ConfirmScreen
+
+        names = [model.name for model in self._models.values()]
+
+        def unload(yes: bool | None) -> None:
+            if yes:
+                self._do(self.services.monitor.unload(*names), "All leave memory once their requests have ended.")
+
+        listed = "\n".join(one_line(name) for name in names)
+        text = f"They leave memory once their requests have ended; the next question loads them again.\n\n{listed}"
+        self.app.push_screen(ConfirmScreen(f"Unload all {len(names)} models?", text, verb="unloads"), unload)
+
+    def action_load(self, model: str = "") -> None:
+        """Bring a model into memory; asked for where none is named."""
+        if model:
+            self._load(model)
+        else:
+            self.run_worker(self._choose(), group="choose", exclusive=True)
+
+    async def _choose(self) -> None:
+        from ollama_tui.widgets.pick_screen import Choice, PickScreen
+
+        library = self.services.library
+        if not library.view.value.known:
+            await library.refresh()
+        there = {model.name for model in self._models.values()}
+        choices = [
+            Choice(one.name, one.name, figures.size(one.size))
+            for one in library.view.value.models
+            if one.name not in there
+        ]
+        if not choices:
+            self.app.notify("Every model of the Library is in memory.", markup=False)
+            return
+        self.app.push_screen(PickScreen("Load which model?", choices), self._load)
+
+    def _load(self, model: str | None) -> None:
+        if model is not None:
+            self._do(self.services.monitor.load(model), f"{model} is in memory.")
+
+    def action_chat(self) -> None:
+        model = self._selected
+        if model is not None:
+            self.post_message(self.Wanted("chat", (model.name,)))
+
+    def action_every(self, seconds: str = "") -> None:
+        """How often all is asked; asked for where it is not said."""
+        if seconds:
+            self._refresh_every(seconds)
+            return
+        from ollama_tui.widgets.ask_screen import AskScreen
+
+        current = format_duration(self.services.monitor.refresh_seconds)
+        screen = AskScreen("Refresh every", current, note=interval.NOTE, check=interval.problem)
+        self.app.push_screen(screen, self._refresh_every)
+
+    def _refresh_every(self, text: str | None) -> None:
+        if text is None:
+            return
+        if problem := interval.problem(text):
+            self.app.notify(visible(problem), severity="error", markup=False)
+        else:
+            self.services.monitor.refresh_seconds = interval.read(text)
+
     def action_pin(self) -> None:
         model = self._selected
         if model is not None:
@@ -177,13 +247,13 @@ class PSPane(Pane):
         model = self._selected
         if model is None:
             return
-        from ollama_tui.panes.ps.keep_screen import KeepScreen
+        from ollama_tui.panes.ps.keep_screen import KeepScreen, how_long, keep_alive_text
 
         def keep(answer: KeepAlive) -> None:
             if answer is not None:
-                self._do(self.services.monitor.keep(model.name, answer), f"{model.name} {_how_long(answer)}.")
+                self._do(self.services.monitor.keep(model.name, answer), f"{model.name} {how_long(answer)}.")
 
-        self.app.push_screen(KeepScreen(model.name, _keep_alive_text(model)), keep)
+        self.app.push_screen(KeepScreen(model.name, keep_alive_text(model)), keep)
 
     def action_requests(self) -> None:
         """To the list of requests, and back."""
@@ -198,6 +268,8 @@ class PSPane(Pane):
         """Whose request it is shows only the list itself: nothing is canceled from elsewhere."""
         if action == "cancel":
             return self.requests.has_focus
+        if action == "unload_all":
+            return len(self._models) > 1
         return not (action == "requests" and not self.requests.display)
 
     def _do(self, work: Coroutine[None, None, None], said: str) -> None:
@@ -212,16 +284,3 @@ class PSPane(Pane):
                 self.app.notify(visible(said), markup=False)
 
         self.run_worker(tell(), group=said)
-
-
-def _keep_alive_text(model: RunningModel) -> str:
-    if model.keep_alive is None:
-        return ""
-    return "forever" if model.keep_alive < 0 else format_duration(model.keep_alive)
-
-
-def _how_long(keep_alive: KeepAlive) -> str:
-    if keep_alive == -1:
-        return "stays for ever"
-    seconds = parse_keep_alive(keep_alive)
-    return f"stays for {keep_alive} after its last request" if seconds else "leaves memory as soon as it is idle"
