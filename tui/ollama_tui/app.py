@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from textual import on
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.getters import query_one
 from textual.reactive import var
 from textual.screen import Screen
@@ -26,12 +22,14 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings, default_config_file
 from ollama_tui import actions, keymap_files, panes, suggestions, themes
+from ollama_tui.appearance import Appearance
 from ollama_tui.chats import ChatStore
 from ollama_tui.commanding import Commanding
 from ollama_tui.panes.library import LibraryPane
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
 from ollama_tui.services.settings import SettingsService
+from ollama_tui.terminal.app import TerminalApp
 from ollama_tui.text import visible
 from ollama_tui.widgets.command_history import CommandHistory
 from ollama_tui.widgets.frame_screen import FrameScreen
@@ -42,14 +40,15 @@ from ollama_tui.widgets.settings_screen import SettingsScreen
 from ollama_tui.widgets.top_line import TopLine
 
 
-class Workstation(App[None], inherit_bindings=False):
+class Workstation(TerminalApp, inherit_bindings=False):
     """Args:
     engine: the engine (not yet entered), or how to choose one; either is entered after the first paint.
     host_label: where the engine is, in words, until it is connected.
     model: open on a new conversation with this model, where it is given.
-    theme_folders: folders of `*.toml`, a user's own last.
+    theme_folders: folders of `*.toml` of the user's own.
     settings_service: reads and writes config.toml, which the user's keymap.toml is beside.
     state_folder: where what was typed on the command line is kept; None keeps it in memory alone.
+    remember: keeps a setting for the next time: its name, its value as text.
     clock: Unix seconds; machine_memory: bytes a model may use here.
     """
 
@@ -79,10 +78,11 @@ class Workstation(App[None], inherit_bindings=False):
         theme_folders: Iterable[Path] = (),
         settings_service: SettingsService | None = None,
         state_folder: Path | None = None,
+        remember: Callable[[str, str], None] | None = None,
         clock: Callable[[], float] = time.time,
         machine_memory: Callable[[], int] = suggestions.machine_memory,
     ) -> None:
-        super().__init__()
+        super().__init__(ascii_glyphs=settings.glyphs == "ascii")
         self.settings = settings
         link = EngineLink(engine, host_label) if callable(engine) else EngineLink.to(engine, host_label)
         self.services = Services(
@@ -96,17 +96,13 @@ class Workstation(App[None], inherit_bindings=False):
         self.commanding = Commanding(self, CommandHistory(state_folder and state_folder / "commands.txt"))
         self.keymap = keymap_files.load(settings.keymap, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())
-        self._bad_themes = self._load_themes([themes.bundled_folder(), *theme_folders])
-
-    def _load_themes(self, folders: Iterable[Path]) -> list[themes.BadTheme]:
-        loaded, bad = themes.load(folders)
-        for theme in loaded:
-            self.register_theme(theme)
-        if self.settings.theme in self.available_themes:
-            self.theme = self.settings.theme
-        elif "TEXTUAL_THEME" not in os.environ and themes.DEFAULT in self.available_themes:
-            self.theme = themes.DEFAULT
-        return bad
+        self.appearance = Appearance(
+            self,
+            folders=theme_folders,
+            wanted=settings.theme,
+            fallback=themes.DEFAULT if self.console.color_system != "standard" else themes.SIXTEEN_COLORS,
+            remember=partial(remember, "theme") if remember else None,
+        )
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return themes.OUR_COLORS
@@ -121,9 +117,7 @@ class Workstation(App[None], inherit_bindings=False):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self._end_on_signals()
-        for bad in self._bad_themes:
-            self.notify(f"{bad.path}: {bad.reason}", title="Not a theme", severity="warning", markup=False)
+        self.appearance.started()
         self._report_keymap()
         self.call_after_refresh(self._begin)
 
@@ -236,12 +230,10 @@ class Workstation(App[None], inherit_bindings=False):
             self.notify(visible("\n".join(self.keymap.problems)), title="Keys", severity="warning", markup=False)
 
     def action_theme(self, name: str) -> None:
-        if name in self.available_themes:
-            self.theme = name
+        if name:
+            self.appearance.choose(name)
         else:
-            near = get_close_matches(name, self.available_themes, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(self.available_themes))}."
-            self.notify(visible(f"No theme '{name}'; {hint}"), severity="warning", markup=False)
+            self.appearance.open_list()
 
     async def action_command_line(self) -> None:
         await self.commanding.open()
@@ -258,7 +250,7 @@ class Workstation(App[None], inherit_bindings=False):
         """Let a setting that was changed hold now, where it can; what else there is to say of it."""
         self.settings = await self.settings_service.resolve()
         if key == "theme":
-            self.action_theme(self.settings.theme or themes.DEFAULT)
+            self.appearance.use(self.settings.theme)
         elif key == "keymap":
             self.action_keymap("")
         elif key == "refresh":
@@ -277,22 +269,18 @@ class Workstation(App[None], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every action of this pane and of the frame, then the themes."""
         yield from self.commanding.palette()
-        for name in self.available_themes:
-            yield SystemCommand(f"Theme: {name}", "Use this theme", partial(setattr, self, "theme", name))
+        for choice in self.appearance.commands():
+            yield SystemCommand(f"Theme: {choice.name}", "Use this theme", choice)
+
+    @on(CommandPalette.OptionHighlighted)
+    def _try_theme(self, event: CommandPalette.OptionHighlighted) -> None:
+        self.appearance.highlighted(event)
+
+    @on(CommandPalette.Closed)
+    def _end_trying_themes(self, event: CommandPalette.Closed) -> None:
+        self.appearance.closed(event)
 
     # The end
 
-    def _end_on_signals(self) -> None:
-        """SIGTERM and a lost terminal end the App as `q` does: the terminal is restored, nothing is lost."""
-        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.exit)
-
     async def on_unmount(self) -> None:
-        if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                loop.remove_signal_handler(number)
         await self.services.keep()

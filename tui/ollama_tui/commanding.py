@@ -69,7 +69,7 @@ class Commanding:
             case "MODEL":
                 return [model.name for model in self._app.services.library.view.value.models]
             case "THEME":
-                return sorted(self._app.available_themes)
+                return sorted(self._app.appearance.names)
             case "KEYMAP":
                 return list(KEYMAPS)
             case "KEY VALUE":
@@ -80,7 +80,7 @@ class Commanding:
 
     def _values(self, setting: SettingView) -> Sequence[str]:
         if setting.key == "theme":
-            return sorted(self._app.available_themes)
+            return sorted(self._app.appearance.names)
         return ("true", "false") if setting.kind == "boolean" else setting.choices
 
     async def set(self, text: str) -> None:

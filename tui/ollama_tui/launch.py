@@ -35,6 +35,7 @@ async def _run(settings: Settings, model: str | None, overrides: Mapping[str, An
         theme_folders=[config_folder / "themes"],
         settings_service=open_settings(default_config_file(), overrides),
         state_folder=Path(platformdirs.user_state_dir(APP)),
+        remember=_remember,
     )
     try:
         await app.run_async(mouse=settings.mouse)
@@ -42,3 +43,10 @@ async def _run(settings: Settings, model: str | None, overrides: Mapping[str, An
         # The terminal is restored by now; ending the runners may take a moment.
         await app.services.aclose()
     return app.return_code or 0
+
+
+def _remember(setting: str, value: str) -> None:
+    """Write a setting that was chosen in the workstation to config.toml; StoreError, InvalidRequest."""
+    from ollama_engine.config_file import set_value
+
+    set_value(default_config_file(), setting, value, {})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 from ollama_engine.errors import InvalidRequest
 from ollama_tui.cli.root import Invocation
 from ollama_tui.connect import is_this_machine, require_server
+from ollama_tui.terminal.profile import Profile
 
 
 def open_workstation(invocation: Invocation, model: str | None = None) -> int:
@@ -20,6 +22,8 @@ def open_workstation(invocation: Invocation, model: str | None = None) -> int:
     require_terminal()
     if invocation.host or not is_this_machine(invocation.settings.host):
         asyncio.run(require_server(invocation.settings))
+    profile = Profile.detect(ssh=invocation.settings.ssh)
+    os.environ.update(profile.environment())  # Textual reads it when it is imported
     from ollama_tui.launch import run_workstation
 
     return run_workstation(invocation.settings, model=model, overrides=invocation.overrides)

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from ollama_engine.errors import EngineError
+from ollama_tui.terminal.app import TerminalApp
 from ollama_tui.text import visible
 
 if TYPE_CHECKING:
@@ -59,8 +60,11 @@ class Part(Vertical):
         self.run_worker(_draw_each(latest.watch(), draw), group=group, exclusive=True)
 
     def announce(self, text: str, *, title: str = "") -> None:
-        """Something that the user waited for is done: a notification, also where they look elsewhere."""
-        self.app.notify(visible(text), title=visible(title), markup=False)
+        """Something that the user waited for is done: a notification, on the desktop where they look elsewhere."""
+        if isinstance(self.app, TerminalApp):
+            self.app.announce(text, title=title)
+        else:
+            self.app.notify(visible(text), title=visible(title), markup=False)
 
     def report(self, error: EngineError) -> None:
         """An error as a notification: what is wrong, and what to do."""
