@@ -220,6 +220,13 @@ def parse_parameter(name: str, text: str) -> OptionValue | Deprecated:
     return from_text(name, kind, _WORDS.get(name, {}), text)
 
 
+def words_of(name: str) -> tuple[str, ...]:
+    """The words that an option may have for its value; none where it takes numbers or any text."""
+    if OPTION_KINDS.get(name) == "boolean":
+        return ("true", "false")
+    return tuple(_WORDS.get(name, ()))
+
+
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, OptionValue], list[str]]:
     """All PARAMETERs of a Modelfile: `(values, warnings)`. The last value of a name wins; lists
     (`stop`, `adapter_scale`, `devices`, `tensor_split`) accumulate.

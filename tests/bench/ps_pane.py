@@ -89,15 +89,16 @@ def measure(models: int, columns: int, lines: int, seconds: float) -> tuple[floa
         terminal.wait_for("Library")
         terminal.press("3")
         terminal.wait_for("UNLOADS")
-        watched, cores = _count(terminal, seconds)
+        watched, cores = count(terminal, seconds)
         terminal.press("5")
-        hidden, _ = _count(terminal, seconds / 2)
+        hidden, _ = count(terminal, seconds / 2)
         terminal.press("q")
         terminal.wait_closed()
     return watched, hidden, cores
 
 
-def _count(terminal: Terminal, seconds: float) -> tuple[float, float]:
+def count(terminal: Terminal, seconds: float) -> tuple[float, float]:
+    """Bytes a second that come, and seconds of processor time a second, once everything is drawn."""
     _read(terminal, SETTLE)
     process = psutil.Process(terminal.process.pid)
     before, busy = len(terminal.output), sum(process.cpu_times()[:2])

@@ -101,7 +101,7 @@ def plan() -> object:
 
 @pytest.mark.parametrize("size", [SMALL, TALL], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_while_it_measures(compare: Compare, size: tuple[int, int]) -> None:
-    now = whole(state="running", ended_at="", warnings=("CUDA0 was busy before: 93 %",))
+    now = whole(state="running", ended_at="", warnings=("CUDA0 busy with other work: 93 %",))
     doing = structs.replace(now.cells[5], state="running", samples=now.cells[5].samples[:2], memory=None)
     waiting = [structs.replace(one, state="waiting", samples=(), memory=None, failure="") for one in now.cells[6:]]
     now = structs.replace(now, cells=(*now.cells[:5], doing, *waiting))

@@ -15,6 +15,9 @@ from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.panes.bench.plan_screen import PlanScreen
 from ollama_tui.panes.chat.picker import Picker
+from ollama_tui.panes.library.editor import ModelfileEditor
+from ollama_tui.panes.library.editor_area import ModelfileArea
+from ollama_tui.panes.library.leave_screen import LeaveScreen
 from ollama_tui.panes.ps.keep_screen import KeepScreen
 from ollama_tui.panes.pulls.cancel_screen import CancelScreen
 from ollama_tui.widgets.ask_screen import AskScreen
@@ -103,8 +106,11 @@ SCREENS = {
     "cancel": (CancelScreen,),
     "command": (CommandScreen,),
     "confirm": (ConfirmScreen,),
+    "editor": (ModelfileEditor,),
     "keys": (KeysScreen,),
+    "leaving": (LeaveScreen,),
     "list": (RowTable, Reader),
+    "modelfile": (ModelfileArea,),
     "picker": (Picker, PickScreen),
     "plan": (PlanScreen,),
     "settings": (SettingsScreen,),

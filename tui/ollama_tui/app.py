@@ -141,10 +141,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     async def _follow_pulls(self) -> None:
         """Go on with what an earlier workstation left to pull, after the models are shown; tell what ends."""
-        async for library in self.services.library.view.watch():
-            if library.known or library.error is not None:
-                break
-        self.services.pulls.take_up()
+        await self.services.pulls.begin()
         async for pull in self.services.pulls.ended():
             pane, view = self.current_pane, pull.view
             if view.state == "done":

@@ -26,6 +26,7 @@ async def memory_of(engine: Engine, model: str) -> Memory | None:
         weights=one.weights,
         kv_cache=one.kv_cache,
         compute=one.compute,
+        measured=sum(share.measured for share in one.devices),
         context=one.context_length,
         slots=one.slots,
     )

@@ -84,6 +84,8 @@ class Memory(Struct, frozen=True, kw_only=True):
     weights: int = 0
     kv_cache: int = 0
     compute: int = 0
+    measured: int = 0
+    """All that its process holds of GPUs by their drivers; 0 where they do not tell."""
     context: int = 0
     """Tokens of one slot."""
     slots: int = 0

@@ -11,10 +11,14 @@ from pathlib import Path
 from ollama_engine.bench.records import Surroundings
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
-from ollama_engine.types import Device
+from ollama_engine.types import Device, RequestView
 
 BUSY_PERCENT = 30.0
 """A device that is busier than this before anything is measured has other things to do."""
+REST = 0.6
+"""Seconds of rest before a busy device is looked at again."""
+MOMENT = 0.2
+"""Seconds after which a request that has ended is listed by no server."""
 BINDING = "llama-cpp-python"
 
 
@@ -54,32 +58,41 @@ def processor_name() -> str:
 
 
 async def disturbances(engine: Engine) -> list[str]:
-    """What else goes on, in words: requests of others, devices at work. Asked while no request of ours runs."""
-    try:
-        devices = await engine.devices()
-    except EngineError:
-        devices = []
-    return [
-        *await others(engine),
-        *(
-            f"{device.name} was busy before: {device.utilization:.0f} %"
-            for device in devices
-            if device.utilization is not None and device.utilization > BUSY_PERCENT
-        ),
-    ]
+    """What else goes on, in words: requests of others, devices at work. Asked while no request of ours runs.
+
+    What we did a moment ago is no disturbance: a device that seems busy is looked at again after a rest.
+    """
+    busy = await _busy(engine)
+    if busy:
+        await asyncio.sleep(REST)
+        busy = await _busy(engine)
+    return [*await others(engine), *(f"{device.name} busy with other work: {load:.0f} %" for device, load in busy)]
 
 
 async def others(engine: Engine) -> list[str]:
-    """Requests that are not ours, in words."""
+    """Requests that are not ours, in words. Ours may be listed for a moment after their end: those do not count."""
+    count = len(await _requests(engine))
+    if count:
+        await asyncio.sleep(MOMENT)
+        count = len(await _requests(engine))
+    return [f"{count} other {'request' if count == 1 else 'requests'} at work"] if count else []
+
+
+async def _requests(engine: Engine) -> list[RequestView]:
     try:
-        count = len(await engine.requests())
+        return await engine.requests()
     except EngineError:
         return []
-    if not count:
+
+
+async def _busy(engine: Engine) -> list[tuple[Device, float]]:
+    """Devices and their utilization in percent since they were looked at before."""
+    try:
+        devices = await engine.devices()
+    except EngineError:
         return []
-    return [
-        "another request was answered meanwhile" if count == 1 else f"{count} other requests were answered meanwhile"
-    ]
+    loads = ((device, device.utilization) for device in devices)
+    return [(device, load) for device, load in loads if load is not None and load > BUSY_PERCENT]
 
 
 def _lasting(device: Device) -> Device:

@@ -25,6 +25,7 @@ from ollama_engine.modelfile.ingredients import read_ingredients
 from ollama_engine.modelfile.parser import Command, Modelfile
 from ollama_engine.modelfile.quantizations import check_quantization
 from ollama_engine.modelfile.sources import find_gguf_files
+from ollama_engine.modelfile.stored import StoredFiles
 from ollama_engine.options import OptionValue, parse_parameters
 from ollama_engine.store import names
 from ollama_engine.types import CreateRequest, Progress
@@ -49,7 +50,8 @@ class Creator(BlobSink, Protocol):
 class CreatePlan:
     """What a Modelfile asks for. `files`, `adapters` and `draft`: names as the server will know them, and their paths.
 
-    `request` has everything but the model's name and the digests. `warnings` are to be shown.
+    `request` has everything but the model's name and the digests. `stored` is with the engine already. `warnings` are
+    to be shown.
     """
 
     request: CreateRequest
@@ -57,6 +59,7 @@ class CreatePlan:
     adapters: dict[str, Path]
     draft: dict[str, Path] = field(default_factory=dict)
     imatrix: Path | None = None
+    stored: StoredFiles = field(default_factory=StoredFiles)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -224,12 +227,13 @@ async def create_from_plan(
 
 
 def _request(plan: CreatePlan, name: str, digests: dict[Path, str]) -> CreateRequest:
+    stored = plan.stored
     return msgspec.structs.replace(
         plan.request,
         model=name,
-        files={file: digests[path] for file, path in plan.files.items()} or None,
-        adapters={file: digests[path] for file, path in plan.adapters.items()} or None,
-        draft_files={file: digests[path] for file, path in plan.draft.items()} or None,
+        files={**stored.files, **{file: digests[path] for file, path in plan.files.items()}} or None,
+        adapters={**stored.adapters, **{file: digests[path] for file, path in plan.adapters.items()}} or None,
+        draft_files={**stored.draft, **{file: digests[path] for file, path in plan.draft.items()}} or None,
         imatrix=digests[plan.imatrix] if plan.imatrix else "",
     )
 

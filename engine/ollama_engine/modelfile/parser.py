@@ -49,14 +49,15 @@ _BOMS = (
 class Command:
     """One instruction: `name` in lower case, `args` its value without the quotes.
 
-    `key` is the name of a PARAMETER or the role of a MESSAGE. `line` is where it began (from 1), and no part of what
-    makes two commands equal.
+    `key` is the name of a PARAMETER or the role of a MESSAGE. `line` is where it began (from 1) and `last_line` where
+    its value ends, which are no part of what makes two commands equal.
     """
 
     name: str
     args: str
     key: str = ""
     line: int = field(default=0, compare=False)
+    last_line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,26 @@ def parse_modelfile(source: str | bytes) -> Modelfile:
     return Modelfile(commands)
 
 
+@dataclass(frozen=True)
+class Scan:
+    """What can be read of a Modelfile that is still being written: its instructions, and what is wrong with others.
+
+    `open_line` is where a value begins whose quote is never closed, 0 where all are.
+    """
+
+    modelfile: Modelfile
+    faults: tuple[ModelfileError, ...]
+    open_line: int = 0
+
+
+def scan_modelfile(text: str) -> Scan:
+    """As `parse_modelfile`, but a line that cannot be read is passed over; an editor reads what is half written."""
+    faults: list[ModelfileError] = []
+    commands = tuple(_commands(text.removeprefix("\ufeff"), faults))
+    open_line = faults[-1].line if faults and isinstance(faults[-1], _Unclosed) else 0
+    return Scan(Modelfile(commands), tuple(faults), open_line)
+
+
 def decode_modelfile(data: bytes) -> str:
     """The text of a Modelfile; ModelfileError names the first line that is not in its encoding."""
     encoding, skip = next(((name, len(bom)) for bom, name in _BOMS if data.startswith(bom)), ("utf-8", 0))
@@ -146,7 +167,12 @@ def _lines(text: str, position: int, number: int) -> Iterator[_Line]:
             return
 
 
-def _commands(text: str) -> Iterator[Command]:
+class _Unclosed(ModelfileError):
+    """The quote that opens a value is never closed: all that follows is inside of it."""
+
+
+def _commands(text: str, faults: list[ModelfileError] | None = None) -> Iterator[Command]:
+    """Instruction by instruction. What is wrong is raised, or put into `faults` and passed over."""
     position, number = 0, 1
     while position < len(text):
         line = next(_lines(text, position, number))
@@ -155,9 +181,18 @@ def _commands(text: str) -> Iterator[Command]:
             position, number = line.end, number + 1
             continue
         indent = len(line.text) - len(stripped)
-        name, key, column = _head(stripped, number)
-        args, last = _value(text, position + indent + column, number, name)
-        yield Command(name, args, key, number)
+        try:
+            name, key, column = _head(stripped, number)
+            args, last = _value(text, position + indent + column, number, name)
+        except ModelfileError as fault:
+            if faults is None:
+                raise
+            faults.append(fault)
+            if isinstance(fault, _Unclosed):
+                return
+            position, number = line.end, number + 1
+            continue
+        yield Command(name, args, key, number, last.number)
         position, number = last.end, last.number + 1
 
 
@@ -211,4 +246,4 @@ def _value(text: str, position: int, number: int, name: str) -> tuple[str, _Line
         if end - opening >= 2 * len(quote) and text.endswith(quote, line.start, end):
             return text[opening + len(quote) : end - len(quote)], line
     hint = f"The {quote} that opens the value of {name.upper()} is never closed."
-    raise ModelfileError("unexpected EOF", line=number, hint=hint)
+    raise _Unclosed("unexpected EOF", line=number, hint=hint)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,15 @@ from ollama_engine.bench import Plan, Run, benchmark, record
 from ollama_engine.bench.events import CellStarted, Event, Finished, Speed, Started
 from ollama_engine.bench.prompts import PromptMaker
 from ollama_engine.engine import Engine
-from ollama_engine.errors import InvalidRequest
-from ollama_engine.types import GenerateRequest, TokenizeRequest
+from ollama_engine.errors import InvalidRequest, NotSupported
+from ollama_engine.types import (
+    Device,
+    GenerateChunk,
+    GenerateRequest,
+    RequestView,
+    TokenizeRequest,
+    TokenizeResponse,
+)
 from tests.engine.contract.conftest import import_gguf
 from tests.engine.runner.running import until
 from tests.support.gguf_models import looping_model, scripted_model
@@ -92,6 +101,42 @@ async def test_answers_that_end_themselves_have_the_counts_they_had(engine: Engi
     assert run.cells[0].notes == (f"answers had {sample.tokens} tokens",)
 
 
+class Plainer:
+    """An engine that has no more than Ollama's own server."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeResponse:
+        raise NotSupported("no tokenize")
+
+    async def devices(self) -> list[Device]:
+        raise NotSupported("no devices")
+
+    async def requests(self) -> list[RequestView]:
+        raise NotSupported("no requests")
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[GenerateChunk, None]:
+        (request.options or {}).pop("ignore_eos", None)
+        return self._engine.generate(request)
+
+
+async def test_a_server_with_less_is_measured_by_the_counts_it_tells(engine: Engine, tmp_path: Path) -> None:
+    await import_gguf(engine, "short", scripted_model(tmp_path / "short.gguf", "A short answer."))
+    plainer: Any = Plainer(engine)
+    run, _ = await measured(plainer, Plan(models=("short",), prompts=(16,), generates=(40,), repeats=1))
+    [sample] = run.cells[0].samples
+    assert run.cells[0].state == "done"
+    assert run.cells[0].notes == (
+        f"prompts had {sample.prompt_tokens} tokens",
+        f"answers had {sample.tokens} tokens",
+    )
+    assert run.surroundings.devices == ()
+
+
 async def test_closing_it_cancels_what_runs(engine: Engine, tmp_path: Path) -> None:
     await import_gguf(engine, "loop", looping_model(tmp_path / "loop.gguf"))
     plan = Plan(models=("loop",), prompts=(16,), generates=(4000,), concurrencies=(2,), repeats=1000)
@@ -109,8 +154,8 @@ async def test_others_at_work_are_noted_and_their_model_is_not_taken_away(engine
     async with contextlib.aclosing(other):
         await anext(other)
         run, _ = await measured(engine, Plan(models=("loop",), prompts=(16,), generates=(4,), repeats=1))
-        assert "another request was answered meanwhile" in run.warnings
-        assert run.cells[0].notes == ("another request was answered meanwhile",)
+        assert "1 other request at work" in run.warnings
+        assert run.cells[0].notes == ("1 other request at work",)
         assert run.loads[0].notes == ("it answers somebody else: its load was not measured",)
         assert run.loads[0].times_ns == ()
         await anext(other)

@@ -69,7 +69,7 @@ def test_another_machine_build_or_model_is_said() -> None:
         result([100] * 3),
         digests={"bard:latest": "cd" * 32},
         surroundings=structs.replace(SURROUNDINGS, cpu="Another", version="0.2.0", devices=()),
-        warnings=("CPU was busy before: 90 %",),
+        warnings=("CPU busy with other work: 90 %",),
     )
     assert compare(before, before).warnings == ()
     assert compare(before, after).warnings == (
@@ -77,5 +77,5 @@ def test_another_machine_build_or_model_is_said() -> None:
         "another version: 0.1.0 before, 0.2.0 now",
         "other GPUs: A card before, none now",
         "bard:latest is not the model that it was",
-        "now: CPU was busy before: 90 %",
+        "now: CPU busy with other work: 90 %",
     )

@@ -33,8 +33,14 @@ def states(engine: DemoEngine) -> list[str]:
 
 
 async def open_pulls(pilot: Pilot[None], words: str) -> None:
+    """Go to the pane, and wait until the queue is drawn and `words` are there."""
+    app = pilot.app
+    assert isinstance(app, Workstation)
     await pilot.press("2")
-    await until(pilot, lambda: words in screen_text(pilot.app))  # pyright: ignore[reportArgumentType]
+    await until(
+        pilot, lambda: app.pane == "pulls" and app.services.pulls.view.value.known and words in screen_text(app)
+    )
+    await until(pilot, lambda: "free" in screen_text(app).splitlines()[-2])
 
 
 def row(app: Workstation, name: str) -> list[str]:
@@ -215,3 +221,29 @@ async def test_disk_that_will_not_do_is_said_before_it_is_full(tmp_path: Path) -
     app = workstation(tmp_path, engine)
     async with app.run_test(size=SMALL) as pilot:
         await open_pulls(pilot, "7.8 GB to come · 3.0 GB free: too little")
+
+
+async def test_the_command_line_pulls_and_limits_from_another_pane(tmp_path: Path) -> None:
+    engine = DemoEngine()
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "bard:latest" in screen_text(app))
+        await pilot.press("colon", *"pull qwen3:4b", "enter")
+        await until(pilot, lambda: app.pane == "pulls" and row(app, "qwen3:4b")[1] == "pulling")
+        await pilot.press("colon", *"limit 800K", "enter")
+        await until(pilot, lambda: "limit 800K/s" in screen_text(app))
+
+
+async def test_a_full_disk_stops_a_pull_and_it_is_tried_again(tmp_path: Path) -> None:
+    engine = three()
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=SMALL) as pilot:
+        await open_pulls(pilot, "llama3.1:8b")
+        why, way = "not enough disk space: 9 GB needed, 2 GB free", "Free disk space (remove models, prune)."
+        await engine.queue.change("llama3.1-8b", state="paused", error=why, hint=way)
+        await until(pilot, lambda: row(app, "llama3.1:8b")[1] == "stopped")
+        assert why in screen_text(app)
+        assert way in screen_text(app)
+        await until(pilot, lambda: any(why in notice for notice in notices(app)))
+        await pilot.press("r")
+        await until(pilot, lambda: engine.queue.views["llama3.1-8b"].state == "running")

@@ -96,8 +96,8 @@ async def test_others_at_work_are_seen_while_the_pane_is_looked_at(bench: BenchS
     bench.watch()
     await until(bench, lambda: bench.view.value.disturbances)
     assert bench.view.value.disturbances == (
-        "2 other requests were answered meanwhile",
-        "CUDA0 was busy before: 93 %",
+        "2 other requests at work",
+        "CUDA0 busy with other work: 93 %",
     )
     bench.leave()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from textual.binding import Binding
 from textual.message_pump import MessagePump
 
-from ollama_tui.actions import app, bench, chat, discover, keymap, library, ps, pulls, shared
+from ollama_tui.actions import app, bench, chat, discover, editor, keymap, library, ps, pulls, shared
 from ollama_tui.actions.action import Action
 from ollama_tui.actions.keymap import Keymap
 from ollama_tui.actions.keys import key_name, key_names
@@ -19,6 +19,7 @@ __all__ = ["ACTIONS", "Action", "Keymap", "bindings", "by_id", "in_force", "key_
 ACTIONS: tuple[Action, ...] = (
     *discover.ACTIONS,
     *library.ACTIONS,
+    *editor.ACTIONS,
     *pulls.ACTIONS,
     *ps.ACTIONS,
     *chat.ACTIONS,

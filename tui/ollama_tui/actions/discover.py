@@ -13,7 +13,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("discover.fitting", "f", "fitting", "fits only", "Show only models that this machine can run, or all"),
     Action("discover.sort_name", "N", "sort('name')", "sort", "Sort by name; again: the other way round"),
     Action("discover.sort_size", "S", "sort('size')", "by size", "Sort by download size", footer=False),
-    Action("discover.sort_fit", "F", "sort('fit')", "by fit", "Sort by where they would run", footer=False),
+    Action("discover.sort_fit", "T", "sort('fit')", "by fit", "Sort by where they would run", footer=False),
     Action("discover.sort_params", "P", "sort('parameters')", "by parameters", "Sort by parameters", footer=False),
     Action("discover.sort_context", "C", "sort('context')", "by context", "Sort by context length", footer=False),
     Action("discover.copy", "y", "copy", "copy name", "Copy the name of the selected model", footer=False),

@@ -142,6 +142,25 @@ ACTIONS: tuple[Action, ...] = (
         footer=False,
     ),
     Action("library.refresh", "r", "refresh", "refresh", "Read the store again"),
+    # Modelfiles: the editor (actions/editor.py) opens over the pane.
+    Action(
+        "library.new",
+        "n",
+        "new",
+        "new",
+        "Write a Modelfile for a new model, from the selected one or the one that is named",
+        command="create",
+        argument="MODEL",
+    ),
+    Action(
+        "library.edit",
+        "e",
+        "edit",
+        "edit",
+        "Edit the Modelfile of the selected model",
+        command="edit",
+        argument="MODEL",
+    ),
     Action(
         "library.sort",
         "s",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -21,6 +21,8 @@ from ollama_tui.services.link import EngineLink
 from ollama_tui.services.plain_pulls import PlainQueue
 from ollama_tui.services.pull_progress import Courses, Pull
 
+MODELS_FIRST = 2.0
+"""Seconds in which the Library may show its models before old pulls go on."""
 RETRY_SECONDS = 5.0
 PACE = 0.25
 """Seconds between two looks at what moves: a queue tells of every step."""
@@ -88,6 +90,15 @@ class PullsService:
         if not self._wanted and self._task is not None:
             self._task.cancel()
             self._task = None
+
+    async def begin(self) -> None:
+        """Go on with what an earlier workstation left to pull, once the Library has shown its models."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MODELS_FIRST):
+                async for library in self._library.view.watch():
+                    if library.known or library.error is not None:
+                        break
+        self.take_up()
 
     def take_up(self) -> None:
         """Look whether there is something to pull, left by an earlier program say, and follow it until it is done."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import platformdirs
+
+from ollama_engine.settings import APP
 from ollama_tui.chats import ChatStore
 from ollama_tui.services.bench import BenchService
 from ollama_tui.services.catalog import CatalogService
 from ollama_tui.services.conversations import ChatService
+from ollama_tui.services.drafts import DraftStore
 from ollama_tui.services.fits import FitService
 from ollama_tui.services.jobs import JobService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
+from ollama_tui.services.modelfiles import ModelfileService
 from ollama_tui.services.monitor import MonitorService
 from ollama_tui.services.pulls import PullsService
 from ollama_tui.services.residency import REFRESH_SECONDS, ResidencyService
@@ -37,6 +43,8 @@ class Services:
         self.catalog = CatalogService(link)
         self.fits = FitService(self.library)
         self.jobs = JobService(link, self.library.refresh)
+        drafts = DraftStore(Path(platformdirs.user_state_dir(APP)) / "modelfiles")
+        self.modelfiles = ModelfileService(link, self.library, self.jobs, drafts, clock=clock)
         self.pulls = PullsService(link, self.library, clock=clock)
         self.residency = ResidencyService(link, refresh_seconds=refresh_seconds)
         self.monitor = MonitorService(link, self.residency, clock=clock)

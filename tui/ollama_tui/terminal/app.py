@@ -50,7 +50,7 @@ class TerminalApp(App[None], inherit_bindings=False):
     async def run_async(self, **options: Any) -> None:
         """As Textual's, and ends on SIGTERM and SIGHUP as on `q`."""
         with Ending(self.exit, self.restore_terminal):
-            await super().run_async(**options)
+            return await super().run_async(**options)
 
     def get_driver_class(self) -> type[Driver]:
         if sys.platform == "win32" or "TEXTUAL_DRIVER" in os.environ:

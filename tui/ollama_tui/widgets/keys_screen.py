@@ -30,17 +30,20 @@ class KeysScreen(ModalScreen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("keys")]
 
-    def __init__(self, groups: Sequence[str], title: str) -> None:
-        """`groups` of actions that the pane has at hand; its `title`."""
+    def __init__(self, groups: Sequence[str], title: str, *, everywhere: bool = True) -> None:
+        """`groups` of actions that the pane has at hand; its `title`; whether what works in all panes does here."""
         super().__init__()
         self._groups = groups
         self._title = title
+        self._everywhere = everywhere
 
     def compose(self) -> ComposeResult:
         with Reader(id="keys-box") as box:
             box.border_title = f"Keys · {self._title}"
             box.border_subtitle = f"{actions.in_force(self).name('keys.close')} closes"
             yield Static(self._section(*self._groups), markup=False)
+            if not self._everywhere:
+                return
             yield Static("Everywhere", classes="keys-heading", markup=False)
             yield Static(self._section("app", "screen"), markup=False)
             yield Static("Lists", classes="keys-heading", markup=False)

@@ -107,7 +107,7 @@ def _lines(drawn: Chart, metric: Metric, results: Sequence[CellResult], top: flo
         y = y0 - (y0 - y1) * tick / ticks[-1]
         drawn.marks += [
             Line(x0, y, x1, y, PALE),
-            Words(x0 - 8, y + 4, value_text(tick, metric.unit), anchor="end", size=11),
+            Words(x0 - 8, y + 4, f"{tick:g}", anchor="end", size=11),
         ]
     place = {step: x0 + (x1 - x0) * (n + 0.5) / len(steps) for n, step in enumerate(steps)}
     for step, x in place.items():

@@ -60,6 +60,7 @@ class Bench(Part):
             yield CompareView()
 
     def on_mount(self) -> None:
+        self._shown = False
         self._view = BenchView()
         self._runs: tuple[RunSummary, ...] = ()
         self._plan: Plan | None = None
@@ -82,9 +83,12 @@ class Bench(Part):
             self._draw()
 
     def entered(self) -> None:
+        self._shown = True
         self.services.bench.watch()
+        self._draw()
 
     def left(self) -> None:
+        self._shown = False
         self.services.bench.leave()
 
     async def offer_models(self, models: tuple[str, ...]) -> None:
@@ -126,7 +130,9 @@ class Bench(Part):
         self.comparing.draw()
 
     def _draw(self) -> None:
-        self.measure.show(self._view, self._plan)
+        """While it is looked at: what is hidden costs nothing."""
+        if self._shown:
+            self.measure.show(self._view, self._plan)
 
     # Tabs
 

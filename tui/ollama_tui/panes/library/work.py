@@ -11,6 +11,7 @@ from ollama_tui.panes.library import quantize_choices
 from ollama_tui.panes.library.chosen import Chosen
 from ollama_tui.panes.library.layer_lines import names as listed
 from ollama_tui.services import names
+from ollama_tui.services.drafts import Draft
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.choose_screen import ChooseScreen
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
@@ -159,6 +160,20 @@ class ModelWork(Chosen):
             chosen = await self.app.push_screen_wait(ChooseScreen("Cancel", choices))
         if chosen:
             self.services.jobs.cancel(int(chosen))
+
+    # Modelfiles
+
+    def action_new(self, base: str = "") -> None:
+        self._ask(self._write_modelfile(self.services.modelfiles.begin(base or self.table.selected or "")))
+
+    def action_edit(self, given: str = "") -> None:
+        if name := given or self.table.selected:
+            self._ask(self._write_modelfile(self.services.modelfiles.edit(name)))
+
+    async def _write_modelfile(self, beginning: Awaitable[Draft]) -> None:
+        from ollama_tui.panes.library.editor import ModelfileEditor
+
+        self.app.push_screen(ModelfileEditor(self.services, await beginning))
 
     # Registries
 

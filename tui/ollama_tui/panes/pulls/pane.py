@@ -178,7 +178,7 @@ class PullsPane(Pane):
             case "pause":
                 return state in ("queued", "running", "paused")
             case "retry":
-                return state == "failed"
+                return state == "failed" or (pull is not None and state == "paused" and bool(pull.view.error))
             case "chat":
                 return state == "done"
             case "cancel":
