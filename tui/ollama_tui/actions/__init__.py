@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from textual.binding import Binding
 
-from ollama_tui.actions import app, bench, chat, discover, library, ps, pulls
+from ollama_tui.actions import app, bench, chat, chats, discover, library, ps, pulls
 from ollama_tui.actions.action import Action
 
 __all__ = ["ACTIONS", "Action", "bindings", "key_name", "key_names", "keys_of", "of"]
@@ -20,6 +20,7 @@ ACTIONS: tuple[Action, ...] = (
     *library.ACTIONS,
     *pulls.ACTIONS,
     *ps.ACTIONS,
+    *chats.ACTIONS,
     *chat.ACTIONS,
     *bench.ACTIONS,
     *app.ACTIONS,
