@@ -41,6 +41,7 @@ _FIXED = 1 + 9 + 6 + 3 * 2 + 2
 class ConversationList(Part):
     """`Opened` and `Closed` tell the pane around it; everything else is done here."""
 
+    BLANK = False
     group = "chats"
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("chats")]
 
@@ -73,7 +74,6 @@ class ConversationList(Part):
         yield Lines(id="chats-status")
 
     def on_mount(self) -> None:
-        self.border_title = "Conversations"
         self.search_input.cursor_blink = False
         self.search_input.display = False
         self.follow(self.services.chats.marks, self._mark, group="marks")
@@ -116,7 +116,7 @@ class ConversationList(Part):
         self.table.lay_out(
             (
                 Column("mark", "", 1),
-                Column("title", "conversation", title),
+                Column("title", "Conversations", title),
                 Column("age", "when", 9, right=True),
                 Column("speed", "tok/s", 6, right=True),
             )
