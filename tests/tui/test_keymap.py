@@ -93,14 +93,14 @@ async def test_a_file_moves_keys_and_all_that_shows_them_follows(tmp_path: Path)
 
 
 async def test_letters_are_typed_where_they_can_be(tmp_path: Path) -> None:
-    app = app_with(tmp_path, 'app.ps = ["z", "f3"]\napp.palette = ["z"]\n')
+    app = app_with(tmp_path, 'app.ps = ["m", "f3"]\napp.palette = ["m"]\n')
     async with app.run_test(notifications=True) as pilot:
-        await pilot.press("4", "z")
-        assert app.screen.query_one("#prompt").text == "z"  # pyright: ignore[reportAttributeAccessIssue]
+        await pilot.press("4", "m")
+        assert app.screen.query_one("#prompt").text == "m"  # pyright: ignore[reportAttributeAccessIssue]
         assert all(label != "PS" for _, label in app.screen.query_one(KeyLine).keys)
-        await pilot.press("escape", "z")
+        await pilot.press("escape", "m")
         await until(pilot, lambda: app.pane == "ps")
-        assert "'z' is a letter that one types" in notices(app)[0]
+        assert "'m' is a letter that one types" in notices(app)[0]
 
 
 async def test_mistakes_are_one_notification(tmp_path: Path) -> None:
