@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ollama_engine.errors import InvalidRequest
+from ollama_tui.paths import typed_path
 
 MAX_FILE = 100 * 1024 * 1024
 """Bytes."""
@@ -91,10 +92,10 @@ def _candidates(prompt: str) -> Iterator[_Place]:
 
 def _existing(begin: int, end: int, name: str) -> Iterator[_Place]:
     try:
-        path = Path(name).expanduser()
+        path = typed_path(name)
         if path.is_file():
             yield _Place(begin, end, name, path)
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, ValueError):
         return  # no path that could exist: too long, a zero byte, a user that is not known
 
 

@@ -24,6 +24,7 @@ from ollama_tui.panes.bench.compare_view import CompareView
 from ollama_tui.panes.bench.history_view import HistoryView
 from ollama_tui.panes.bench.measure_view import MeasureView
 from ollama_tui.panes.bench.plan_screen import PlanScreen
+from ollama_tui.paths import typed_path
 from ollama_tui.services import Services
 from ollama_tui.services.bench import BenchView
 from ollama_tui.widgets.ask_screen import AskScreen
@@ -287,12 +288,12 @@ class Bench(Part):
         if number is None:
             return
         if file:
-            self._do(self._export(number, Path(file).expanduser()))
+            self._do(self._export(number, typed_path(file)))
             return
 
         def write(text: str | None) -> None:
             if text is not None:
-                self._do(self._export(number, Path(text).expanduser()))
+                self._do(self._export(number, typed_path(text)))
 
         note = "The ending says what it becomes: .json, .csv, .md, .svg or .png"
         self.app.push_screen(

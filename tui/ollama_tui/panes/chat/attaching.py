@@ -11,6 +11,7 @@ from ollama_engine.types import ModelSummary
 from ollama_tui.attachments import MAX_FILE
 from ollama_tui.chats import Attachment
 from ollama_tui.chats.records import AttachmentKind
+from ollama_tui.paths import typed_path
 
 _KINDS: dict[str, AttachmentKind] = {
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif"), "image"),
@@ -39,7 +40,7 @@ def _path(text: str) -> Path | None:
         return None
     for name in (text, re.sub(r"\\(.)", r"\1", text)):
         try:
-            path = Path(name).expanduser()
+            path = typed_path(name)
             if path.is_file():
                 return path
         except (OSError, RuntimeError, ValueError):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from ollama_engine.errors import EngineError, StoreError
+from ollama_tui.paths import typed_path
 from ollama_tui.text import visible
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.pane import Part
@@ -59,7 +60,7 @@ async def read(part: Part, path: str) -> None:
 
 def _expanded(path: str) -> Path:
     try:
-        return Path(path.strip()).expanduser()
+        return typed_path(path.strip())
     except RuntimeError as error:
         raise StoreError(f"{path}: {error}") from error
 

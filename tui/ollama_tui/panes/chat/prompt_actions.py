@@ -19,6 +19,7 @@ from ollama_tui.panes.chat.external_editor import edit_outside
 from ollama_tui.panes.chat.picker import Choice
 from ollama_tui.panes.chat.prompt import PromptEditor
 from ollama_tui.panes.chat.slash_commands import COMMANDS, SlashCommands
+from ollama_tui.paths import typed_path
 from ollama_tui.widgets.ask_screen import AskScreen
 
 
@@ -60,7 +61,7 @@ class PromptActions(ChatBase):
         try:
             found = await asyncio.to_thread(attach_files, text)
             for name in found.names:
-                attachment, data = await asyncio.to_thread(read_attachment, Path(name.replace("\\", "")).expanduser())
+                attachment, data = await asyncio.to_thread(read_attachment, typed_path(name.replace("\\", "")))
                 await self.session.attach(attachment, data)
         except EngineError as error:
             self.report(error)
@@ -86,7 +87,7 @@ class PromptActions(ChatBase):
     async def action_attach(self, path: str = "") -> None:
         async def take(path: str | None) -> None:
             if path is not None:
-                await self._attach_file(Path(path).expanduser())
+                await self._attach_file(typed_path(path))
 
         if path:
             await take(path)

@@ -1,0 +1,112 @@
+"""What Chat does with messages and conversations, by keyboard alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from ollama_tui.app import Workstation
+from ollama_tui.services.chat_session import ChatView
+from tests.support.demo_engine import DemoEngine
+from tests.support.workstation import notices, screen_text, until, workstation
+
+
+def view(app: Workstation) -> ChatView:
+    return app.services.chats.shown.value.view.value
+
+
+async def ask(app: Workstation, pilot: Pilot[None], text: str, messages: int) -> None:
+    await pilot.press(*text, "enter")
+    await until(pilot, lambda: len(view(app).messages) == messages and view(app).reply is None)
+
+
+async def test_an_answer_again_and_a_prompt_otherwise_are_branches(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await ask(app, pilot, "hail", 2)
+        await pilot.press("escape", "r")
+        await until(pilot, lambda: "‹2/2›" in screen_text(app) and view(app).reply is None)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: "‹1/2›" in screen_text(app))
+        await pilot.press("e", *"!", "ctrl+s")
+        await until(pilot, lambda: [one.branch for one in view(app).messages] == [(2, 2), (1, 1)])
+        assert [one.role for one in view(app).messages] == ["user", "assistant"]
+        assert "!" in view(app).messages[0].content
+
+
+async def test_a_fork_goes_on_in_a_conversation_of_its_own(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await ask(app, pilot, "hail", 2)
+        first = app.services.chats.shown.value.id
+        await pilot.press("escape", "f")
+        await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
+        assert [one.content for one in view(app).messages] == ["hail", "aye"]
+
+
+async def test_the_list_renames_deletes_and_brings_back(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await ask(app, pilot, "hail", 2)
+        await pilot.press("escape", "ctrl+l")
+        await until(pilot, lambda: "1 conversation" in screen_text(app))
+        await pilot.press("r", *"Kings", "enter")
+        await until(pilot, lambda: "Kings" in screen_text(app))
+        await pilot.press("ctrl+d")
+        await until(pilot, lambda: any("Deleted" in notice for notice in notices(app)))
+        await until(pilot, lambda: "No conversation" in screen_text(app) or "1 conversation" not in screen_text(app))
+        await pilot.press("z")
+        await until(pilot, lambda: "1 conversation" in screen_text(app))
+
+
+async def test_the_search_finds_what_was_said(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="the moor of Venice"))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await ask(app, pilot, "hail", 2)
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: not view(app).messages)
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "conversation" in screen_text(app))
+        await pilot.press("slash", *"venice")
+        await until(pilot, lambda: "moor of Venice" in screen_text(app))
+
+
+async def test_a_conversation_goes_into_a_file_and_comes_back(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(100, 40), notifications=True) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await ask(app, pilot, "hail", 2)
+        first = app.services.chats.shown.value.id
+        file = tmp_path / "talk.json"
+        await pilot.press("escape", "w")
+        await pilot.pause()
+        await pilot.press("ctrl+u", *str(file), "enter")
+        await until(pilot, file.exists)
+        json.loads(file.read_text())
+        await pilot.press("I")
+        await pilot.pause()
+        await pilot.press("ctrl+u", *str(file), "enter")
+        await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
+        assert [one.content for one in view(app).messages] == ["hail", "aye"]
+
+
+async def test_a_file_that_cannot_be_sent_is_told_and_nothing_ends(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(100, 40), notifications=True) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await pilot.press(*"/attach ~nobody-of-this-name/x.png", "enter")
+        await until(pilot, lambda: notices(app))
+        assert app.is_running
+        assert not view(app).messages
