@@ -8,9 +8,10 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from ollama_engine.settings import Settings
+from ollama_engine.settings import Settings, default_config_file
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
+from ollama_tui.settings_file import open_settings
 from tests.support.demo_engine import NOW, DemoEngine
 
 MEMORY = 16_000_000_000
@@ -25,6 +26,7 @@ def workstation(
         Settings(),
         chats=ChatStore(folder / "chats.db"),
         host_label="demo",
+        settings_service=open_settings(default_config_file(), {}),
         clock=clock,
         machine_memory=lambda: MEMORY,
     )

@@ -85,7 +85,7 @@ async def test_a_choice_that_cannot_be_kept_is_told(tmp_path: Path, folder: Path
     app = opened(tmp_path, remember=fail)
     async with app.run_test(notifications=True) as pilot:
         await until(pilot, lambda: app.focused)
-        await app.run_action("app.use_theme('nord')")
+        await app.run_action("app.theme('nord')")
         await until(pilot, lambda: notices(app))
         assert "cannot be kept: the disk is full" in notices(app)[0]
         assert app.theme == "nord"

@@ -29,6 +29,7 @@ from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.pick_screen import PickScreen
 from ollama_tui.widgets.reader import Reader
 from ollama_tui.widgets.row_table import RowTable
+from ollama_tui.widgets.settings_screen import SettingsScreen
 from tests.support.demo_engine import DemoEngine
 from tests.support.workstation import notices, screen_text, until, workstation
 
@@ -112,6 +113,7 @@ SCREENS = {
     "modelfile": (ModelfileArea,),
     "picker": (Picker, PickScreen),
     "plan": (PlanScreen,),
+    "settings": (SettingsScreen,),
 }
 
 

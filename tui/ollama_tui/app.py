@@ -18,24 +18,25 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
-from ollama_engine.choices import KEYMAPS
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
-from ollama_engine.settings import Settings
-from ollama_tui import actions, commands, keymap_files, panes, suggestions, themes
+from ollama_engine.settings import Settings, default_config_file
+from ollama_tui import actions, keymap_files, panes, suggestions, themes
 from ollama_tui.appearance import Appearance
 from ollama_tui.chats import ChatStore
+from ollama_tui.commanding import Commanding
 from ollama_tui.panes.library import LibraryPane
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
+from ollama_tui.services.settings import SettingsService
 from ollama_tui.terminal.app import TerminalApp
 from ollama_tui.text import visible
 from ollama_tui.widgets.command_history import CommandHistory
-from ollama_tui.widgets.command_screen import CommandScreen
 from ollama_tui.widgets.frame_screen import FrameScreen
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
+from ollama_tui.widgets.settings_screen import SettingsScreen
 from ollama_tui.widgets.top_line import TopLine
 
 
@@ -45,7 +46,8 @@ class Workstation(TerminalApp, inherit_bindings=False):
     host_label: where the engine is, in words, until it is connected.
     model: open on a new conversation with this model, where it is given.
     theme_folders: folders of `*.toml` of the user's own.
-    config_folder: where the user's keymap.toml is.
+    settings_service: reads and writes config.toml, which the user's keymap.toml is beside.
+    state_folder: where what was typed on the command line is kept; None keeps it in memory alone.
     remember: keeps a setting for the next time: its name, its value as text.
     clock: Unix seconds; machine_memory: bytes a model may use here.
     """
@@ -74,7 +76,8 @@ class Workstation(TerminalApp, inherit_bindings=False):
         host_label: str,
         model: str | None = None,
         theme_folders: Iterable[Path] = (),
-        config_folder: Path | None = None,
+        settings_service: SettingsService | None = None,
+        state_folder: Path | None = None,
         remember: Callable[[str, str], None] | None = None,
         clock: Callable[[], float] = time.time,
         machine_memory: Callable[[], int] = suggestions.machine_memory,
@@ -88,10 +91,10 @@ class Workstation(TerminalApp, inherit_bindings=False):
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
         self._model = model
-        self._config_folder = config_folder
         self._last_pane = ""
-        self.command_history = CommandHistory(None)
-        self.keymap = keymap_files.load(settings.keymap, config_folder)
+        self.settings_service = settings_service or SettingsService(default_config_file())
+        self.commanding = Commanding(self, CommandHistory(state_folder and state_folder / "commands.txt"))
+        self.keymap = keymap_files.load(settings.keymap, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())
         self.appearance = Appearance(
             self,
@@ -120,7 +123,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     def _begin(self) -> None:
         """After the first paint: connect, and look for the last conversation."""
-        pane = self._current_pane()
+        pane = self.current_pane
         pane.entered()
         target = pane.focus_target()
         if target is not None:
@@ -140,7 +143,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
         """Go on with what an earlier workstation left to pull, after the models are shown; tell what ends."""
         await self.services.pulls.begin()
         async for pull in self.services.pulls.ended():
-            pane, view = self._current_pane(), pull.view
+            pane, view = self.current_pane, pull.view
             if view.state == "done":
                 pane.announce(f"{view.name} is in the Library.", title="Pulled")
             else:
@@ -154,7 +157,8 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     # Panes
 
-    def _current_pane(self) -> Pane:
+    @property
+    def current_pane(self) -> Pane:
         return self.switcher.query_one(f"#{self.pane}", Pane)
 
     async def action_pane(self, pane_id: str) -> None:
@@ -163,11 +167,11 @@ class Workstation(TerminalApp, inherit_bindings=False):
             return
         if not self.switcher.query(f"#{pane_id}"):
             await self.switcher.mount(panes.make(pane_id, self.services))
-        self._current_pane().left()
+        self.current_pane.left()
         self._last_pane, self.pane = self.pane, pane_id
         self.switcher.current = pane_id
         self.top_line.pane = pane_id
-        pane = self._current_pane()
+        pane = self.current_pane
         pane.entered()
         target = pane.focus_target()
         if target is not None:
@@ -185,7 +189,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
     async def action_chat_with(self, model: str) -> None:
         await self.action_pane("chat")
         if model:
-            await self._current_pane().offer_models((model,))
+            await self.current_pane.offer_models((model,))
 
     def action_zoom(self, step: int) -> None:
         self.zoom = min(max(0, self.zoom + step), 2)
@@ -198,7 +202,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     def action_go_back(self) -> None:
         """Out of a field to the pane's main thing, else out of zoom."""
-        target = self._current_pane().focus_target()
+        target = self.current_pane.focus_target()
         if target is not None and self.focused is not target:
             target.focus()
         else:
@@ -207,13 +211,13 @@ class Workstation(TerminalApp, inherit_bindings=False):
     @on(Pane.Wanted)
     async def _go_on_elsewhere(self, event: Pane.Wanted) -> None:
         await self.action_pane(event.pane_id)
-        await self._current_pane().offer_models(event.models)
+        await self.current_pane.offer_models(event.models)
 
     # Keys, and commands by name
 
-    def action_use_keymap(self, preset: str) -> None:
+    def action_keymap(self, preset: str) -> None:
         """Take another preset, or the same; the user's keymap.toml is read again."""
-        self.keymap = keymap_files.load(preset or self.settings.keymap, self._config_folder)
+        self.keymap = keymap_files.load(preset or self.settings.keymap, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())
         self.top_line.refresh()
         self._report_keymap()
@@ -222,51 +226,38 @@ class Workstation(TerminalApp, inherit_bindings=False):
         if self.keymap.problems:
             self.notify(visible("\n".join(self.keymap.problems)), title="Keys", severity="warning", markup=False)
 
-    def action_use_theme(self, name: str) -> None:
+    def action_theme(self, name: str) -> None:
         if name:
             self.appearance.choose(name)
         else:
             self.appearance.open_list()
 
-    def action_command_line(self) -> None:
-        acting = tuple(part.group for part in self._current_pane().acting())
-        self.push_screen(CommandScreen(acting, self.command_history, self._words_for), self._command_typed)
+    async def action_command_line(self) -> None:
+        await self.commanding.open()
 
-    def _command_typed(self, line: str | None) -> None:
-        if line is not None:
-            self.run_worker(self.run_command(line), group="command")
+    # Settings
 
-    async def run_command(self, line: str) -> None:
-        """Do what a line such as `:pull llama3.2` says; a pane that does it is shown first."""
-        try:
-            command = commands.parse(line, [part.group for part in self._current_pane().acting()])
-        except ValueError as error:
-            self.notify(visible(str(error)), severity="warning", markup=False)
-            return
-        action, node = command.action, self
-        if action.group in panes.HOMES:
-            await self.action_pane(panes.HOMES[action.group])
-            node = await self._current_pane().turn_to(action.group)
-        given = ("", action.method, (command.argument,)) if action.argument else action.run
-        if not node.check_action(action.method, ()):
-            self.notify(f":{action.commands[0]} does nothing here now.", severity="warning", markup=False)
+    def action_settings(self) -> None:
+        self.push_screen(SettingsScreen(self.settings_service, self.take_setting))
+
+    async def action_set(self, text: str) -> None:
+        await self.commanding.set(text)
+
+    async def take_setting(self, key: str) -> str:
+        """Let a setting that was changed hold now, where it can; what else there is to say of it."""
+        self.settings = await self.settings_service.resolve()
+        if key == "theme":
+            self.appearance.use(self.settings.theme)
+        elif key == "keymap":
+            self.action_keymap("")
+        elif key == "refresh":
+            self.services.monitor.refresh_seconds = self.settings.refresh
         else:
-            await self.run_action(given, node)
-
-    def _words_for(self, argument: str) -> list[str]:
-        """What may stand for an argument on the command line."""
-        match argument:
-            case "MODEL":
-                return [model.name for model in self.services.library.view.value.models]
-            case "THEME":
-                return sorted(self.appearance.names)
-            case "KEYMAP":
-                return list(KEYMAPS)
-            case _:
-                return []
+            return "It holds from the next start."
+        return ""
 
     def action_keys(self) -> None:
-        self.push_screen(KeysScreen([part.group for part in self._current_pane().acting()], panes.TITLES[self.pane]))
+        self.push_screen(KeysScreen(self.commanding.groups(), panes.TITLES[self.pane]))
 
     def action_interrupt(self) -> None:
         quits, stops = self.keymap.name("app.quit_anywhere"), self.keymap.name("chat.stop")
@@ -274,14 +265,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every action of this pane and of the frame, then the themes."""
-        acting = {"app": self, **{part.group: part for part in self._current_pane().acting()}}
-        for action in actions.of(*acting):
-            node = acting[action.group]
-            if not action.palette or not node.check_action(action.method, ()):
-                continue
-            keys = ", ".join(filter(None, (self.keymap.names(action), action.usage)))
-            title = action.label if action.group == "app" else f"{panes.TITLES[self.pane]}: {action.label}"
-            yield SystemCommand(title, f"{action.help}  ({keys})", partial(self.run_action, action.run, node))
+        yield from self.commanding.palette()
         for choice in self.appearance.commands():
             yield SystemCommand(f"Theme: {choice.name}", "Use this theme", choice)
 

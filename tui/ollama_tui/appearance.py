@@ -121,6 +121,14 @@ class Appearance:
         if self._remember is not None:
             self._app.run_worker(self._keep(self._remember, name), group="theme", exclusive=True)
 
+    def use(self, name: str) -> None:
+        """Use this theme, "" for the one where none was chosen: the setting has changed, nothing is to be kept."""
+        self._tried_from = None
+        if name and name not in self._app.available_themes:
+            self._app.notify(self._unknown(name), severity="error", markup=False)
+        else:
+            self._app.theme = name or self._fallback
+
     async def _keep(self, remember: Callable[[str], None], name: str) -> None:
         try:
             await asyncio.to_thread(remember, name)

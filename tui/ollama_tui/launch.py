@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -11,14 +13,18 @@ from ollama_engine.settings import APP, Settings, default_config_file
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.connect import address_label, choose_engine
+from ollama_tui.settings_file import open_settings
 
 
-def run_workstation(settings: Settings, *, model: str | None = None) -> int:
-    """Open the workstation, on a new conversation with `model` if given; stay until the user quits. The exit status."""
-    return asyncio.run(_run(settings, model))
+def run_workstation(settings: Settings, *, model: str | None = None, overrides: Mapping[str, Any] | None = None) -> int:
+    """Open the workstation, on a new conversation with `model` if given; stay until the user quits. The exit status.
+
+    `overrides` are the settings among `settings` that were given as flags.
+    """
+    return asyncio.run(_run(settings, model, overrides or {}))
 
 
-async def _run(settings: Settings, model: str | None) -> int:
+async def _run(settings: Settings, model: str | None, overrides: Mapping[str, Any]) -> int:
     config_folder = Path(platformdirs.user_config_dir(APP))
     app = Workstation(
         lambda: choose_engine(settings),
@@ -27,7 +33,8 @@ async def _run(settings: Settings, model: str | None) -> int:
         host_label=address_label(settings),
         model=model,
         theme_folders=[config_folder / "themes"],
-        config_folder=config_folder,
+        settings_service=open_settings(default_config_file(), overrides),
+        state_folder=Path(platformdirs.user_state_dir(APP)),
         remember=_remember,
     )
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ollama_engine.errors import InvalidRequest
-from ollama_tui.cli import attachments
-from ollama_tui.cli.attachments import attach_files, begins_with_file
+from ollama_tui import attachments
+from ollama_tui.attachments import attach_files, begins_with_file
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from textual.content import Content
 from textual.pilot import Pilot
 
 from ollama_engine.errors import Busy, NotSupported
 from ollama_tui.app import Workstation
+from ollama_tui.panes.pulls.pane import PullsPane, painting_interval
 from tests.support.demo_engine import DemoEngine
 from tests.support.demo_pulls import MB, demo_pull, failed_pull
 from tests.support.workstation import notices, screen_text, until, workstation
@@ -247,3 +250,32 @@ async def test_a_full_disk_stops_a_pull_and_it_is_tried_again(tmp_path: Path) ->
         await until(pilot, lambda: any(why in notice for notice in notices(app)))
         await pilot.press("r")
         await until(pilot, lambda: engine.queue.views["llama3.1-8b"].state == "running")
+
+
+@pytest.mark.parametrize(("frames", "seconds"), [(60, 0.5), (20, 1.0)])
+def test_bars_are_painted_less_often_over_ssh(monkeypatch: pytest.MonkeyPatch, frames: int, seconds: float) -> None:
+    monkeypatch.setattr("textual.constants.MAX_FPS", frames)
+    assert painting_interval() == seconds
+
+
+async def test_what_only_moves_is_not_painted_at_every_step(tmp_path: Path) -> None:
+    engine = three()
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=SMALL) as pilot:
+        await open_pulls(pilot, "llama3.1:8b")
+        pane = app.screen.query_one(PullsPane)
+        drawn = 0
+        draw = pane.details_lines.show
+
+        def counted(lines: Sequence[Content]) -> None:
+            nonlocal drawn
+            drawn += 1
+            draw(lines)
+
+        pane.details_lines.show = counted
+        for step in range(50):
+            await engine.queue.advance("llama3.1-8b", 0.5 + step / 100)
+            app.services.pulls.take(list(engine.queue.views.values()))
+            await pilot.pause()
+        await until(pilot, lambda: "99%" in row(app, "llama3.1:8b"))
+        assert 0 < drawn < 25

@@ -6,10 +6,12 @@ import base64
 import stat
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.color import Color
+from textual.events import AppBlur
 
 from ollama_engine.settings import Settings
 from ollama_tui.app import Workstation
@@ -17,8 +19,9 @@ from ollama_tui.chats import ChatStore
 from ollama_tui.terminal import attention, clipboard
 from ollama_tui.terminal.colors import nearest
 from ollama_tui.terminal.glyphs import ASCII
+from ollama_tui.widgets.pane import Pane
 from tests.support.demo_engine import DemoEngine
-from tests.support.workstation import screen_text, until
+from tests.support.workstation import notices, screen_text, until, workstation
 
 XTERM = {"TERM": "xterm-256color"}
 IN_TMUX = {**XTERM, "TMUX": "/nowhere/tmux,1,0"}
@@ -105,3 +108,26 @@ def test_a_slate_stays_a_slate_in_256_colours() -> None:
             Color.from_rich_color(nearest(Color.parse(ground).rich_color.get_truecolor())),
         )
         assert max(abs(a - b) for a, b in zip(wanted.rgb, shown.rgb, strict=True)) <= 24, (ground, shown)
+
+
+async def test_who_looks_elsewhere_is_called_and_who_looks_here_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    for name in ("TMUX", "STY", "KITTY_WINDOW_ID", "TERM_PROGRAM", "LC_TERMINAL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    app = workstation(tmp_path)
+    async with app.run_test(notifications=True) as pilot:
+        await until(pilot, lambda: app.focused)
+        assert app._driver is not None
+        monkeypatch.setattr(app._driver, "write", sent.append)
+        pane = app.query_one(Pane)
+        pane.announce("done", title="Pulled")
+        assert sent == []
+        app.post_message(AppBlur())
+        await until(pilot, lambda: not app.app_focus)
+        pane.announce("[/b]\x1b]0;owned\x07", title="Pulled")
+        assert sent == ["\x1b]777;notify;Pulled;[/b]␛]0,owned␇\x1b\\\x07"]
+        assert notices(app) == ["done", "[/b]␛]0;owned␇"]
+        monkeypatch.undo()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from textual.binding import Binding
 from textual.message_pump import MessagePump
 
-from ollama_tui.actions import app, bench, chat, discover, editor, keymap, library, ps, pulls, shared
+from ollama_tui.actions import app, bench, chat, chats, discover, editor, keymap, library, ps, pulls, shared
 from ollama_tui.actions.action import Action
 from ollama_tui.actions.keymap import Keymap
 from ollama_tui.actions.keys import key_name, key_names
@@ -22,6 +22,7 @@ ACTIONS: tuple[Action, ...] = (
     *editor.ACTIONS,
     *pulls.ACTIONS,
     *ps.ACTIONS,
+    *chats.ACTIONS,
     *chat.ACTIONS,
     *bench.ACTIONS,
     *shared.ACTIONS,

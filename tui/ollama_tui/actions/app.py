@@ -20,6 +20,18 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.palette", "ctrl+p", "command_palette", "menu", "Search all commands", palette=False, priority=True),
     Action("app.command", "colon,f10", "command_line", "command", "Type a command by its name", palette=False),
     Action("app.help", "question_mark,ctrl+g", "keys", "keys", "Show the keys of this pane", command="help,keys"),
+    Action("app.settings", "comma,f9", "settings", "settings", "Show and change settings", command="settings,config"),
+    Action(
+        "app.set",
+        "",
+        "set",
+        "set",
+        "Change a setting, or show it",
+        footer=False,
+        palette=False,
+        command="set",
+        argument="KEY VALUE",
+    ),
     Action("app.quit", "q", "quit", "quit", "Quit; conversation and draft are kept", command="quit,q"),
     Action(
         "app.quit_anywhere",
@@ -54,7 +66,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "app.theme",
         "f8",
-        "use_theme",
+        "theme",
         "theme",
         "Look through the themes, or use one",
         footer=False,
@@ -64,7 +76,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "app.keymap",
         "",
-        "use_keymap",
+        "keymap",
         "keymap",
         "Use other keys, and read keymap.toml again",
         footer=False,

@@ -23,7 +23,19 @@ UNDER_ALL = ("app", "list", "screen")
 """Groups of actions that are at hand beside those of a pane."""
 TABS = ("library", "discover")
 """Groups of the tabs between which `tabs` goes."""
-ALONE = ("ask", "cancel", "command", "confirm", "editor", "keys", "leaving", "modelfile", "picker", "settings", "value")
+ALONE = (
+    "ask",
+    "cancel",
+    "command",
+    "confirm",
+    "editor",
+    "keys",
+    "leaving",
+    "modelfile",
+    "picker",
+    "plan",
+    "settings",
+)
 """Groups of screens and lines that keep the keys to themselves while they are open."""
 
 

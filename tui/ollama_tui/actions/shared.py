@@ -11,6 +11,14 @@ def _quiet(action_id: str, keys: str, call: str, label: str, help: str) -> Actio
 
 
 ACTIONS: tuple[Action, ...] = (
+    Action("settings.edit", "enter,e", "edit", "change", "Change the selected setting", palette=False),
+    Action("settings.next", "space", "next_word", "next value", "Take the next of a setting's words", palette=False),
+    Action(
+        "settings.unset", "u,delete", "unset", "default", "Leave the selected setting to its default", palette=False
+    ),
+    Action("settings.filter", "slash", "filter", "filter", "Show only settings that have some words", palette=False),
+    Action("settings.copy", "y", "copy", "copy", "Copy the setting as a variable", footer=False, palette=False),
+    Action("settings.leave", "escape,q", "leave", "leave", "Go back to the panes", palette=False),
     _quiet("list.up", "up", "cursor_up", "up", "Go up a line"),
     _quiet("list.down", "down", "cursor_down", "down", "Go down a line"),
     _quiet("list.page_up", "pageup", "page_up", "page up", "Go up a page"),

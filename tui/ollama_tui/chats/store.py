@@ -127,6 +127,14 @@ class ChatStore:
         """Take messages back, newest first, as if they had not been sent."""
         await self._run(lambda database: rows.withdraw(database, message_ids))
 
+    async def prompts(self, limit: int) -> list[str]:
+        """What the user sent last, in all conversations, the oldest first."""
+        sql = (
+            "SELECT content FROM messages JOIN conversations ON conversations.id = conversation_id"
+            " WHERE role = 'user' AND content <> '' AND deleted_at IS NULL ORDER BY messages.id DESC LIMIT ?"
+        )
+        return await self._run(lambda database: [row[0] for row in database.execute(sql, (limit,))][::-1])
+
     # Files
 
     async def add_file(self, data: bytes) -> str:

@@ -74,7 +74,7 @@ def set_(key: str, value: str) -> None:
     A list is written with commas: origins app://a,http://b
     """
     from ollama_engine.config_file import set_value
-    from ollama_tui.cli.config_tables import TABLES
+    from ollama_tui.config_tables import TABLES
 
     file = default_config_file()
     set_value(file, key, value, TABLES)
@@ -89,7 +89,7 @@ def set_(key: str, value: str) -> None:
 def unset_(key: str) -> int:
     """Take KEY out of config.toml, so that its default holds."""
     from ollama_engine.config_file import unset
-    from ollama_tui.cli.config_tables import TABLES
+    from ollama_tui.config_tables import TABLES
 
     file = default_config_file()
     if not unset(file, key, TABLES):

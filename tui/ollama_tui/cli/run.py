@@ -14,8 +14,8 @@ from msgspec import UNSET
 from ollama_engine.engine import Engine
 from ollama_engine.errors import InvalidRequest, ModelNotFound
 from ollama_engine.types import EmbedRequest, GenerateChunk, GenerateRequest, KeepAlive, Think
+from ollama_tui.attachments import attach_files
 from ollama_tui.cli.answer import AnswerPrinter, tell_of, timings
-from ollama_tui.cli.attachments import attach_files
 from ollama_tui.cli.completing import complete_model
 from ollama_tui.cli.memory_plan import tell_fit
 from ollama_tui.cli.root import Invocation

@@ -26,7 +26,7 @@ def open_workstation(invocation: Invocation, model: str | None = None) -> int:
     os.environ.update(profile.environment())  # Textual reads it when it is imported
     from ollama_tui.launch import run_workstation
 
-    return run_workstation(invocation.settings, model=model)
+    return run_workstation(invocation.settings, model=model, overrides=invocation.overrides)
 
 
 def require_terminal() -> None:

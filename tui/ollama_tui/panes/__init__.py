@@ -7,7 +7,7 @@ from ollama_tui.widgets.pane import Pane
 
 TITLES = {"library": "Library", "pulls": "Pulls", "ps": "PS", "chat": "Chat", "bench": "Bench"}
 
-HOMES = {**{pane: pane for pane in TITLES}, "tabs": "library", "discover": "library"}
+HOMES = {**{pane: pane for pane in TITLES}, "tabs": "library", "discover": "library", "chats": "chat"}
 """The pane that does the actions of a group."""
 
 

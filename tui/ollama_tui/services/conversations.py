@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from ollama_engine.errors import EngineError, StoreError
-from ollama_tui.chats import ChatStore, Conversation, Found
+from ollama_engine.types import CreateRequest, ModelInfo
+from ollama_tui.chats import ChatSettings, ChatStore, Conversation, Found
+from ollama_tui.services.chat_request import chat_request
 from ollama_tui.services.chat_session import ChatSession
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
@@ -65,6 +68,10 @@ class ChatService:
         """Messages of all conversations that hold these words, the best first; StoreError."""
         return await self._store.search(words)
 
+    async def prompts(self, limit: int = 500) -> list[str]:
+        """What the user sent, in all conversations, the oldest first; StoreError."""
+        return await self._store.prompts(limit)
+
     async def rename(self, conversation_id: int, title: str) -> None:
         """Give a conversation a name; StoreError."""
         session = self._session(conversation_id)
@@ -111,6 +118,25 @@ class ChatService:
         conversation = replace(conversation, model=session.view.value.model, settings=session.view.value.settings)
         await self.show(await self._store.copy_branch(conversation, path, self._clock()))
         self._mark()
+
+    async def model_info(self, model: str) -> ModelInfo:
+        """What a model is; EngineError."""
+        return await (await self._link.engine()).show(model)
+
+    async def save_as_model(self, name: str) -> None:
+        """A model that goes on from the conversation shown: its system prompt, options and messages; EngineError."""
+        view = self.shown.value.view.value
+        request = CreateRequest(
+            model=name,
+            from_=view.model,
+            system=view.settings.system,
+            template=view.settings.template,
+            parameters=dict(view.settings.options) or None,
+            messages=chat_request(view.model, ChatSettings(), view.messages, {}).messages or None,
+        )
+        async with aclosing((await self._link.engine()).create(request)) as steps:
+            async for _ in steps:
+                pass
 
     # Which one is shown
 

@@ -114,7 +114,7 @@ class TerminalApp(App[None], inherit_bindings=False):
     def announce(self, text: str, *, title: str = "") -> None:
         """Something that was waited for: a notification; also on the desktop, where the window is not looked at."""
         self.notify(visible(text), title=visible(title), markup=False)
-        if not self.app_focus and self._driver is not None and not self.is_headless:
+        if not self.app_focus and self._driver is not None:
             self._driver.write(attention.call(title, text, os.environ))
             self._driver.flush()
 

@@ -94,9 +94,7 @@ class CommandScreen(ModalScreen[str | None]):
         else:
             action = self._named.get(name)
             words = self._words_for(action.argument) if action and action.argument else ()
-            self._found = [
-                (f"{name} {word}", Content(one_line(word))) for word in words if rest.lower() in word.lower()
-            ]
+            self._found = [(f"{name} {word}", Content(one_line(word))) for word in _matching(rest.lower(), words)]
         self._draw()
 
     def _draw(self) -> None:
@@ -168,3 +166,9 @@ class CommandScreen(ModalScreen[str | None]):
 def _described(action: actions.Action) -> Content:
     usage = action.usage.removeprefix(":")
     return Content.styled(usage.ljust(NAME_WIDTH), "$primary") + Content.styled(action.help, "$muted")
+
+
+def _matching(text: str, words: Sequence[str]) -> list[str]:
+    """Those that hold `text`, the ones that begin with it first; what follows a word only once that is there."""
+    found = [word for word in words if text in word.lower() and (" " in text or " " not in word)]
+    return sorted(found, key=lambda word: not word.lower().startswith(text))

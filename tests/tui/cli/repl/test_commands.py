@@ -8,7 +8,7 @@ import pytest
 
 from ollama_engine.errors import StoreError
 from ollama_engine.types import CreateRequest, Message
-from ollama_tui.cli.repl import usage
+from ollama_tui import usage
 from ollama_tui.cli.repl.session import Session
 from tests.support.scripted_engine import ScriptedEngine
 from tests.tui.cli.repl.conversation import ShowingEngine, Talk

@@ -12,7 +12,8 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from ollama_tui.cli.repl.line import LineInterrupted, LineReader, is_unclosed, system_message, without_quotes
+from ollama_tui.cli.repl.line import LineInterrupted, LineReader, is_unclosed
+from ollama_tui.slash import system_message, without_quotes
 
 PASTE = "\x1b[200~{}\x1b[201~"
 ENTER, CTRL_C, CTRL_D, CTRL_J = "\r", "\x03", "\x04", "\n"

@@ -145,7 +145,7 @@ async def _server_version(settings: Settings) -> list[Finding]:
 
 def _surroundings() -> list[Finding]:
     from ollama_engine.settings import default_config_file
-    from ollama_tui.cli.config_tables import TABLES
+    from ollama_tui.config_tables import TABLES
 
     path = default_config_file()
     columns, lines = shutil.get_terminal_size()

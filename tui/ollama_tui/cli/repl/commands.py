@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 
 import click
 
-from ollama_engine.checks import THINK_LEVELS
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError, InvalidName, InvalidRequest, ModelNotFound
-from ollama_engine.options import Deprecated, parse_parameter
+from ollama_engine.options import Deprecated
 from ollama_engine.types import Message, ModelInfo
-from ollama_tui import format
+from ollama_tui import format, slash, usage
 from ollama_tui.cli import list as list_command
 from ollama_tui.cli.model_card import card
-from ollama_tui.cli.repl import usage
-from ollama_tui.cli.repl.line import system_message
 from ollama_tui.cli.repl.session import Session
 
 UNKNOWN = "Unknown command '{}'. Type /? for help"
@@ -160,49 +156,40 @@ class Commands:
     def _think(self, mode: str, rest: Sequence[str]) -> None:
         session = self._session
         level = rest[0] if rest and mode == "think" else ""
-        if level and level not in ("true", "false", *THINK_LEVELS):
-            levels = ", ".join(THINK_LEVELS)
-            click.echo(f'error: invalid think value: "{format.plain(level)}" (must be {levels}, true, or false)')
+        try:
+            think = slash.think_of(level)
+        except InvalidRequest as error:
+            click.echo(f"error: {format.plain(error.message)}")
             return
         if mode == "think" and "thinking" not in session.capabilities:
             click.echo(f'warning: model "{format.plain(session.model)}" does not support thinking output', err=True)
-        if mode == "nothink" or level == "false":
-            session.think = False
-        else:
-            session.think = True if level in ("", "true") else level
+        session.think = False if mode == "nothink" else think
         click.echo(f"Set '{mode}' mode to '{level}'." if level else f"Set '{mode}' mode.")
 
     def _format(self, line: str) -> None:
-        text = line.split(maxsplit=2)[2].strip() if len(line.split()) > 2 else ""
-        if text == "json":
-            self._session.format = "json"
-            click.echo("Set format to 'json' mode.")
-            return
         try:
-            schema = json.loads(text)
-        except ValueError:
-            schema = None
-        if not isinstance(schema, dict):
-            click.echo("Invalid or missing format. For 'json' mode use '/set format json'")
+            self._session.format = slash.format_of("".join(line.split(maxsplit=2)[2:]))
+        except InvalidRequest as error:
+            click.echo(error.message)
             return
-        self._session.format = schema
-        click.echo("Set format to a JSON schema.")
+        kind = "'json' mode" if self._session.format == "json" else "a JSON schema"
+        click.echo(f"Set format to {kind}.")
 
     def _parameter(self, name: str, values: Sequence[str]) -> None:
         try:
-            parsed = [parse_parameter(name, value) for value in (values if name == "stop" else values[:1])]
+            value = slash.parameter_of(name, values)
         except InvalidRequest as error:
             click.echo(f'Couldn\'t set parameter: "{format.plain(error.message)}"')
             click.echo(format.plain(error.hint))
             return
-        if isinstance(parsed[0], Deprecated):
-            click.echo(parsed[0].warning)
+        if isinstance(value, Deprecated):
+            click.echo(value.warning)
             return
-        self._session.options[name] = list(values) if name == "stop" else parsed[0]
+        self._session.options[name] = value
         click.echo(f"Set parameter '{name}' to '{format.plain(', '.join(values))}'")
 
     def _system(self, line: str) -> None:
-        text = system_message(line)
+        text = slash.system_message(line)
         if not text:
             click.echo(usage.SET, nl=False)
             return

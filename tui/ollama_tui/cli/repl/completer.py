@@ -7,33 +7,7 @@ from collections.abc import Callable, Iterable
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
-from ollama_engine.options import OPTION_KINDS
-
-COMMANDS = ("/set", "/show", "/load", "/save", "/list", "/clear", "/bye", "/exit", "/help", "/?")
-SETTINGS = (
-    "parameter",
-    "system",
-    "history",
-    "nohistory",
-    "wordwrap",
-    "nowordwrap",
-    "format",
-    "noformat",
-    "verbose",
-    "quiet",
-    "think",
-    "nothink",
-)
-PARTS = ("info", "license", "modelfile", "parameters", "system", "template")
-_WORDS = {
-    ("/set",): SETTINGS,
-    ("/set", "parameter"): tuple(name for name, kind in OPTION_KINDS.items() if kind != "object"),
-    ("/set", "format"): ("json",),
-    ("/set", "think"): ("low", "medium", "high", "max"),
-    ("/show",): PARTS,
-    ("/help",): ("set", "show", "shortcuts"),
-    ("/?",): ("set", "show", "shortcuts"),
-}
+from ollama_tui import slash
 
 
 class CommandCompleter(Completer):
@@ -48,13 +22,6 @@ class CommandCompleter(Completer):
         if not words and "/" in incomplete[1:]:
             yield from self._paths.get_completions(Document(incomplete), complete_event)
             return
-        for word in self._choices(tuple(words)):
+        for word in slash.next_words(words, self._models() if words == ["/load"] else ()):
             if word.startswith(incomplete):
                 yield Completion(f"{word} ", start_position=-len(incomplete), display=word)
-
-    def _choices(self, before: tuple[str, ...]) -> Iterable[str]:
-        if not before:
-            return COMMANDS
-        if before == ("/load",):
-            return self._models()
-        return _WORDS.get(before, ())

@@ -24,10 +24,10 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.utils import is_dumb_terminal
 
 from ollama_tui.cli.repl.completer import CommandCompleter
+from ollama_tui.slash import QUOTES
 
 PROMPT, CONTINUATION = ">>> ", "... "
 PLACEHOLDER = "Send a message (/? for help)"
-QUOTES = '"""'
 TAB = " " * 8
 _GREY = "ansibrightblack"
 _OPENING = re.compile(r'(?P<command>/set\s+system\s+)?"""')
@@ -37,19 +37,6 @@ def is_unclosed(text: str) -> bool:
     """Whether a message that began with three quotes waits for its end."""
     opening = _OPENING.match(text)
     return opening is not None and not text[opening.end() :].rstrip(" \t").endswith(QUOTES)
-
-
-def without_quotes(text: str) -> str:
-    """What stands between three quotes; other text as it is, without the line ends behind a paste."""
-    if not text.startswith(QUOTES):
-        return text.rstrip("\n")
-    return text.removeprefix(QUOTES).rstrip(" \t").removesuffix(QUOTES)
-
-
-def system_message(line: str) -> str:
-    """What `/set system` says, with three quotes around it or none."""
-    rest = line.split(maxsplit=2)[2:]
-    return without_quotes(rest[0]).strip() if rest else ""
 
 
 class LineInterrupted(Exception):

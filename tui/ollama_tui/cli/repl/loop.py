@@ -13,17 +13,18 @@ from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings
 from ollama_engine.types import ChatChunk, ChatRequest, Message
+from ollama_tui.attachments import attach_files, begins_with_file
 from ollama_tui.cli.answer import AnswerPrinter, tell_of
-from ollama_tui.cli.attachments import attach_files, begins_with_file
 from ollama_tui.cli.completing import model_names
 from ollama_tui.cli.repl.commands import Commands
 from ollama_tui.cli.repl.history import PrivateHistory, history_file
-from ollama_tui.cli.repl.line import QUOTES, LineInterrupted, LineReader, without_quotes
+from ollama_tui.cli.repl.line import LineInterrupted, LineReader
 from ollama_tui.cli.repl.session import Session
 from ollama_tui.cli.repl.terminal import ended_by_signals, typed_keys_wait, until_stopped
 from ollama_tui.cli.spinner import Spinner
 from ollama_tui.connect import is_this_machine
 from ollama_tui.format import plain
+from ollama_tui.slash import QUOTES, without_quotes
 
 LEAVE_HINT = "Use Ctrl + d or /bye to exit."
 

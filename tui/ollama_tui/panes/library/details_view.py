@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -47,6 +48,7 @@ class DetailsView(Vertical):
         self.section = "model"
         self.wish = Wish()
         self._model: ModelSummary | None = None
+        self._looked_at: tuple[object, ...] | None = None
 
     def compose(self) -> ComposeResult:
         yield Lines(id="library-details-title")
@@ -57,7 +59,7 @@ class DetailsView(Vertical):
     def show(self, model: ModelSummary | None) -> None:
         """Show this model; another one is shown from its beginning."""
         if model is None:
-            self._model = None
+            self._model = self._looked_at = None
             self.title.show("")
             self.text.show("")
             return
@@ -65,7 +67,16 @@ class DetailsView(Vertical):
             self.scroll.scroll_home(animate=False)
             self.title.show(Content.styled(one_line(model.name), "$accent bold"))
         self._model = model
-        self.run_worker(self._read(model, self.section), group="details", exclusive=True)
+        update = self.services.library.view.value.updates.get(model.name)
+        looked_at = (model.name, model.digest, self.section, self.wish, update)
+        if looked_at != self._looked_at:
+            self._looked_at = looked_at
+            self.run_worker(partial(self._read, model, self.section), group="details", exclusive=True)
+
+    def look_again(self) -> None:
+        """What the engine says now, although nothing else is to be shown."""
+        self._looked_at = None
+        self.show(self._model)
 
     def turn(self, step: int) -> None:
         sections = list(SECTIONS)

@@ -346,4 +346,5 @@ class Installed(ModelWork):
 
     def action_refresh(self) -> None:
         self.services.fits.forget()
+        self.details.look_again()
         self.run_worker(self.services.library.refresh(), group="refresh", exclusive=True)

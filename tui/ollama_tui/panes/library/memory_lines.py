@@ -16,12 +16,12 @@ from ollama_tui.widgets.bar import bar
 
 WORDS: dict[Fit, str] = {
     "gpu": "whole on the GPU",
-    "partial": "partly on the GPU",
+    "partial": "partly on GPU",
     "cpu": "in RAM, on the CPU",
     "none": "does not fit",
 }
 _COLORS: dict[Fit, str] = {"gpu": "$success", "partial": "$warning", "cpu": "$foreground", "none": "$error"}
-_BAR = 16
+_BAR = 10
 
 CONTEXTS = (2048, 8192, 32768, 131072)
 CACHE_TYPES = ("f16", "q8_0")
@@ -72,36 +72,36 @@ def contexts(most: int) -> list[int]:
 
 
 def plan_lines(plan: MemoryPlan, wish: Wish) -> Content:
-    layers = f", {plan.gpu_layers} of {plan.layers} layers" if plan.fit == "partial" else ""
+    layers = f" ({plan.gpu_layers}/{plan.layers} layers)" if plan.fit == "partial" else ""
     how = "now, as it lies" if plan.loaded else "as measured before" if plan.calibrated else "by estimate"
     cache = "/".join(one_line(one) for one in dict.fromkeys((plan.kv_cache_type_k, plan.kv_cache_type_v)) if one)
-    slots = f" × {plan.slots} at once" if plan.slots > 1 else ""
+    slots = f" ×{plan.slots}" if plan.slots > 1 else ""
     lines = [
         Content.styled(f"{'fits':<14}", "$muted") + Content.styled(f"{WORDS[plan.fit]}{layers}", _COLORS[plan.fit]),
-        fact("with", f"{plan.context_length} tokens{slots}{', KV cache ' + cache if cache else ''}"),
+        fact("with", f"{plan.context_length} tokens{slots}{', KV ' + cache if cache else ''}"),
         fact("in all", f"{figures.size(plan.size) or '?'}, {how}"),
     ]
     parts = {"weights": plan.weights, "KV cache": plan.kv_cache, "compute": plan.compute, "runner": plan.other}
     lines += [fact(name, figures.size(size)) for name, size in parts.items() if size]
     if plan.cpu_moe:
         lines.append(fact("experts", f"of {plan.cpu_moe} layers in RAM"))
-    lines += [_device(device) for device in plan.devices if device.layers or device.name == "CPU"]
+    lines += [_device(device, plan) for device in plan.devices if device.layers or device.name == "CPU"]
     lines += [Content.styled(one_line(text), "$warning") for text in (plan.reason, plan.hint) if text]
     asked = "" if wish == Wish() else f" (asked for: {wish.text})"
     lines.append(Content.styled(f"o plans for another context or cache type{asked}", "$muted"))
     return Content("\n").join(lines)
 
 
-def _device(device: DevicePlan) -> Content:
+def _device(device: DevicePlan, plan: MemoryPlan) -> Content:
     size = device.weights + device.kv_cache + device.compute + device.other
     filled, rest = bar(size / device.free if device.free else 1.0, _BAR)
-    layers = f", {device.layers} layers" if device.layers else ""
-    free = f" of {figures.size(device.free)} free" if device.free else ""
+    layers = f" {device.layers}/{plan.layers}" if device.layers and plan.fit == "partial" else ""
+    free = f" of {figures.size(device.free)}" if device.free else ""
     return (
-        Content.styled(f"{one_line(device.name)[:13]:<14}", "$muted")
+        Content.styled(f"{(one_line(device.name) + layers)[:13]:<14}", "$muted")
         + Content.styled(filled, "$error" if device.free and size > device.free else "$primary")
         + Content.styled(rest, "$muted")
-        + Content(f" {figures.size(size) or '0 B'}{free}{layers}")
+        + Content(f" {figures.size(size) or '0 B'}{free}")
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import ClassVar
 
-from textual import on
+from textual import constants, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.color import Color
@@ -23,6 +23,7 @@ from ollama_tui.panes.pulls.columns import columns, row
 from ollama_tui.panes.pulls.details import details, summary
 from ollama_tui.services.pull_progress import Pull
 from ollama_tui.services.pulls import PullsView
+from ollama_tui.terminal.profile import FRAMES_OVER_SSH
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.empty_state import EmptyState
 from ollama_tui.widgets.lines import Lines
@@ -31,7 +32,7 @@ from ollama_tui.widgets.pane import Pane
 from ollama_tui.widgets.row_table import RowTable
 
 WATCHER = "pulls"
-INTERVAL = 0.5
+INTERVAL, INTERVAL_OVER_SSH = 0.5, 1.0
 """Seconds between two paintings of what only moves; what becomes of a pull is shown at once."""
 
 
@@ -110,7 +111,7 @@ class PullsPane(Pane):
         if self._structure() != self._drawn:
             self._draw()
         elif self._timer is None:
-            self._timer = self.set_timer(INTERVAL, self._draw)
+            self._timer = self.set_timer(painting_interval(), self._draw)
 
     def _structure(self) -> tuple[object, ...]:
         view = self._view
@@ -294,3 +295,8 @@ class PullsPane(Pane):
                 self.report(error)
 
         self.run_worker(tell(), group="verbs")
+
+
+def painting_interval() -> float:
+    """Over a line, for which frames are kept few (see `terminal.profile`), half as often."""
+    return INTERVAL if constants.MAX_FPS > FRAMES_OVER_SSH else INTERVAL_OVER_SSH

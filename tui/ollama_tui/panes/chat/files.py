@@ -1,0 +1,85 @@
+"""Conversations to files and back: the path is asked for, what is there already is never written over."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from ollama_engine.errors import EngineError, StoreError
+from ollama_tui.text import visible
+from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.pane import Part
+
+_NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
+
+
+def ask_export(part: Part, conversation_id: int, title: str) -> None:
+    """Ask where to, then write it there."""
+    name = _NOT_IN_A_NAME.sub("-", title).strip("-.")[:40] or "conversation"
+
+    async def take(path: str | None) -> None:
+        if path is not None:
+            await export(part, conversation_id, path)
+
+    note = ".md is for people, .json holds every branch and can be read again"
+    part.app.push_screen(AskScreen("Write the conversation to", f"~/{name}.md", note=note, check=_check_new), take)
+
+
+def ask_import(part: Part) -> None:
+    """Ask which file, then show the conversation in it."""
+
+    async def take(path: str | None) -> None:
+        if path is not None:
+            await read(part, path)
+
+    part.app.push_screen(AskScreen("Read a conversation from", "~/", note="a .json file that was exported"), take)
+
+
+async def export(part: Part, conversation_id: int, path: str) -> None:
+    """Write a conversation to `path`, in the format that its ending says; how it went is told."""
+    try:
+        target = _expanded(path)
+        data = await part.services.chats.export(conversation_id, markdown=target.suffix.lower() != ".json")
+        await asyncio.to_thread(_write, target, data)
+    except EngineError as error:
+        part.report(error)
+    else:
+        part.notify(f"Written to {visible(str(target))}", markup=False)
+
+
+async def read(part: Part, path: str) -> None:
+    """Show the conversation in a file that was exported as JSON; what is wrong with it is told."""
+    try:
+        data = await asyncio.to_thread(_read, _expanded(path))
+        await part.services.chats.add_exported(data)
+    except EngineError as error:
+        part.report(error)
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path.strip()).expanduser()
+    except RuntimeError as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def _check_new(path: str) -> str:
+    return "" if path.lower().endswith((".md", ".json")) else "the name has to end in .md or .json"
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise StoreError(f"{path} is there already", hint="Choose another name.") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}", hint="Choose another folder.") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}", hint="Check the path.") from error

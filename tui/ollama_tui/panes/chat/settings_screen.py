@@ -1,0 +1,238 @@
+"""How a conversation's answers are made: system prompt, thinking, format, template, tools, and every option."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.getters import query_one
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from ollama_engine.errors import InvalidRequest
+from ollama_engine.options import Deprecated, Options
+from ollama_tui import slash
+from ollama_tui.chats import ChatSettings
+from ollama_tui.panes.chat.text_screen import TextScreen
+from ollama_tui.text import one_line
+from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.row_table import Column, RowTable
+
+_LONG = {
+    "system": "The system prompt",
+    "format": "The format of answers",
+    "template": "The prompt template",
+    "tools": "Tools that the model may call",
+}
+_NOTES = {
+    "system": "what the model is told before everything else; empty: its own",
+    "format": "json, or a JSON schema that answers keep to; empty: free text",
+    "template": "a template of Go's in the place of the model's own; empty: its own",
+    "tools": "a JSON list of tools as a request declares them; empty: none",
+}
+_SAMPLERS = ("num_ctx", "num_predict", "temperature", "top_k", "top_p", "min_p", "seed", "stop", "repeat_penalty")
+_DEFAULTS = Options()
+
+
+class SettingsScreen(ModalScreen[ChatSettings]):
+    """Gives the settings as they are when it is left."""
+
+    DEFAULT_CSS = """
+    SettingsScreen {
+        align: center middle;
+        background: $background 60%;
+        #chatset-box {
+            width: 76; max-width: 100%; height: 100%; max-height: 30;
+            border: round $border; padding: 0 1; background: $surface;
+        }
+        RowTable { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
+        Input { background: $panel; display: none; }
+    }
+    """
+    AUTO_FOCUS = "RowTable"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "edit", "change", id="chatset.edit"),
+        Binding("delete,backspace,x", "reset", "reset", id="chatset.reset"),
+        Binding("slash", "filter", "filter", id="chatset.filter"),
+        Binding("escape,q,ctrl+s", "leave", "done", id="chatset.leave"),
+    ]
+    table = query_one("#chatset", RowTable)
+
+    def __init__(self, settings: ChatSettings, model: str) -> None:
+        super().__init__()
+        self._settings = settings
+        self._model = model
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="chatset-box") as box:
+            box.border_title = f"Answers of {one_line(self._model) or 'this conversation'}"
+            box.border_subtitle = "enter changes · del resets · / filters · esc done"
+            yield Input(placeholder="filter", compact=True)
+            yield RowTable(id="chatset")
+
+    def on_mount(self) -> None:
+        self.query_one(Input).cursor_blink = False
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        width = max(20, min(76, self.app.size.width) - 4 - 2 - 20 - 4)
+        self.table.lay_out((Column("name", "setting", 20), Column("value", "value", width)))
+        words = self.query_one(Input).value.lower()
+        rows = {name: {"name": name, "value": self._shown(name)} for name in self._names() if words in name}
+        self.table.show_rows(rows)
+
+    def _names(self) -> list[str]:
+        options = [*_SAMPLERS, *(name for name in slash.PARAMETERS if name not in _SAMPLERS)]
+        return ["system", "think", "format", "template", "tools", *options]
+
+    def _shown(self, name: str) -> str:
+        settings = self._settings
+        match name:
+            case "system" | "template":
+                return one_line(getattr(settings, name)) or "the model's own"
+            case "think":
+                return {None: "as the model does", True: "on", False: "off"}.get(settings.think, str(settings.think))
+            case "format":
+                kind = "json" if settings.format == "json" else one_line(json.dumps(settings.format))
+                return "free text" if settings.format is None else kind
+            case "tools":
+                return ", ".join(one_line(_tool_name(tool)) for tool in settings.tools) or "none"
+            case _:
+                if name in settings.options:
+                    return one_line(_in_words(settings.options[name]))
+                return f"({one_line(_in_words(getattr(_DEFAULTS, name, '')))})".replace("()", "")
+
+    # What the user does
+
+    def on_input_changed(self) -> None:
+        self._draw()
+
+    def on_input_submitted(self) -> None:
+        self.table.focus()
+
+    def on_data_table_row_selected(self) -> None:
+        self.action_edit()
+
+    def action_filter(self) -> None:
+        box = self.query_one(Input)
+        box.display = True
+        box.focus()
+
+    def action_leave(self) -> None:
+        box = self.query_one(Input)
+        if box.display:
+            box.value = ""
+            box.display = False
+            self.table.focus()
+        else:
+            self.dismiss(self._settings)
+
+    def action_reset(self) -> None:
+        name = self.table.selected
+        if name is None:
+            return
+        if name in slash.PARAMETERS:
+            options = {key: value for key, value in self._settings.options.items() if key != name}
+            self._settings = replace(self._settings, options=options)
+        else:
+            self._settings = replace(self._settings, **{name: getattr(ChatSettings(), name)})
+        self._draw()
+
+    def action_edit(self) -> None:
+        name = self.table.selected
+        if name is None:
+            return
+
+        def take(text: str | None) -> None:
+            if text is not None:
+                self._settings = changed(self._settings, name, text)
+                self._draw()
+
+        check = _checker(name)
+        if name in _LONG:
+            self.app.push_screen(TextScreen(_LONG[name], self._text(name), note=_NOTES[name], check=check), take)
+        else:
+            note = "on, off, low, medium, high, max" if name == "think" else "del in the list takes it back"
+            self.app.push_screen(AskScreen(name, self._text(name), note=note, check=check), take)
+
+    def _text(self, name: str) -> str:
+        """The setting as one writes it."""
+        settings = self._settings
+        match name:
+            case "system" | "template":
+                return getattr(settings, name)
+            case "think":
+                return {None: "", True: "on", False: "off"}.get(settings.think, str(settings.think))
+            case "format":
+                return "" if settings.format is None else _json(settings.format)
+            case "tools":
+                return json.dumps(list(settings.tools), indent=2) if settings.tools else ""
+            case _:
+                return _in_words(settings.options.get(name, ""))
+
+
+def changed(settings: ChatSettings, name: str, text: str) -> ChatSettings:
+    """The settings with one of them as it was written; InvalidRequest."""
+    match name:
+        case "system" | "template":
+            return replace(settings, **{name: text if text.strip() else ""})
+        case "think":
+            return replace(settings, think=slash.think_of({"on": "true", "off": "false"}.get(text, text)))
+        case "format":
+            return replace(settings, format=slash.format_of(text) if text.strip() else None)
+        case "tools":
+            return replace(settings, tools=_tools(text) if text.strip() else ())
+        case _:
+            words = text.split(",") if name == "stop" else [text]
+            value = slash.parameter_of(name, [word.strip() for word in words])
+            if isinstance(value, Deprecated):
+                raise InvalidRequest(value.warning)
+            return replace(settings, options={**settings.options, name: value})
+
+
+def _checker(name: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        try:
+            changed(ChatSettings(), name, text)
+        except InvalidRequest as error:
+            return f"{error.message}. {error.hint}" if error.hint else error.message
+        return ""
+
+    return check
+
+
+def _tools(text: str) -> tuple[dict[str, Any], ...]:
+    try:
+        tools = json.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(f"this is no JSON: {error}") from error
+    tools = [tools] if isinstance(tools, dict) else tools
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) and _tool_name(tool) for tool in tools):
+        raise InvalidRequest('a tool is written {"type": "function", "function": {"name": …, "parameters": …}}')
+    return tuple(tools)
+
+
+def _tool_name(tool: dict[str, Any]) -> str:
+    function = tool.get("function")
+    name = function.get("name") if isinstance(function, dict) else ""
+    return name if isinstance(name, str) else ""
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2)
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,58 @@
+"""What stands around the prompt: model, context and settings in its title; prompts that wait, files, calls above it."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from ollama_tui import figures, suggestions
+from ollama_tui.chats import ChatSettings
+from ollama_tui.services.chat_view import ChatView, ContextUse
+from ollama_tui.text import one_line
+
+NO_MODEL = "no model: ctrl+o chooses one"
+_SHOWN = 3
+"""Prompts that wait: how many are shown."""
+
+
+def title(view: ChatView) -> str:
+    """`llama3.1:8b · 1.2k of 8.2k context (15 %) · system, temperature`."""
+    toy = "a toy that babbles in Shakespeare's manner" if suggestions.is_toy(view.model) else ""
+    facts = [one_line(view.model) or NO_MODEL, context(view.context) or toy, settings(view.settings)]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def context(use: ContextUse) -> str:
+    if not use.used:
+        return ""
+    cut = use.dropped_messages or use.cut_tokens
+    left_out = f", {use.dropped_messages} messages left out" if use.dropped_messages else ", cut" if cut else ""
+    if not use.total:
+        return f"{figures.tokens(use.used)} tokens{left_out}"
+    return f"context {figures.tokens(use.used)}/{figures.tokens(use.total)} ({use.used / use.total:.0%}){left_out}"
+
+
+def settings(chosen: ChatSettings) -> str:
+    """The names of what is otherwise than the model would have it."""
+    names = [
+        "system" if chosen.system else "",
+        "template" if chosen.template else "",
+        "" if chosen.think is None else f"think {chosen.think}".replace("True", "on").replace("False", "off"),
+        "" if chosen.format is None else "json" if chosen.format == "json" else "schema",
+        f"{len(chosen.tools)} tools" if len(chosen.tools) > 1 else "1 tool" if chosen.tools else "",
+        *chosen.options,
+    ]
+    return ", ".join(name for name in names if name)
+
+
+def waiting(view: ChatView) -> Content:
+    """A line for each prompt that waits, each file that goes along, and the call that wants a result."""
+    lines = [f"waits: {one_line(one.content)}" for one in view.queued[:_SHOWN]]
+    if len(view.queued) > _SHOWN:
+        lines.append(f"and {len(view.queued) - _SHOWN} more wait")
+    if view.attachments:
+        files = (f"{one_line(one.name)} ({figures.size(one.size)})" for one in view.attachments)
+        lines.append(f"goes along: {', '.join(files)}")
+    calls = view.pending_calls
+    if calls:
+        lines.append(f"calls {one_line(calls[0].name)}({one_line(calls[0].arguments)}): ctrl+r gives the result")
+    return Content("\n").join([Content(line) for line in lines])
