@@ -126,10 +126,18 @@ def idle(desk: Desk, address: str, seconds: float) -> list[Figure]:
     ]
 
 
-def stream(desk: Desk, address: str, kind: str, tokens: int, name: str, most: float) -> list[Figure]:
-    """One answer at 50 tokens a second in a new conversation, from the key that sends the prompt."""
+def stream(
+    desk: Desk, address: str, kind: str, tokens: int, name: str, most: float, *, beside: bool = False
+) -> list[Figure]:
+    """One answer at 50 tokens a second in a new conversation, from the key that sends the prompt.
+
+    With the list of conversations `beside` it, the terminal cannot move the lines of one half of the screen.
+    """
     with desk.open(address) as terminal:
         _go_to_chat(terminal)
+        if beside:
+            terminal.press("\x0c")  # ctrl+l
+            terminal.wait_for("Conversations")
         got = _ask(desk, terminal, kind, tokens, 50.0)
     late = got.found_after / (tokens / 50.0)
     return [
@@ -209,8 +217,8 @@ def long_conversation(desk: Desk, address: str, messages: int) -> list[Figure]:
     with desk.open(address) as terminal:
         _go_to_chat(terminal)
         terminal.press("\x0c")  # ctrl+l
-        terminal.wait_for("Conversations")
-        terminal.type("two thousand")
+        terminal.wait_for("two thousand")
+        terminal.press("down")
         read(terminal, 1.5)
         terminal.press("enter")
         got = read(terminal, 30, until=LAST_WORDS.split()[-3].encode())

@@ -14,7 +14,7 @@ from ollama_tui.panes.chat.line_view import LineView
 from ollama_tui.panes.chat.messages import MessageLines
 from ollama_tui.panes.chat.viewport import Row, Viewport
 from ollama_tui.services.chat_session import ChatView
-from ollama_tui.widgets.terminal_scroll import pending_writes
+from ollama_tui.widgets.terminal_scroll import can_scroll, pending_writes
 
 BACKLOG = 3
 """Writes that may wait for a slow line before frames are left out."""
@@ -110,8 +110,11 @@ class Transcript(LineView, can_focus=True):
 
     def _draw(self) -> None:
         began = time.monotonic()
+        self.viewport.room = 0
         if self._growing is not None and self._shown.reply is not None:
             self._growing.grow(self._shown.reply, self._waiting)
+            # Where the terminal cannot move lines by itself, they are all sent, so let that be seldom.
+            self.viewport.room = 0 if can_scroll(self) else self.size.height // 6
         self.paint()
         self._frame_at = time.monotonic()
         self._frame_cost = self._frame_at - began
