@@ -17,6 +17,7 @@ from ollama_tui.chats import ChatStore
 from ollama_tui.settings_file import open_settings
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
+from tests.support.keys_page import PAGE, page
 from tests.support.demo_engine import DemoEngine
 from tests.support.workstation import notices, screen_text, until
 
@@ -142,3 +143,7 @@ async def test_keymaps_change_while_one_works(tmp_path: Path) -> None:
         await until(pilot, lambda: app.keymap.name("list.down") == "down" and "j" in app.keymap.keys["list.down"])
         await pilot.press("j")
         assert app.screen.query_one("#models").cursor_row == 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_page_of_the_docs_has_every_action_as_it_is() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.support.keys_page"

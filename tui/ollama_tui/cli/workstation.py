@@ -13,7 +13,7 @@ from ollama_tui.terminal.profile import Profile
 
 
 def open_workstation(invocation: Invocation, model: str | None = None) -> int:
-    """Run the Textual app until the user leaves it; returns its exit status.
+    """Run the Textual app until the user leaves it, or with `plain` a conversation by lines; returns its exit status.
 
     Raises:
         InvalidRequest: there is no terminal to open it in.
@@ -22,6 +22,10 @@ def open_workstation(invocation: Invocation, model: str | None = None) -> int:
     require_terminal()
     if invocation.host or not is_this_machine(invocation.settings.host):
         asyncio.run(require_server(invocation.settings))
+    if invocation.settings.plain:
+        from ollama_tui.cli.plain import open_plain
+
+        return open_plain(invocation, model)
     profile = Profile.detect(ssh=invocation.settings.ssh)
     os.environ.update(profile.environment())  # Textual reads it when it is imported
     from ollama_tui.launch import run_workstation
