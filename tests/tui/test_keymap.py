@@ -17,8 +17,8 @@ from ollama_tui.chats import ChatStore
 from ollama_tui.settings_file import open_settings
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
-from tests.support.keys_page import PAGE, page
 from tests.support.demo_engine import DemoEngine
+from tests.support.keys_page import PAGE, page
 from tests.support.workstation import notices, screen_text, until
 
 

@@ -200,6 +200,12 @@ async def test_where_the_terminal_cannot_scroll_the_end_moves_in_steps() -> None
         assert len(app.transcript.rows) == app.transcript.size.height
 
 
+def test_frames_are_half_as_many_over_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Transcript().frames_per_second == 8
+    monkeypatch.setattr("textual.constants.MAX_FPS", 20)
+    assert Transcript().frames_per_second == 4
+
+
 async def test_words_are_drawn_no_oftener_than_allowed_and_none_is_lost() -> None:
     asked = talk(1)
     async with showing(ChatView(messages=asked)) as (app, pilot):
