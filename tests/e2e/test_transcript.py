@@ -42,7 +42,7 @@ def paint_again(terminal: Terminal) -> None:
     """Have all of the screen sent again: it must show what it showed before."""
 
     def conversation(text: str) -> str:
-        return text.rpartition("Ask something")[0]
+        return text.rpartition("─llama3.1:8b")[0]
 
     before = conversation(terminal.text)
     terminal.press("\x1b[15~")  # f5, another pane

@@ -11,9 +11,10 @@ from ollama_tui.actions.action import Action
 PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
 HEAD = """# Keys and commands
 
-Made from the table of actions by `python -m tests.support.keys_page`. The keys are those of the keymap `default`; `vim`, `emacs` and
-`tmux-safe` change some of them (`OLLAMA_TUI_KEYMAP`, `:keymap NAME`), and `keymap.toml` in the config folder gives any action other keys by
-its id: `library.filter = ["slash", "ctrl+f"]`, or `[]` for none. `?` shows the keys in force.
+Made from the table of actions by `python -m tests.support.keys_page`. The keys are those of the keymap
+`default`; `vim`, `emacs` and `tmux-safe` change some of them (`OLLAMA_TUI_KEYMAP`, `:keymap NAME`), and
+`keymap.toml` in the config folder gives any action other keys by its id: `library.filter = ["slash",
+"ctrl+f"]`, or `[]` for none. `?` shows the keys in force.
 
 A command is typed after `:`, and may be shortened.
 """

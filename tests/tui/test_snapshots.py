@@ -69,13 +69,14 @@ def talked(folder: Path) -> None:
         store = ChatStore(folder / "chats.db")
         conversation = await store.start("bard:latest", "And what of the morrow?", 1.0)
         for question, answer, note in (("Who goes there?", "Why, 'tis I, the", "stopped"), ("Speak!", ANSWER, "")):
-            await store.add_message(conversation, "user", question, status="done", model="", now=1.0)
+            asked = await store.add_message(conversation, "user", question, status="done", model="", now=1.0)
             answer_id = await store.add_message(
                 conversation, "assistant", answer, status="done", model="bard:latest", now=1.0
             )
             timings = Timings(26, 50_000_000, 84, 2_000_000_000, 400_000_000, 310_000_000)
             status = "stopped" if note else "done"
-            await store.save_message(StoredMessage(answer_id, "assistant", answer, status, note=note, timings=timings))
+            said = StoredMessage(answer_id, "assistant", answer, status, note=note, timings=timings, parent_id=asked)
+            await store.save_message(said)
         await store.aclose()
 
     asyncio.run(write())

@@ -1,6 +1,6 @@
 """`--plain`: no screen is drawn. A model is chosen by number or name, then lines are said and read, as by `run`.
 
-For screen readers and terminals that print: nothing moves, nothing is painted over, there are no frames, bars or colours.
+For screen readers and terminals that print: nothing is painted over, there are no frames, bars or colours.
 """
 
 from __future__ import annotations
