@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--columns", type=int, default=160)
     parser.add_argument("--lines", type=int, default=45)
-    parser.add_argument("--only", nargs="+", default=[], help="paint idle prose code list echo open slow")
+    parser.add_argument("--only", nargs="+", default=[], help="paint idle prose code list beside echo open slow")
     parser.add_argument("--quick", action="store_true", help="a quarter of the time: for a look")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -52,6 +52,18 @@ def main() -> None:
         measure("prose", lambda desk: figures.stream(desk, address, "prose", 1000 // part, "prose", 400))
         measure("code", lambda desk: figures.stream(desk, address, "code", 1050 // part, "a fence of 150 lines", 600))
         measure("list", lambda desk: figures.stream(desk, address, "list", 1050 // part, "a list of 30 items", 600))
+        measure(
+            "beside",
+            lambda desk: figures.stream(
+                desk, address, "prose", 1000 // part, "prose beside the list", 400, beside=True
+            ),
+        )
+        measure(
+            "beside",
+            lambda desk: figures.stream(
+                desk, address, "code", 1050 // part, "a fence beside the list", 600, beside=True
+            ),
+        )
         measure("echo", lambda desk: figures.key_echo(desk, address, 200 // part))
         measure("open", lambda desk: figures.long_conversation(desk, address, 2000))
         measure("slow", lambda desk: figures.slow_line(desk, address, 600 // part))

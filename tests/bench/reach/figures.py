@@ -92,7 +92,7 @@ def first_paint(desk: Desk) -> list[Figure]:
         for _ in range(4):
             began = time.monotonic()
             with desk.open(f"127.0.0.1:{port}", OLLAMA_MODELS=str(models)) as terminal:
-                read(terminal, 30, until=b"model-0")
+                read(terminal, 30, until=b"model-1")
                 times.append(time.monotonic() - began)
     bare = min(_bare_textual(desk) for _ in range(3))
     return [
@@ -126,10 +126,18 @@ def idle(desk: Desk, address: str, seconds: float) -> list[Figure]:
     ]
 
 
-def stream(desk: Desk, address: str, kind: str, tokens: int, name: str, most: float) -> list[Figure]:
-    """One answer at 50 tokens a second in a new conversation, from the key that sends the prompt."""
+def stream(
+    desk: Desk, address: str, kind: str, tokens: int, name: str, most: float, *, beside: bool = False
+) -> list[Figure]:
+    """One answer at 50 tokens a second in a new conversation, from the key that sends the prompt.
+
+    With the list of conversations `beside` it, the terminal cannot move the lines of one half of the screen.
+    """
     with desk.open(address) as terminal:
         _go_to_chat(terminal)
+        if beside:
+            terminal.press("\x0c")  # ctrl+l
+            terminal.wait_for("Conversations")
         got = _ask(desk, terminal, kind, tokens, 50.0)
     late = got.found_after / (tokens / 50.0)
     return [
@@ -209,8 +217,8 @@ def long_conversation(desk: Desk, address: str, messages: int) -> list[Figure]:
     with desk.open(address) as terminal:
         _go_to_chat(terminal)
         terminal.press("\x0c")  # ctrl+l
-        terminal.wait_for("Conversations")
-        terminal.type("two thousand")
+        terminal.wait_for("two thousand")
+        terminal.press("down")
         read(terminal, 1.5)
         terminal.press("enter")
         got = read(terminal, 30, until=LAST_WORDS.split()[-3].encode())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it.token import Token
 from textual.content import Content
 
-from ollama_tui.panes.chat.markdown import Body
+from ollama_tui.panes.chat.markdown import Body, blocks
 from ollama_tui.panes.chat.markdown.blocks import LONG, Block, closed
 from ollama_tui.panes.chat.markdown.draw import Drawer
 from ollama_tui.panes.chat.markdown.parser import References, parse_blocks
@@ -123,3 +124,17 @@ def test_a_list_without_end_is_settled_in_pieces() -> None:
     body = Body(text, whole=True)
     assert all(block.end - block.start <= LONG for block in closed(text, 0, references=References(), whole=True))
     assert sum(line.plain.startswith("• item") for line in body.lines(WIDTH)) == 3000
+
+
+def test_what_stands_before_a_fence_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer full of code took seconds: all that follows was parsed again for each block of it."""
+    parsed: list[int] = []
+
+    def counted(text: str, references: References, *, lasting: bool = False) -> list[Token]:
+        parsed.append(len(text))
+        return parse_blocks(text, references, lasting=lasting)
+
+    monkeypatch.setattr(blocks, "parse_blocks", counted)
+    text = "some words\n\n```py\nx = 1\n```\n\n" * 300
+    closed(text, 0, references=References(), whole=True)
+    assert sum(parsed) < 2 * len(text)

@@ -181,6 +181,31 @@ async def test_a_reader_further_up_stays_where_they_read_while_words_come() -> N
         assert app.transcript.viewport.following
 
 
+async def test_where_the_terminal_cannot_scroll_the_end_moves_in_steps() -> None:
+    """Each move sends all lines: it leaves room below, and every word is on the screen none the less."""
+    async with showing(ChatView(messages=talk(1))) as (app, pilot):
+        app.transcript.styles.width = 40  # the other half of the screen is somebody else's
+        await until(pilot, lambda: app.transcript.size.width == 40)
+        tops: list[tuple[int, int]] = []
+        for count in range(1, 60):
+            reply = Reply(2, "bard", text="".join(f"w{number}  \n" for number in range(count)), phase="streaming")
+            await app.transcript.show(ChatView(messages=talk(1), reply=reply), WAITING)
+            rows = app.transcript.rows
+            assert any(f"w{count - 1}" in row.content.plain for row in rows)
+            if not tops or tops[-1] != (rows[0].item, rows[0].line):
+                tops.append((rows[0].item, rows[0].line))
+        assert len(tops) <= 60 // 4
+        whole = StoredMessage(2, "assistant", reply.text, model="bard")
+        await app.transcript.show(ChatView(messages=(*talk(1), whole)), WAITING)
+        assert len(app.transcript.rows) == app.transcript.size.height
+
+
+def test_frames_are_half_as_many_over_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Transcript().frames_per_second == 8
+    monkeypatch.setattr("textual.constants.MAX_FPS", 20)
+    assert Transcript().frames_per_second == 4
+
+
 async def test_words_are_drawn_no_oftener_than_allowed_and_none_is_lost() -> None:
     asked = talk(1)
     async with showing(ChatView(messages=asked)) as (app, pilot):

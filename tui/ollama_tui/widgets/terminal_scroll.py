@@ -38,6 +38,11 @@ def scroll_terminal(widget: Widget, lines: int, changed: Iterable[Region]) -> bo
     return True
 
 
+def can_scroll(widget: Widget) -> bool:
+    """Whether the terminal could move the widget's lines, as the screen is laid out now."""
+    return widget.is_mounted and _free_region(widget) is not None
+
+
 def pending_writes(widget: Widget) -> int:
     """Frames that wait to be sent: more than a few say that the line to the terminal is slower than they are."""
     thread = getattr(widget.app._driver, "_writer_thread", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from textual import constants
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
@@ -14,8 +15,11 @@ from ollama_tui.panes.chat.line_view import LineView
 from ollama_tui.panes.chat.messages import MessageLines
 from ollama_tui.panes.chat.viewport import Row, Viewport
 from ollama_tui.services.chat_session import ChatView
-from ollama_tui.widgets.terminal_scroll import pending_writes
+from ollama_tui.terminal.profile import FRAMES_OVER_SSH
+from ollama_tui.widgets.terminal_scroll import can_scroll, pending_writes
 
+FRAMES = 8.0
+"""A second, of an answer that is being written; half as many over SSH (see `terminal.profile`)."""
 BACKLOG = 3
 """Writes that may wait for a slow line before frames are left out."""
 DRAWING_SHARE = 0.2
@@ -33,9 +37,9 @@ class Transcript(LineView, can_focus=True):
 
         href: str
 
-    def __init__(self, *, frames_per_second: float = 8.0) -> None:
+    def __init__(self) -> None:
         super().__init__(id="transcript")
-        self.frames_per_second = frames_per_second
+        self.frames_per_second = FRAMES if constants.MAX_FPS > FRAMES_OVER_SSH else FRAMES / 2
         """How often words of an answer are drawn at most; none is lost between."""
         self._shown = ChatView()
         self._waiting = ""
@@ -110,8 +114,11 @@ class Transcript(LineView, can_focus=True):
 
     def _draw(self) -> None:
         began = time.monotonic()
+        self.viewport.room = 0
         if self._growing is not None and self._shown.reply is not None:
             self._growing.grow(self._shown.reply, self._waiting)
+            # Where the terminal cannot move lines by itself, they are all sent, so let that be seldom.
+            self.viewport.room = 0 if can_scroll(self) else self.size.height // 6
         self.paint()
         self._frame_at = time.monotonic()
         self._frame_cost = self._frame_at - began

@@ -33,6 +33,8 @@ class Viewport:
     def __init__(self) -> None:
         self.items: list[MessageLines] = []
         self.following = True
+        self.room = 0
+        """Lines left free below when following has to move what is shown: then it need not for a while."""
         self._item = 0
         self._line = 0
         """The place at the top of the screen, while not following."""
@@ -54,7 +56,13 @@ class Viewport:
             rows = self._down(self._item, self._line, width, height)
             if len(rows) == height:
                 return rows
+        elif self.room and self._item < len(self.items):
+            rows = self._down(self._item, self._line, width, height)
+            if rows and self._is_end(rows[-1], width):
+                return rows
         rows = self._up(len(self.items), 0, width, height)
+        if self.following and len(rows) == height:
+            rows = rows[self.room :]
         if rows:
             self._item, self._line = rows[0].item, rows[0].line
         return rows

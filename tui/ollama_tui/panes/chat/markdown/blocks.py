@@ -20,6 +20,7 @@ Kind = Literal["markdown", "fence", "plain"]
 """A `plain` block is one line too long for Markdown."""
 
 _FENCE = re.compile(r"(?:[ \t\r]*\n)* {0,3}(`{3,}(?!.*`)|~{3,})[^\n]*(\n|$)")
+_FENCE_LINE = re.compile(r"^ {0,3}(`{3,}(?!.*`)|~{3,})[^\n]*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,17 @@ def _long_line(text: str, start: int) -> bool:
 
 def _block_starts(text: str, references: References) -> tuple[list[int], bool]:
     """Where the blocks of `text` after the first begin, up to the first fence; whether there is one."""
+    fence = _FENCE_LINE.search(text)
+    if fence is not None:
+        # What follows a fence is not parsed for what stands before it: an answer full of code would be parsed again
+        # and again. A fence inside a list is no block of its own; then all of the text is looked at.
+        starts, fence_follows = _starts(text[: fence.end()], references)
+        if fence_follows:
+            return starts, True
+    return _starts(text, references)
+
+
+def _starts(text: str, references: References) -> tuple[list[int], bool]:
     tokens = [
         token for token in parse_blocks(visible(text), references, lasting=True) if token.level == 0 and token.map
     ]

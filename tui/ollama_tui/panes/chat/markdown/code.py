@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BACKGROUND = "on $surface"
 CHUNK = 50
 """Lines that are coloured together while the code grows; the others are kept as they are drawn."""
+LONGEST_COLOURED = 50_000
+"""Characters: a fence longer than this is shown in one colour, for to colour it takes seconds."""
 
 
 class GrowingCode:
@@ -60,6 +62,8 @@ def code_lines(code: str, info: str, width: int) -> list[Content]:
 
 
 def _spans(code: str, info: str) -> list[Span]:
+    if len(code) > LONGEST_COLOURED:
+        return []
     lexer = _lexer(info.split(maxsplit=1)[0].lower() if info.strip() else "")
     if lexer is None:
         return []
