@@ -44,7 +44,7 @@ def paint_again(terminal: Terminal) -> None:
     def conversation(text: str) -> str:
         return text.rpartition("─llama3.1:8b")[0]
 
-    before = conversation(terminal.text)
+    before = conversation(terminal.wait_quiet())
     terminal.press("\x1b[15~")  # f5, another pane
     terminal.wait_for(lambda text: "Ask something" not in text)
     terminal.press("\x1bOS")  # f4

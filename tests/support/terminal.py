@@ -111,6 +111,12 @@ class Terminal:
                 raise AssertionError(f"the screen never showed {wanted!r}:\n{self.text}")
         return self.text
 
+    def wait_quiet(self, seconds: float = 0.6) -> str:
+        """Read until nothing has come for so long: what is on its way is on the screen then."""
+        while self._read(seconds):
+            pass
+        return self.text
+
     def wait_closed(self, timeout: float = TIMEOUT) -> int:
         """Read until the program has ended; its exit code."""
         deadline = time.monotonic() + timeout
