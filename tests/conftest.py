@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,15 +19,6 @@ def no_amx() -> Iterator[None]:
     kept = amx.forbid() if amx.is_present() else None
     yield
     del kept
-
-
-@pytest.fixture(autouse=True, scope="module")
-def set_aside() -> Iterator[None]:
-    """What a module leaves is not looked through again: on long runs of the whole suite a collection of everything
-    has crashed in something that is freed in C. What it is, is not known yet.
-    """
-    yield
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")
