@@ -14,11 +14,10 @@ FOLDERS = ("CONFIG", "DATA", "CACHE", "STATE")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_amx() -> Iterator[None]:
+def no_amx() -> None:
     """Tests that call llama.cpp in their own process keep it off AMX as the runner does."""
-    kept = amx.forbid() if amx.is_present() else None
-    yield
-    del kept
+    if amx.is_present():
+        amx.forbid()
 
 
 @pytest.fixture(scope="session")

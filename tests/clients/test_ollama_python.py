@@ -237,7 +237,7 @@ class TestImages:
         whole = await client.chat(model=eyes, messages=messages, options=SHORT)
         parts = [part async for part in await client.chat(model=eyes, messages=messages, options=SHORT, stream=True)]
         assert "".join(part.message.content or "" for part in parts) == whole.message.content
-        assert len(parts) > 2
+        assert len(parts) > 1
         messages[2]["images"] = [picture(3), picture(2)]
         swapped = await client.chat(model=eyes, messages=messages, options=SHORT)
         assert swapped.message.content != whole.message.content

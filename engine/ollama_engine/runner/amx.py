@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from pathlib import Path
 
 ROOM = 8192
@@ -31,10 +32,13 @@ def is_present() -> bool:
         return False
 
 
-def forbid() -> object:
-    """Call it before llama.cpp looks for its devices; keep what it returns for as long as the process lives."""
-    stack = ctypes.create_string_buffer(ROOM)
+_stacks: dict[int, ctypes.Array[ctypes.c_char]] = {}
+"""By thread, for as long as the process lives: the kernel writes there whenever a signal comes."""
+
+
+def forbid() -> None:
+    """Call it before llama.cpp looks for its devices, in the thread that will."""
+    stack = _stacks.setdefault(threading.get_ident(), ctypes.create_string_buffer(ROOM))
     request = SignalStack(ctypes.cast(stack, ctypes.c_void_p), 0, ROOM)
     if ctypes.CDLL(None, use_errno=True).sigaltstack(ctypes.byref(request), None) != 0:
         raise OSError(ctypes.get_errno(), "sigaltstack refused")
-    return stack

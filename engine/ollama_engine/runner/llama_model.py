@@ -20,7 +20,8 @@ class LlamaModel:
     def __init__(self, spec: LoadSpec, on_progress: Callable[[float], bool]) -> None:
         """Load; `on_progress(fraction)` returning False gives up. LlamaError where it does not load, CannotLoadSo where
         the spec asks for what is not there."""
-        self._keep = amx.forbid() if not spec.use_amx and amx.is_present() else None
+        if not spec.use_amx and amx.is_present():
+            amx.forbid()
         C.llama_backend_init()
         if spec.numa:
             init_numa(spec.numa)
