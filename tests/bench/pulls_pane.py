@@ -8,19 +8,13 @@ be 0), and the processor time of the workstation.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import random
-import sys
-import tempfile
-from pathlib import Path
 from typing import Self
 
-from tests.bench.ps_pane import count
+from tests.bench.pane_bytes import PaneBench
 from tests.support.demo_engine import DemoEngine
 from tests.support.demo_pulls import MB, demo_pull
-from tests.support.terminal import Terminal
 
 SIZE = 40_000 * MB
 
@@ -51,49 +45,9 @@ class MovingEngine(DemoEngine):
                 await self.queue.change(id, rate=chance.uniform(30, 60) * MB)
 
 
-def show(pulls: int) -> None:
-    """The workstation itself, inside the terminal."""
-    from ollama_engine.settings import Settings
-    from ollama_tui.app import Workstation
-    from ollama_tui.chats import ChatStore
-
-    with tempfile.TemporaryDirectory() as folder:
-        chats = ChatStore(Path(folder) / "chats.db")
-        Workstation(MovingEngine(pulls), Settings(), chats=chats, host_label="demo").run()
-
-
-def measure(pulls: int, columns: int, lines: int, seconds: float) -> tuple[float, float, float]:
-    """Bytes a second on the pane, bytes a second beside it, percent of a core on the pane."""
-    command = [sys.executable, "-m", "tests.bench.pulls_pane", "--show", str(pulls)]
-    with Terminal(command, os.environ, columns=columns, lines=lines) as terminal:
-        terminal.wait_for("Library")
-        terminal.press("2")
-        terminal.wait_for("SPEED")
-        watched, cores = count(terminal, seconds)
-        terminal.press("5")
-        hidden, _ = count(terminal, seconds / 2)
-        terminal.press("q")
-        terminal.wait_closed()
-    return watched, hidden, cores
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--columns", type=int, default=160)
-    parser.add_argument("--lines", type=int, default=45)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--pulls", type=int, nargs="+", default=[1, 3, 8])
-    parser.add_argument("--show", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.show is not None:
-        show(arguments.show)
-        return
-    print(f"Pulls pane at {arguments.columns}x{arguments.lines}, painted twice a second at the most")
-    print(f"{'pulls':>7} {'bytes/s':>9} {'hidden':>9} {'% of a core':>12}")
-    for pulls in arguments.pulls:
-        watched, hidden, cores = measure(pulls, arguments.columns, arguments.lines, arguments.seconds)
-        print(f"{pulls:7} {watched:9.0f} {hidden:9.0f} {cores:12.1%}")
-
+BENCH = PaneBench(
+    "tests.bench.pulls_pane", "Pulls pane, painted twice a second at the most", "pulls", "2", "SPEED", MovingEngine
+)
 
 if __name__ == "__main__":
-    main()
+    BENCH.main(__doc__)

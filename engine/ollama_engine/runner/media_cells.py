@@ -41,10 +41,6 @@ def run_cells(digest: bytes, number: int, n_cells: int, n_positions: int) -> lis
     return (~((hashes << np.uint64(_TAG_BITS)) | tags).view(np.int64)).tolist()
 
 
-def is_media(cell: int) -> bool:
-    return cell < 0
-
-
 def starts_run(cell: int) -> bool:
     return cell < 0 and bool(~cell & _FIRST)
 

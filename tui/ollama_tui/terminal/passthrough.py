@@ -19,8 +19,3 @@ def through(sequence: str, environ: Mapping[str, str]) -> str:
         chunks = (sequence[start : start + _SCREEN_CHUNK] for start in range(0, len(sequence), _SCREEN_CHUNK))
         return "".join(f"\x1bP{chunk}\x1b\\" for chunk in chunks)
     return sequence
-
-
-def inside_multiplexer(environ: Mapping[str, str]) -> bool:
-    """Whether tmux or screen stands between here and the terminal, on this machine or before an SSH line."""
-    return bool(environ.get("TMUX") or environ.get("STY")) or environ.get("TERM", "").startswith(("tmux", "screen"))
