@@ -66,9 +66,9 @@ class PaneBench:
             terminal.press(self.key)
             terminal.wait_for(self.words)
             watched, cores = count(terminal, seconds)
-            terminal.press("5")
+            terminal.press("4")  # Chat draws nothing by itself
             hidden, _ = count(terminal, seconds / 2)
-            terminal.press("q")
+            terminal.press("ctrl+q")
             terminal.wait_closed()
         return watched, hidden, cores
 
