@@ -84,11 +84,12 @@ def open_database(path: Path) -> sqlite3.Connection:
     # The connection lives in the store's one thread, except that the interpreter may collect it from another.
     database = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
     try:
+        _refuse_newer(database, path)  # before anything of it is changed
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         if 0 < _version(database) < VERSION:
             _keep_a_copy(database, path)
-        _bring_up_to_date(database, path)
+        _bring_up_to_date(database)
         database.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         database.close()
@@ -109,11 +110,14 @@ def _keep_a_copy(database: sqlite3.Connection, path: Path) -> None:
         unfinished.replace(copy)
 
 
-def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
+def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
+    if _version(database) > VERSION:
+        raise StoreError(f"{path} was written by a newer ollama-tui", hint="Update, or move the file away.")
+
+
+def _bring_up_to_date(database: sqlite3.Connection) -> None:
     database.execute("BEGIN IMMEDIATE")
     version = _version(database)
-    if version > VERSION:
-        raise StoreError(f"{path} was written by a newer ollama-tui", hint="Update, or move the file away.")
     for step in _STEPS[version:]:
         for statement in _statements(step):
             database.execute(statement)

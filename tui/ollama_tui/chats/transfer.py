@@ -60,6 +60,8 @@ def from_document(data: bytes) -> Document:
             if message.parent_id is not None and message.parent_id not in known:
                 raise ValueError(f"message {message.id} stands before the one that it answers")
             known.add(message.id)
+            for call in message.tool_calls:
+                msgspec.json.decode(call.arguments, type=dict)
         for text in document.files.values():
             base64.b64decode(text, validate=True)
     except (ValueError, msgspec.MsgspecError) as error:  # also what is no UTF-8
