@@ -129,5 +129,5 @@ async def test_who_looks_elsewhere_is_called_and_who_looks_here_is_not(
         await until(pilot, lambda: not app.app_focus)
         pane.announce("[/b]\x1b]0;owned\x07", title="Pulled")
         assert sent == ["\x1b]777;notify;Pulled;[/b]␛]0,owned␇\x1b\\\x07"]
-        assert notices(app) == ["done", "[/b]␛]0;owned␇"]
+        await until(pilot, lambda: notices(app) == ["done", "[/b]␛]0;owned␇"])
         monkeypatch.undo()

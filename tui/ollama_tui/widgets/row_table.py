@@ -11,7 +11,9 @@ from rich.style import Style
 from rich.text import Text
 from textual.binding import BindingType
 from textual.coordinate import Coordinate
+from textual.events import Resize
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import DataTable
 
@@ -42,11 +44,17 @@ class RowTable(DataTable[Text], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("list")]
 
+    class Resized(Message):
+        """There is other room for the columns than before: what stands beside the table came, went or changed."""
+
     def __init__(self, *, id: str) -> None:
         self._layout: tuple[Column, ...] = ()
         self._shown: dict[str, tuple[CellText, ...]] = {}
         self._writing_cells = False
         super().__init__(id=id, cursor_type="row", zebra_stripes=False, show_header=True)
+
+    def on_resize(self, event: Resize) -> None:
+        self.post_message(self.Resized())
 
     @property
     def selected(self) -> str | None:

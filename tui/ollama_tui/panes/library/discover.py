@@ -108,6 +108,10 @@ class Discover(Part):
 
     # Drawing
 
+    @on(RowTable.Resized)
+    def _room_changed(self) -> None:
+        self._draw()
+
     def _take(self, view: CatalogView) -> None:
         self._view = view
         self._models = {model.name: model for model in view.models}

@@ -103,9 +103,12 @@ class Installed(ModelWork):
 
     def on_resize(self, event: Resize) -> None:
         self._arrange(event.size.width)
-        self.draw_rows()
 
     # Drawing
+
+    @on(RowTable.Resized)
+    def _room_changed(self) -> None:
+        self.draw_rows()
 
     def _take(self, view: LibraryView) -> None:
         if view.error is not None and view.error is not self._view.error:
