@@ -80,7 +80,7 @@ class ConversationList(Part):
 
     def entered(self) -> None:
         self._open = True
-        self.run_worker(self.reload(), group="reload", exclusive=True)
+        self.run_worker(self.reload, group="reload", exclusive=True)
 
     def left(self) -> None:
         self._open = False
@@ -178,7 +178,7 @@ class ConversationList(Part):
 
     def _search(self, words: str) -> None:
         if words == self.search_input.value:
-            self.run_worker(self.reload(), group="reload", exclusive=True)
+            self.run_worker(self.reload, group="reload", exclusive=True)
 
     @on(Input.Submitted, "#chats-search")
     def _submitted(self, event: Input.Submitted) -> None:
