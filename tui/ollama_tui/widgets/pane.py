@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.containers import Vertical
 from textual.message import Message
+from textual.reactive import var
 from textual.widget import Widget
 
 from ollama_engine.errors import EngineError
@@ -31,6 +32,12 @@ class Part(Vertical):
 
     BLANK = True
     group: ClassVar[str]
+
+    zoomed: var[bool] = var(False, init=False)
+    """Whether only the main thing is shown, without what stands beside it."""
+
+    class Unzoomed(Message):
+        """The user wants to see something that zooming hid."""
 
     @dataclass
     class Wanted(Message):
@@ -55,6 +62,25 @@ class Part(Vertical):
     def focus_target(self) -> Widget | None:
         """What takes the focus when it is shown."""
         return None
+
+    @property
+    def has_beside(self) -> bool:
+        """Whether anything stands beside the main thing, or would if it were not zoomed."""
+        return True
+
+    def watch_zoomed(self, zoomed: bool) -> None:
+        self.set_class(zoomed, "-zoomed")
+        if self.is_mounted:
+            self.fit_in()
+
+    def fit_in(self) -> None:
+        """Show what there is room for: zooming has begun or ended."""
+
+    def unzoom(self) -> None:
+        """Show again what zooming hid."""
+        if self.zoomed:
+            self.zoomed = False
+            self.post_message(self.Unzoomed())
 
     def follow(self, latest: Latest[T], draw: Callable[[T], Awaitable[None] | None], *, group: str) -> None:
         """Draw a service's snapshots for as long as this lives."""

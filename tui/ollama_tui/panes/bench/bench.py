@@ -161,6 +161,9 @@ class Bench(Part):
         tabs = list(TABS)
         self._go_to(tabs[(tabs.index(self.tab) + step) % len(tabs)])
 
+    def fit_in(self) -> None:
+        self.measure.zoomed = self.zoomed
+
     def action_back(self) -> None:
         self._go_to("measure")
 
@@ -225,7 +228,10 @@ class Bench(Part):
         self.app.push_screen(PlanScreen(plan, models, verb=verb), take)
 
     def action_plot(self) -> None:
-        self.measure.turn_plot()
+        if self.zoomed:
+            self.unzoom()
+        else:
+            self.measure.turn_plot()
 
     # The history
 

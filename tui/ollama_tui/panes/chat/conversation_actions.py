@@ -115,6 +115,7 @@ class ConversationActions(ChatBase):
         if self.chats.display and self.chats.has_focus_within:
             self._close_list()
             return
+        self.unzoom()
         self.chats.display = True
         self._arrange(self.size.width)
         self.chats.entered()
@@ -129,6 +130,24 @@ class ConversationActions(ChatBase):
     def _arrange(self, width: int) -> None:
         self.set_class(self.chats.display and width >= BESIDE, "-beside")
         self.query_one("#chat-main").display = not self.chats.display or width >= BESIDE
+
+    @property
+    def has_beside(self) -> bool:
+        return self.has_class("-beside") or self._list_waits
+
+    def fit_in(self) -> None:
+        """Zoomed, the list that stands beside the conversation is away until one is back."""
+        if self.zoomed and self.has_class("-beside"):
+            if self.chats.has_focus_within:
+                self.transcript.focus(scroll_visible=False)
+            self._list_waits = True
+            self.chats.display = False
+            self.chats.left()
+        elif not self.zoomed and self._list_waits:
+            self._list_waits = False
+            self.chats.display = True
+            self.chats.entered()
+        self._arrange(self.size.width)
 
     @on(ConversationList.Opened)
     async def _open(self, event: ConversationList.Opened) -> None:

@@ -12,7 +12,6 @@ from textual.binding import BindingType
 from textual.color import Color
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import Resize
 from textual.getters import query_one
 from textual.reactive import var
 from textual.theme import Theme
@@ -101,8 +100,8 @@ class Installed(ModelWork):
         if models:
             self.table.select(models[0])
 
-    def on_resize(self, event: Resize) -> None:
-        self._arrange(event.size.width)
+    def on_resize(self) -> None:
+        self.fit_in()
 
     # Drawing
 
@@ -192,7 +191,7 @@ class Installed(ModelWork):
         only_toys = self._view.known and all(map(suggestions.is_toy, self.models))
         selected = self.table.selected
         selected_toy = selected is not None and suggestions.is_toy(selected)
-        wanted = (only_toys or selected_toy) and not self.has_class("-under")
+        wanted = (only_toys or selected_toy) and not self.has_class("-under") and not self.zoomed
         self.advice_lines.display = wanted
         if wanted:
             self.advice_lines.show(advice(self._memory))
@@ -214,10 +213,10 @@ class Installed(ModelWork):
         else:
             self.announce(f"{job.title}: {job.state}")
 
-    def _arrange(self, width: int) -> None:
-        beside = width >= BESIDE
+    def fit_in(self) -> None:
+        beside = self.size.width >= BESIDE
         self.set_class(beside, "-beside")
-        shown = beside if self.wanted_details is None else self.wanted_details
+        shown = (beside if self.wanted_details is None else self.wanted_details) and not self.zoomed
         if not shown and self.details.has_focus_within:
             self.table.focus()
         if self.details.display != shown:
@@ -228,7 +227,7 @@ class Installed(ModelWork):
 
     def watch_wanted_details(self) -> None:
         if self.is_mounted:
-            self._arrange(self.size.width)
+            self.fit_in()
             self.call_after_refresh(self.draw_rows)
 
     def _draw_details(self) -> None:
@@ -288,10 +287,14 @@ class Installed(ModelWork):
 
     def action_details(self, given: str = "") -> None:
         if not given:
-            self.wanted_details = not self.details.display
+            self._want_details(not self.details.display)
         elif models := self.targets(given):
             self.table.select(models[0].name)
-            self.wanted_details = True
+            self._want_details(True)
+
+    def _want_details(self, wanted: bool) -> None:
+        self.wanted_details = wanted
+        self.unzoom()
 
     def action_section(self, step: int) -> None:
         self.details.turn(step)
@@ -301,7 +304,7 @@ class Installed(ModelWork):
         if self.details.has_focus_within:
             self.table.focus()
             return
-        self.wanted_details = True
+        self._want_details(True)
         self.call_after_refresh(self.details.scroll.focus)
 
     def action_plan(self, given: str = "") -> None:
@@ -324,7 +327,7 @@ class Installed(ModelWork):
         self.app.push_screen(screen, lambda text: self._plan(Wish.read(text)) if text else None)
 
     def _plan(self, wish: Wish) -> None:
-        self.wanted_details = True
+        self._want_details(True)
         self.details.plan_for(wish)
 
     def action_filter(self, given: str = "") -> None:

@@ -92,6 +92,9 @@ class PullsPane(Pane):
     def on_resize(self) -> None:
         self._draw()
 
+    def fit_in(self) -> None:
+        self._draw()
+
     async def offer_models(self, models: tuple[str, ...]) -> None:
         """Show the pull of the first of them; where there is none, ask whether to pull it."""
         for pull in self._view.pulls:
@@ -160,7 +163,7 @@ class PullsPane(Pane):
 
     def _draw_details(self) -> None:
         pull = self._selected
-        self.details_lines.display = pull is not None
+        self.details_lines.display = pull is not None and not self.zoomed
         if pull is not None:
             rows = min(len(self._view.pulls) + 1, self.size.height // 2)
             self.details_lines.show(details(pull, self.size.width, max(3, self.size.height - rows - 3)))
