@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -15,18 +15,30 @@ from ollama_tui.settings_file import open_settings
 from tests.support.demo_engine import NOW, DemoEngine
 
 MEMORY = 16_000_000_000
+SETTINGS = Settings(tour=False)
+"""Of one who is not new here."""
 
 
 def workstation(
-    folder: Path, engine: DemoEngine | None = None, clock: Callable[[], float] = lambda: NOW
+    folder: Path,
+    engine: DemoEngine | None = None,
+    clock: Callable[[], float] = lambda: NOW,
+    *,
+    settings: Settings = SETTINGS,
+    model: str | None = None,
+    remember: Callable[[str, str], None] | None = None,
+    look_around: Callable[[], Awaitable[str]] | None = None,
 ) -> Workstation:
     """A workstation that keeps its conversations in `folder`/chats.db; its clock stands still."""
     return Workstation(
         engine if engine is not None else DemoEngine(),
-        Settings(),
+        settings,
         chats=ChatStore(folder / "chats.db"),
         host_label="demo",
         settings_service=open_settings(default_config_file(), {}),
+        model=model,
+        remember=remember,
+        look_around=look_around,
         clock=clock,
         machine_memory=lambda: MEMORY,
     )

@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 
 def real_workstation(folder: Path) -> Workstation:
-    settings = Settings(models=folder / "models")
+    settings = Settings(models=folder / "models", tour=False)
     chats = ChatStore(folder / "chats.db")
     return Workstation(LocalEngine(settings), settings, chats=chats, host_label="here", machine_memory=lambda: MEMORY)
 
