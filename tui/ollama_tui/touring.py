@@ -1,4 +1,4 @@
-"""`Touring`: the first run. Chat with the toy and a tour above it, until it was dismissed or a conversation has begun."""
+"""`Touring`: the first run. Chat with the toy and a tour above it, until that is dismissed or they have talked."""
 
 from __future__ import annotations
 

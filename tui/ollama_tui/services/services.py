@@ -25,7 +25,7 @@ from ollama_tui.services.residency import REFRESH_SECONDS, ResidencyService
 
 class Services:
     """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment);
-    `refresh_seconds` is how often PS asks what is in memory; `model`, where given, is talked to in a new conversation."""
+    `refresh_seconds` is how often PS asks what is in memory; `model`, where given, gets a new conversation."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ class Tour(Lines):
         self.add_class("zoom-hides")
 
     def draw(self, keymap: Keymap, pane: str, notice: str) -> None:
-        """With the keys that are in force, for the pane that is shown; `notice` is one line more, where there is one."""
+        """With the keys that are in force, for the pane that is shown; `notice`, where given, is one line more."""
         lines = chat_lines(keymap) if pane == "chat" else list_lines(keymap)
         text = Content("\n").join([*lines, last_line(keymap)])
         self.show(text + Content.styled(f"\n{notice}", "$success") if notice else text)
