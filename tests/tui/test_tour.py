@@ -107,6 +107,15 @@ async def test_its_key_hides_it_for_good_and_the_command_shows_it_again(tmp_path
     assert kept.values == [("tour", "false")]
 
 
+async def test_a_pane_that_is_zoomed_is_alone(tmp_path: Path) -> None:
+    app = workstation(tmp_path, settings=NEWCOMER)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("escape", "plus", "plus")
+        await until(pilot, lambda: "change panes" not in screen_text(app))
+        await pilot.press("underscore", "underscore")
+        await until(pilot, lambda: len(lines(app)) == 3)
+
+
 async def test_what_cannot_be_kept_is_told_and_breaks_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     file = tmp_path / "file" / "config.toml"

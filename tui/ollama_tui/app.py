@@ -16,7 +16,7 @@ from textual.command import CommandPalette
 from textual.getters import query_one
 from textual.reactive import var
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher
+from textual.widgets import ContentSwitcher, Input
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
@@ -35,7 +35,7 @@ from ollama_tui.widgets.command_history import CommandHistory
 from ollama_tui.widgets.frame_screen import FrameScreen
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
-from ollama_tui.widgets.pane import Pane
+from ollama_tui.widgets.pane import Pane, Part
 from ollama_tui.widgets.settings_screen import SettingsScreen
 from ollama_tui.widgets.top_line import TopLine
 from ollama_tui.widgets.tour import Tour
@@ -143,10 +143,10 @@ class Workstation(TerminalApp, inherit_bindings=False):
     def _begin(self) -> None:
         """After the first paint: connect, and look for the last conversation."""
         self.current_pane.entered()
-        self.run_worker(self._follow_link(), group="link")
-        self.run_worker(self._restore(), group="restore")
-        self.run_worker(self._follow_pulls(), group="pulls")
-        self.run_worker(self.touring.follow(), group="tour")
+        self.run_worker(self._follow_link, group="link")
+        self.run_worker(self._restore, group="restore")
+        self.run_worker(self._follow_pulls, group="pulls")
+        self.run_worker(self.touring.follow, group="tour")
 
     async def _follow_link(self) -> None:
         async for state in self.services.link.state.watch():
@@ -185,7 +185,9 @@ class Workstation(TerminalApp, inherit_bindings=False):
         self.switcher.current = pane_id
         self.top_line.pane = pane_id
         self.touring.draw()
-        self._turn_to(self.current_pane)
+        pane = self.current_pane
+        pane.zoomed = self.zoom >= 1
+        self._turn_to(pane)
 
     def _turn_to(self, pane: Pane) -> None:
         pane.entered()
@@ -211,21 +213,28 @@ class Workstation(TerminalApp, inherit_bindings=False):
             await self.current_pane.offer_models((model,))
 
     def action_zoom(self, step: int) -> None:
-        self.zoom = min(max(0, self.zoom + step), 2)
+        """A step on or back; each shows or hides something."""
+        if self.current_pane.has_beside:
+            self.zoom = min(max(0, self.zoom + step), 2)
+        else:
+            self.zoom = 2 if step > 0 else 0
 
     def watch_zoom(self, zoom: int) -> None:
         if self.is_mounted:
-            frame = self.screen_stack[0]
-            frame.set_class(zoom >= 1, "-zoomed")
-            frame.set_class(zoom >= 2, "-alone")
+            self.screen_stack[0].set_class(zoom >= 2, "-alone")
+            self.current_pane.zoomed = zoom >= 1
+
+    @on(Part.Unzoomed)
+    def _leave_zoom(self) -> None:
+        self.zoom = 0
 
     def action_go_back(self) -> None:
-        """Out of a field to the pane's main thing, else out of zoom."""
+        """Out of a field to the pane's main thing, out of zoom, else to the main thing."""
         target = self.current_pane.focus_target()
-        if target is not None and self.focused is not target:
-            target.focus()
-        else:
+        if self.zoom and not isinstance(self.focused, Input):
             self.zoom = 0
+        elif target is not None:
+            target.focus()
 
     @on(Pane.Wanted)
     async def _go_on_elsewhere(self, event: Pane.Wanted) -> None:
@@ -259,7 +268,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
         self.touring.end()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "end_tour" or (self.is_mounted and self.tour.display)
+        return action != "end_tour" or (self.is_mounted and self.tour.shown)
 
     async def action_command_line(self) -> None:
         await self.commanding.open()

@@ -48,12 +48,12 @@ class Touring:
 
     def show(self) -> None:
         self.draw()
-        self._app.tour.display = True
+        self._app.tour.shown = True
 
     def end(self) -> None:
         """Hide it, now and from now on."""
-        self._app.tour.display = False
-        self._app.run_worker(self._keep(), group="tour")
+        self._app.tour.shown = False
+        self._app.run_worker(self._keep, group="tour")
 
     async def follow(self) -> None:
         """After the first paint: go where the models are if the toy is not there, tell what else is, and end for good

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -60,7 +61,7 @@ class SettingsScreen(ModalScreen[None], inherit_bindings=False):
         self._filter.cursor_blink = False
         title = Content.styled("Settings", "$accent bold") + Content(f"  {visible(str(self._settings.file))}")
         self.query_one("#settings-title", Lines).show(title)
-        self.run_worker(self._read(), group="read", exclusive=True)
+        self.run_worker(self._read, group="read", exclusive=True)
 
     def on_resize(self) -> None:
         self._draw()
@@ -159,7 +160,7 @@ class SettingsScreen(ModalScreen[None], inherit_bindings=False):
     def action_unset(self) -> None:
         view = self._selected()
         if view is not None:
-            self.run_worker(self._take_out(view.key), group="write")
+            self.run_worker(partial(self._take_out, view.key), group="write")
 
     def action_copy(self) -> None:
         view = self._selected()
@@ -183,7 +184,7 @@ class SettingsScreen(ModalScreen[None], inherit_bindings=False):
     # Changing
 
     def _change(self, key: str, text: str) -> None:
-        self.run_worker(self._write(key, text), group="write")
+        self.run_worker(partial(self._write, key, text), group="write")
 
     async def _write(self, key: str, text: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.content import Content
+from textual.reactive import var
 
 from ollama_tui.actions import Keymap
 from ollama_tui.widgets.lines import Lines
@@ -15,11 +16,16 @@ class Tour(Lines):
 
     DEFAULT_CSS = """
     Tour { display: none; height: auto; padding: 0 1; background: $panel; border-left: outer $accent; }
+    Tour.-shown { display: block; }
     """
+
+    shown: var[bool] = var(False, init=False)
 
     def __init__(self) -> None:
         super().__init__(id="tour")
-        self.add_class("zoom-hides")
+
+    def watch_shown(self, shown: bool) -> None:
+        self.set_class(shown, "-shown")
 
     def draw(self, keymap: Keymap, pane: str, notice: str) -> None:
         """With the keys that are in force, for the pane that is shown; `notice`, where given, is one line more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -9,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.color import Color
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.events import Resize
 from textual.getters import query_one
 from textual.reactive import var
 from textual.widget import Widget
@@ -98,13 +98,13 @@ class Discover(Part):
         self.follow(self.services.pulls.view, self._mark_pulling, group="pulling")
 
     def entered(self) -> None:
-        self.run_worker(self.services.catalog.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.catalog.refresh, group="refresh", exclusive=True)
 
     def focus_target(self) -> Widget | None:
         return self.table
 
-    def on_resize(self, event: Resize) -> None:
-        self._arrange()
+    def on_resize(self) -> None:
+        self.fit_in()
 
     # Drawing
 
@@ -172,9 +172,11 @@ class Discover(Part):
             text = f"{of} as of {view.snapshot:%Y-%m-%d}. Any other one: type its name after /."
         self.status.show(text)
 
-    def _arrange(self) -> None:
+    def fit_in(self) -> None:
         beside = self.size.width >= BESIDE
-        shown = beside if self.wanted_details is None else self.wanted_details
+        shown = (beside if self.wanted_details is None else self.wanted_details) and not self.zoomed
+        if not shown and self.details_box.has_focus:
+            self.table.focus()
         self.set_class(beside, "-beside")
         self.set_class(shown and not beside, "-under")
         self.details_box.display = self.details_box.can_focus = shown
@@ -189,7 +191,7 @@ class Discover(Part):
 
     def watch_wanted_details(self) -> None:
         if self.is_mounted:
-            self._arrange()
+            self.fit_in()
 
     @on(DataTable.RowHighlighted, "#known-models")
     def _turn_to_row(self) -> None:
@@ -237,6 +239,7 @@ class Discover(Part):
 
     def action_details(self) -> None:
         self.wanted_details = not self.details_box.display
+        self.unzoom()
 
     def action_fitting(self) -> None:
         self.only_fitting = not self.only_fitting
@@ -273,7 +276,7 @@ class Discover(Part):
         )
 
     def _enqueue(self, name: str) -> None:
-        self.run_worker(self._pull(name), group="pull")
+        self.run_worker(partial(self._pull, name), group="pull")
 
     async def _pull(self, name: str) -> None:
         try:
