@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.getters import query_one
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from ollama_engine.errors import InvalidRequest
 from ollama_engine.options import Deprecated, Options
-from ollama_tui import slash
+from ollama_tui import actions, slash
 from ollama_tui.chats import ChatSettings
 from ollama_tui.panes.chat.text_screen import TextScreen
 from ollama_tui.text import one_line
 from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.row_table import Column, RowTable
 
 _LONG = {
@@ -39,7 +38,7 @@ _SAMPLERS = ("num_ctx", "num_predict", "temperature", "top_k", "top_p", "min_p",
 _DEFAULTS = Options()
 
 
-class SettingsScreen(ModalScreen[ChatSettings]):
+class SettingsScreen(Dialog[ChatSettings]):
     """Gives the settings as they are when it is left."""
 
     DEFAULT_CSS = """
@@ -55,12 +54,8 @@ class SettingsScreen(ModalScreen[ChatSettings]):
     }
     """
     AUTO_FOCUS = "RowTable"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "edit", "change", id="chatset.edit"),
-        Binding("delete,backspace,x", "reset", "reset", id="chatset.reset"),
-        Binding("slash", "filter", "filter", id="chatset.filter"),
-        Binding("escape,q,ctrl+s", "leave", "done", id="chatset.leave"),
-    ]
+    groups = ("chat_settings",)
+    topic = "Settings"
     table = query_one("#chatset", RowTable)
 
     def __init__(self, settings: ChatSettings, model: str) -> None:
@@ -71,7 +66,12 @@ class SettingsScreen(ModalScreen[ChatSettings]):
     def compose(self) -> ComposeResult:
         with Vertical(id="chatset-box") as box:
             box.border_title = f"Answers of {one_line(self._model) or 'this conversation'}"
-            box.border_subtitle = "enter changes · del resets · / filters · esc done"
+            box.border_subtitle = actions.in_force(self).hints(
+                ("chat_settings.edit", "changes"),
+                ("chat_settings.reset", "resets"),
+                ("chat_settings.filter", "filters"),
+                ("chat_settings.leave", "done"),
+            )
             yield Input(placeholder="filter", compact=True)
             yield RowTable(id="chatset")
 
@@ -160,7 +160,8 @@ class SettingsScreen(ModalScreen[ChatSettings]):
         if name in _LONG:
             self.app.push_screen(TextScreen(_LONG[name], self._text(name), note=_NOTES[name], check=check), take)
         else:
-            note = "on, off, low, medium, high, max" if name == "think" else "del in the list takes it back"
+            reset = actions.in_force(self).name("chat_settings.reset")
+            note = "on, off, low, medium, high, max" if name == "think" else f"{reset} in the list takes it back"
             self.app.push_screen(AskScreen(name, self._text(name), note=note, check=check), take)
 
     def _text(self, name: str) -> str:
