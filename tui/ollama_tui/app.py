@@ -128,9 +128,9 @@ class Workstation(TerminalApp, inherit_bindings=False):
         target = pane.focus_target()
         if target is not None:
             target.focus()
-        self.run_worker(self._follow_link(), group="link")
-        self.run_worker(self._restore(), group="restore")
-        self.run_worker(self._follow_pulls(), group="pulls")
+        self.run_worker(self._follow_link, group="link")
+        self.run_worker(self._restore, group="restore")
+        self.run_worker(self._follow_pulls, group="pulls")
 
     async def _follow_link(self) -> None:
         async for state in self.services.link.state.watch():

@@ -7,21 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ollama_engine.local import LocalEngine
-from ollama_engine.settings import Settings
 from ollama_engine.store import manifest as media
-from ollama_tui.app import Workstation
-from ollama_tui.chats import ChatStore
 from tests.support.registry_server import running_registry, upload
-from tests.support.workstation import MEMORY, notices, screen_text, until
+from tests.support.workstation import notices, real_workstation, screen_text, until
 
 MIB = 1 << 20
-
-
-def real_workstation(folder: Path) -> Workstation:
-    settings = Settings(models=folder / "models")
-    chats = ChatStore(folder / "chats.db")
-    return Workstation(LocalEngine(settings), settings, chats=chats, host_label="here", machine_memory=lambda: MEMORY)
 
 
 async def test_a_pull_goes_on_in_the_next_workstation_and_is_told(

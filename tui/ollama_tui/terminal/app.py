@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class TerminalApp(App[None], inherit_bindings=False):
         """Copy to the clipboard of the terminal one sits at; a notification says where it went."""
         self._clipboard = text
         if self._driver is not None:
-            self.run_worker(self._copy(text, self._driver), group="clipboard", exclusive=True)
+            self.run_worker(partial(self._copy, text, self._driver), group="clipboard", exclusive=True)
 
     async def _copy(self, text: str, driver: Driver) -> None:
         file = clipboard.default_file()

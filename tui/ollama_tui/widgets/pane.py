@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.containers import Vertical
@@ -83,7 +84,7 @@ class Part(Vertical):
 
     def follow(self, latest: Latest[T], draw: Callable[[T], Awaitable[None] | None], *, group: str) -> None:
         """Draw a service's snapshots for as long as this lives."""
-        self.run_worker(_draw_each(latest.watch(), draw), group=group, exclusive=True)
+        self.run_worker(partial(_draw_each, latest.watch(), draw), group=group, exclusive=True)
 
     def announce(self, text: str, *, title: str = "") -> None:
         """Something that the user waited for is done: a notification, on the desktop where they look elsewhere."""

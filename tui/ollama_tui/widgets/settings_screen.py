@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -58,7 +59,7 @@ class SettingsScreen(Dialog[None]):
         self._filter.cursor_blink = False
         title = Content.styled("Settings", "$accent bold") + Content(f"  {visible(str(self._settings.file))}")
         self.query_one("#settings-title", Lines).show(title)
-        self.run_worker(self._read(), group="read", exclusive=True)
+        self.run_worker(self._read, group="read", exclusive=True)
 
     def on_resize(self) -> None:
         self._draw()
@@ -157,7 +158,7 @@ class SettingsScreen(Dialog[None]):
     def action_unset(self) -> None:
         view = self._selected()
         if view is not None:
-            self.run_worker(self._take_out(view.key), group="write")
+            self.run_worker(partial(self._take_out, view.key), group="write")
 
     def action_copy(self) -> None:
         view = self._selected()
@@ -181,7 +182,7 @@ class SettingsScreen(Dialog[None]):
     # Changing
 
     def _change(self, key: str, text: str) -> None:
-        self.run_worker(self._write(key, text), group="write")
+        self.run_worker(partial(self._write, key, text), group="write")
 
     async def _write(self, key: str, text: str) -> None:
         try:

@@ -68,7 +68,7 @@ class Bench(Part):
         self.follow(self.services.bench.view, self._take, group="bench")
         self.follow(self.services.bench.runs, self._take_runs, group="runs")
         self.app.theme_changed_signal.subscribe(self, self._repaint)
-        self.run_worker(self._begin(), group="begin")
+        self.run_worker(self._begin, group="begin")
 
     async def _begin(self) -> None:
         """What was planned the last time is planned again."""
@@ -204,10 +204,10 @@ class Bench(Part):
             self._go_to("measure")
 
     def action_stop(self) -> None:
-        self.run_worker(self.services.bench.stop(), group="stop")
+        self.run_worker(self.services.bench.stop, group="stop")
 
     def action_plan(self) -> None:
-        self.run_worker(self._ask_for_plan(), group="plan", exclusive=True)
+        self.run_worker(self._ask_for_plan, group="plan", exclusive=True)
 
     async def _ask_for_plan(self) -> None:
         library = self.services.library
@@ -334,7 +334,7 @@ class Bench(Part):
             except EngineError as error:
                 self.report(error)
 
-        self.run_worker(tell(), group="do")
+        self.run_worker(tell, group="do")
 
 
 def _check(text: str) -> str:

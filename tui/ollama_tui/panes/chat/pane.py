@@ -67,10 +67,10 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         self.follow(self.services.library.view, self._offer_model, group="library")
         self.follow(self.services.residency.view, self._say_loading, group="residency")
         self.follow(self.services.chats.marks, self._tell_answered, group="answered")
-        self.run_worker(self._restore(), group="restore")
-        self.run_worker(self._measure_memory(), group="memory")
+        self.run_worker(self._restore, group="restore")
+        self.run_worker(self._measure_memory, group="memory")
         if not self.services.library.view.value.known:
-            self.run_worker(self.services.library.refresh(), group="refresh")
+            self.run_worker(self.services.library.refresh, group="refresh")
 
     async def _restore(self) -> None:
         error = await self.services.chats.restore()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -98,7 +99,7 @@ class Discover(Part):
         self.follow(self.services.pulls.view, self._mark_pulling, group="pulling")
 
     def entered(self) -> None:
-        self.run_worker(self.services.catalog.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.catalog.refresh, group="refresh", exclusive=True)
 
     def focus_target(self) -> Widget | None:
         return self.table
@@ -276,7 +277,7 @@ class Discover(Part):
         )
 
     def _enqueue(self, name: str) -> None:
-        self.run_worker(self._pull(name), group="pull")
+        self.run_worker(partial(self._pull, name), group="pull")
 
     async def _pull(self, name: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -107,8 +108,8 @@ class ModelfileEditor(Dialog[str | None]):
         self._check_soon()
         if self.draft.changed:
             self._tell("This is the draft as it was left. Esc and then d throws it away.")
-        self.run_worker(self._follow_jobs(), group="jobs")
-        self.run_worker(self._follow_outcome(), group="outcome")
+        self.run_worker(self._follow_jobs, group="jobs")
+        self.run_worker(self._follow_outcome, group="outcome")
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= BESIDE, "-beside")
@@ -128,7 +129,7 @@ class ModelfileEditor(Dialog[str | None]):
     @on(TextArea.SelectionChanged, "#modelfile")
     def _moved(self) -> None:
         if not self.area.tries:
-            self.run_worker(self._complete(), group="complete", exclusive=True)
+            self.run_worker(self._complete, group="complete", exclusive=True)
 
     def _check_soon(self) -> None:
         if self._check_timer is not None:
@@ -136,12 +137,12 @@ class ModelfileEditor(Dialog[str | None]):
         self._check_timer = self.set_timer(CHECK_SECONDS, self._check_now)
 
     def _check_now(self) -> None:
-        self.run_worker(self._check(), group="check", exclusive=True)
-        self.run_worker(self._render_prompt(), group="prompt", exclusive=True)
+        self.run_worker(self._check, group="check", exclusive=True)
+        self.run_worker(self._render_prompt, group="prompt", exclusive=True)
 
     def _keep(self) -> None:
         self._keep_timer = None
-        self.run_worker(self._keep_draft(self.draft), group="keep")
+        self.run_worker(partial(self._keep_draft, self.draft), group="keep")
 
     async def _keep_draft(self, draft: Draft) -> None:
         try:
@@ -200,7 +201,7 @@ class ModelfileEditor(Dialog[str | None]):
         self._sample = (self._sample + 1) % (SAMPLES + 1)
         self.prompt_box.display = self._sample < SAMPLES
         self.prompt_box.scroll_home(animate=False)
-        self.run_worker(self._render_prompt(), group="prompt", exclusive=True)
+        self.run_worker(self._render_prompt, group="prompt", exclusive=True)
 
     def action_problem(self) -> None:
         """To the next fault below the cursor, from the last one to the first."""
@@ -222,7 +223,7 @@ class ModelfileEditor(Dialog[str | None]):
             self._keep()
 
     def action_files(self) -> None:
-        self.run_worker(self._choose_file(), group="files", exclusive=True)
+        self.run_worker(self._choose_file, group="files", exclusive=True)
 
     async def _choose_file(self) -> None:
         files = await self.services.modelfiles.files(self.draft)
@@ -246,7 +247,7 @@ class ModelfileEditor(Dialog[str | None]):
     # Making the model
 
     def action_create(self) -> None:
-        self.run_worker(self._create(), group="create", exclusive=True)
+        self.run_worker(self._create, group="create", exclusive=True)
 
     async def _create(self) -> None:
         checked = await self._check()
@@ -320,11 +321,11 @@ class ModelfileEditor(Dialog[str | None]):
         if self.draft.changed:
             self.app.push_screen(LeaveScreen("e" if self.draft.edits else "n"), self._answered)
         else:
-            self.run_worker(self._end(keep=False), group="end")
+            self.run_worker(partial(self._end, keep=False), group="end")
 
     def _answered(self, answer: Leaving | None) -> None:
         if answer in ("keep", "drop"):
-            self.run_worker(self._end(keep=answer == "keep"), group="end")
+            self.run_worker(partial(self._end, keep=answer == "keep"), group="end")
 
     async def _end(self, *, keep: bool) -> None:
         self._stop_keeping()

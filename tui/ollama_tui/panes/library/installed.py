@@ -79,7 +79,7 @@ class Installed(ModelWork):
         self.follow(services.residency.view, self._mark_loaded, group="residency")
         self.follow(services.fits.view, self._mark_fits, group="fits")
         self.follow(services.jobs.view, self._draw_jobs, group="jobs")
-        self.run_worker(self._measure_memory(), group="memory")
+        self.run_worker(self._measure_memory, group="memory")
         self.app.theme_changed_signal.subscribe(self, self._repaint)
 
     async def _measure_memory(self) -> None:
@@ -88,7 +88,7 @@ class Installed(ModelWork):
 
     def entered(self) -> None:
         self.services.residency.watch_for("library")
-        self.run_worker(self.services.library.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.library.refresh, group="refresh", exclusive=True)
 
     def left(self) -> None:
         self.services.residency.done_with("library")
@@ -155,6 +155,7 @@ class Installed(ModelWork):
             )
             rows[model.name] = row(model, marks, now=now, color=self._color)
         self.table.show_rows(rows)
+        self._turn_to_newest()
         self._draw_status()
         self._draw_note()
         self._draw_details()
@@ -353,4 +354,4 @@ class Installed(ModelWork):
     def action_refresh(self) -> None:
         self.services.fits.forget()
         self.details.look_again()
-        self.run_worker(self.services.library.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.library.refresh, group="refresh", exclusive=True)

@@ -171,7 +171,7 @@ class PSPane(Pane):
         return self._models.get(self.table.selected or "")
 
     def action_refresh(self) -> None:
-        self.run_worker(self.services.monitor.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.monitor.refresh, group="refresh", exclusive=True)
 
     def action_unload(self) -> None:
         model = self._selected
@@ -198,7 +198,7 @@ class PSPane(Pane):
         if model:
             self._load(model)
         else:
-            self.run_worker(self._choose(), group="choose", exclusive=True)
+            self.run_worker(self._choose, group="choose", exclusive=True)
 
     async def _choose(self) -> None:
         from ollama_tui.widgets.pick_screen import Choice, PickScreen
@@ -292,4 +292,4 @@ class PSPane(Pane):
             else:
                 self.app.notify(visible(said), markup=False)
 
-        self.run_worker(tell(), group=said)
+        self.run_worker(tell, group=said)

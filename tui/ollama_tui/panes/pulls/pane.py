@@ -58,7 +58,7 @@ class PullsPane(Pane):
         self._timer: Timer | None = None
         self.follow(self.services.pulls.view, self._take, group="pulls")
         self.app.theme_changed_signal.subscribe(self, self._repaint)
-        self.run_worker(self._offer(), group="offer")
+        self.run_worker(self._offer, group="offer")
 
     async def _offer(self) -> None:
         """What to pull, where nothing is on its way."""
@@ -297,7 +297,7 @@ class PullsPane(Pane):
             except EngineError as error:
                 self.report(error)
 
-        self.run_worker(tell(), group="verbs")
+        self.run_worker(tell, group="verbs")
 
 
 def painting_interval() -> float:
