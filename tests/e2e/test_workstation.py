@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.e2e.conftest import TOUR
 from tests.support.command_line import silent_port
 from tests.support.gguf_models import looping_model, scripted_model
 from tests.support.terminal import Terminal
@@ -30,6 +31,12 @@ def create(name: str, gguf: Path, environment: dict[str, str]) -> None:
     """Put a model into the store by the command that a user would take."""
     (gguf.parent / "Modelfile").write_text(f"FROM {gguf}\n")
     with Terminal([*PROGRAM, "create", name, "-f", str(gguf.parent / "Modelfile")], environment) as terminal:
+        assert terminal.wait_closed() == 0, terminal.text
+
+
+def copy(name: str, environment: dict[str, str]) -> None:
+    """bard under a second name."""
+    with Terminal([*PROGRAM, "cp", "bard", name], environment) as terminal:
         assert terminal.wait_closed() == 0, terminal.text
 
 
@@ -57,6 +64,30 @@ def test_a_newcomer_opens_it_asks_bard_and_quits(columns: int, lines: int, envir
         assert terminal.wait_closed() == 0
         assert all(sequence in terminal.output for sequence in RESTORED)
         assert not runner.is_running()
+
+
+def test_the_first_run_opens_on_bard_with_a_tour_and_the_next_one_as_usual(environment: dict[str, str]) -> None:
+    environment.pop(TOUR)
+    copy("verse", environment)
+    with Terminal(PROGRAM, environment) as terminal:
+        terminal.wait_for("Write below; enter sends it")
+        terminal.type("Who goes there?\r")
+        terminal.wait_for("tok/s")
+        screen = terminal.wait_for("its 1 model is in the Library")
+        assert "bard:latest" in screen
+        assert "Write below; enter sends it" in screen
+        terminal.press("f6")
+        terminal.wait_for(lambda text: "Write below" not in text and "in the Library" not in text)
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
+    with Terminal(PROGRAM, environment) as terminal:
+        screen = terminal.wait_for("verse:latest")
+        assert "Installed" in screen
+        assert "change panes" not in screen
+        terminal.press("4")
+        terminal.wait_for("Who goes there?")
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
 
 
 @pytest.mark.parametrize(("columns", "lines"), SIZES)

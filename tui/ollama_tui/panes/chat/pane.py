@@ -49,8 +49,9 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         chats.display = False
         yield chats
         with Vertical(id="chat-main"):
-            yield Lines(id="chat-welcome")
-            yield Transcript()
+            with Vertical(id="chat-body"):
+                yield Lines(id="chat-welcome")
+                yield Transcript()
             yield Lines(id="chat-failure")
             yield Lines(id="chat-waiting")
             yield Picker()
@@ -129,6 +130,7 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         self._draw_waiting(view)
         self._draw_welcome()
         self._draw_model(view)
+        self._offer_model(self.services.library.view.value)
         self.refresh_bindings()
 
     def _poll_while(self, waiting: bool) -> None:
