@@ -71,6 +71,7 @@ async def test_an_answer_made_without_the_whole_history_says_so(tmp_path: Path) 
         engine.cut = {"dropped_messages": 1}
         await pilot.press(*"hail", "enter")
         await until(pilot, lambda: "the oldest 1 message did not fit" in screen_text(app))
+        await until(pilot, lambda: "tokens, 1 message left out" in screen_text(app))
 
 
 async def test_the_whole_conversation_is_sent_with_each_question(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ async def test_a_prompt_that_fails_behind_another_pane_is_told_there(tmp_path: P
         async for chunk in DemoEngine.chat(engine, request):
             yield chunk
 
-    engine.chat = later  # pyright: ignore[reportAttributeAccessIssue]
+    engine.chat = later
     app = workstation(tmp_path, engine)
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await pilot.press("4")

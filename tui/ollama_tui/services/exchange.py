@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -63,6 +63,7 @@ class Exchange:
         self._thought_since = 0.0
         self._last: ChatChunk | None = None
         self._context_total = 0
+        self._prompt_tokens = 0
         self._first = asyncio.Event()
         self._streaming: asyncio.Task[None] | None = None
         self._stopped = False
@@ -88,6 +89,8 @@ class Exchange:
         measuring.cancel()
         await asyncio.gather(ticking, measuring, return_exceptions=True)
         self._gather()
+        if not self._timings.prompt_tokens:
+            self._timings = replace(self._timings, prompt_tokens=self._prompt_tokens)
         note = "stopped" if status == "stopped" else failure.message if failure else _note_of(self._last)
         whole = replace(
             self._so_far(answer),
@@ -199,7 +202,8 @@ class Exchange:
         return True
 
     async def _measure_context(self, model: str) -> None:
-        """How many tokens the model has room for, once it is in memory."""
+        """How many tokens the model has room for, once it is in memory, and how many the prompt took, where that is
+        known before the end: an answer that is stopped has no other count of them."""
         await self._first.wait()
         try:
             running = await (await self._link.engine()).running()
@@ -207,6 +211,10 @@ class Exchange:
             return  # the answer counts, not how full its context is
         names = (model, f"{model}:latest")
         self._context_total = next((one.context_length for one in running if one.name in names), 0)
+        with suppress(EngineError):  # Ollama's server does not tell
+            requests = await (await self._link.engine()).requests()
+            ours = [one.prompt_tokens for one in requests if one.kind == "chat" and one.model in names]
+            self._prompt_tokens = ours[0] if len(ours) == 1 else 0
 
 
 WHY_IT_ENDED = {

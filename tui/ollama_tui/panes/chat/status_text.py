@@ -22,8 +22,9 @@ def title(view: ChatView, keymap: Keymap) -> str:
 def context(use: ContextUse) -> str:
     if not use.used:
         return ""
-    cut = use.dropped_messages or use.cut_tokens
-    left_out = f", {use.dropped_messages} messages left out" if use.dropped_messages else ", cut" if cut else ""
+    left_out = ", cut" if use.cut_tokens else ""
+    if use.dropped_messages:
+        left_out = f", {use.dropped_messages} {'message' if use.dropped_messages == 1 else 'messages'} left out"
     if not use.total:
         return f"{figures.tokens(use.used)} tokens{left_out}"
     return f"context {figures.tokens(use.used)}/{figures.tokens(use.total)} ({use.used / use.total:.0%}){left_out}"
