@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.demo_engine import DemoEngine
 from tests.support.live_server import engine_in_thread
+from tests.support.real_program import PROGRAM, environment, paint_again
 from tests.support.terminal import Terminal
 
-PROGRAM = [sys.executable, "-m", "ollama_tui"]
 HOSTILE = [
     "\x1b]52;c;aGk=\x07",
     "\x1b[2J\x1b[H\x1b[31mred",
@@ -27,28 +25,16 @@ HOSTILE = [
 @contextmanager
 def talking(engine: DemoEngine, *, lines: int = 24) -> Iterator[Terminal]:
     """The workstation on a server of `engine`, in a new conversation."""
-    with engine_in_thread(engine) as server:
-        environment = {**os.environ, "OLLAMA_HOST": server.address.url}
-        with Terminal(PROGRAM, environment, lines=lines) as terminal:
-            terminal.wait_for("llama3.1:8b")
-            terminal.press("4")
-            terminal.wait_for("Ask something")
-            yield terminal
-            terminal.press("ctrl+q")
-            assert terminal.wait_closed() == 0
-
-
-def paint_again(terminal: Terminal) -> None:
-    """Have all of the screen sent again: it must show what it showed before."""
-
-    def conversation(text: str) -> str:
-        return text.rpartition("─llama3.1:8b")[0]
-
-    before = conversation(terminal.wait_quiet())
-    terminal.press("\x1b[15~")  # f5, another pane
-    terminal.wait_for(lambda text: "Ask something" not in text)
-    terminal.press("\x1bOS")  # f4
-    terminal.wait_for(lambda text: conversation(text) == before, 10)
+    with (
+        engine_in_thread(engine) as server,
+        Terminal(PROGRAM, environment(server.address.url), lines=lines) as terminal,
+    ):
+        terminal.wait_for("llama3.1:8b")
+        terminal.press("4")
+        terminal.wait_for("Ask something")
+        yield terminal
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
 
 
 def test_what_a_model_says_is_never_obeyed_by_the_terminal(home: Path) -> None:
