@@ -110,12 +110,23 @@ def test_a_signal_gives_the_shell_its_terminal_back(number: signal.Signals, tmp_
         program.send_signal(number)
         program.wait(20)
         client.wait_for(lambda text: PROMPT in text and "word19" not in text)
-        assert tmux.asked(*MODES) == OF_A_SHELL
-        for switched_on, off in ((b"?2004h", b"?2004l"), (b"?1004h", b"?1004l"), (b"?1003h", b"?1003l")):
-            assert tmux.written.rfind(off) > tmux.written.rfind(switched_on)
-        client.type("stty -a; echo still-$((40+2))\r")
-        shown = client.wait_for("still-42")
-        assert {"icanon", "echo", "isig", "icrnl", "opost"} <= set(shown.split()), shown
+        assert_shell_has_its_terminal(tmux, client)
+
+
+def test_stopped_and_continued_it_is_whole_again_and_leaves_the_shell_its_terminal(tmp_path: Path) -> None:
+    with talking(tmp_path, DemoEngine(answer=MIXED)) as (tmux, client, _):
+        client.wait_for("42.0 tok/s")
+        shown = client.wait_quiet()
+        program = tmux.program(PROGRAM)
+        program.suspend()
+        client.wait_for("Stopped")
+        client.type("fg\n")  # no carriage return: the terminal is still as the program had it
+        client.wait_for(lambda text: "the end" in text and "Stopped" not in text)
+        assert client.wait_quiet() == shown
+        paint_again(client)
+        client.press("ctrl+q")
+        program.wait(20)
+        assert_shell_has_its_terminal(tmux, client)
 
 
 @pytest.mark.parametrize("way", ["tmux is asked", "around tmux"])
@@ -146,3 +157,12 @@ def release(server: EngineThread, engine: DemoEngine, pieces: int) -> None:
     assert gate is not None
     for _ in range(pieces):
         server.call(gate.release)
+
+
+def assert_shell_has_its_terminal(tmux: Tmux, client: Terminal) -> None:
+    assert tmux.asked(*MODES) == OF_A_SHELL
+    for switched_on, off in ((b"?2004h", b"?2004l"), (b"?1004h", b"?1004l"), (b"?1003h", b"?1003l")):
+        assert tmux.written.rfind(off) > tmux.written.rfind(switched_on)
+    client.type("stty -a; echo still-$((40+2))\r")
+    shown = client.wait_for("still-42")
+    assert {"icanon", "echo", "isig", "icrnl", "opost"} <= set(shown.split()), shown

@@ -4,7 +4,7 @@
         tmux.run("ollama-tui")
         client.wait_for("Library")
 
-No other tmux server is touched, and this one is gone at the end.
+No other tmux server is touched, and this one is gone at the end; so must be what was started in it.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ class Tmux:
         shell = self.shell
         left = [shell, *shell.children(recursive=True)]
         self.tell("kill-server")
-        for process in psutil.wait_procs(left, timeout=10)[1]:
+        outlived = psutil.wait_procs(left, timeout=20)[1]
+        for process in outlived:
             process.kill()
+        assert not outlived, f"without their terminal these went on: {outlived}"
 
     def tell(self, *command: str) -> str:
         """Run one of tmux's commands; what it prints."""
