@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import TOUR
 from tests.support import real_program
 from tests.support.command_line import silent_port
 from tests.support.gguf_models import looping_model, scripted_model
@@ -20,6 +21,12 @@ SIZES = [(80, 24), (200, 50)]
 def environment() -> Iterator[dict[str, str]]:
     with silent_port() as port:
         yield real_program.environment(f"127.0.0.1:{port}")
+
+
+def copy(name: str, environment: dict[str, str]) -> None:
+    """bard under a second name."""
+    with Terminal([*PROGRAM, "cp", "bard", name], environment) as terminal:
+        assert terminal.wait_closed() == 0, terminal.text
 
 
 @pytest.mark.parametrize(("columns", "lines"), SIZES)
@@ -42,6 +49,30 @@ def test_a_newcomer_opens_it_asks_bard_and_quits(columns: int, lines: int, envir
         assert terminal.wait_closed() == 0
         assert all(sequence in terminal.output for sequence in RESTORED)
         assert not runner.is_running()
+
+
+def test_the_first_run_opens_on_bard_with_a_tour_and_the_next_one_as_usual(environment: dict[str, str]) -> None:
+    environment.pop(TOUR)
+    copy("verse", environment)
+    with Terminal(PROGRAM, environment) as terminal:
+        terminal.wait_for("Write below; enter sends it")
+        terminal.type("Who goes there?\r")
+        terminal.wait_for("tok/s")
+        screen = terminal.wait_for("its 1 model is in the Library")
+        assert "bard:latest" in screen
+        assert "Write below; enter sends it" in screen
+        terminal.press("f6")
+        terminal.wait_for(lambda text: "Write below" not in text and "in the Library" not in text)
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
+    with Terminal(PROGRAM, environment) as terminal:
+        screen = terminal.wait_for("verse:latest")
+        assert "Installed" in screen
+        assert "change panes" not in screen
+        terminal.press("4")
+        terminal.wait_for("Who goes there?")
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
 
 
 @pytest.mark.parametrize(("columns", "lines"), SIZES)

@@ -35,7 +35,7 @@ def environment(host: str) -> dict[str, str]:
     `host` is OLLAMA_HOST, where a server answers or nobody does; the store is `models` in the test's home.
     """
     kept = {name: value for name, value in os.environ.items() if name not in _OF_THIS_TERMINAL}
-    return {**kept, "OLLAMA_HOST": host, "OLLAMA_MODELS": f"{kept['HOME']}/models", "OLLAMA_TUI_TOUR": "off"}
+    return {**kept, "OLLAMA_HOST": host, "OLLAMA_MODELS": f"{kept['HOME']}/models"}
 
 
 def create(name: str, gguf: Path, env: Mapping[str, str]) -> None:

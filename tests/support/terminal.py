@@ -33,6 +33,7 @@ KEYS = {
     "up": "\x1b[A",
     "down": "\x1b[B",
     "f3": "\x1bOR",
+    "f6": "\x1b[17~",
     "ctrl+c": "\x03",
     "ctrl+d": "\x04",
     "ctrl+p": "\x10",

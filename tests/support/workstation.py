@@ -1,35 +1,70 @@
-"""The workstation under test: on a DemoEngine, a fixed clock and a store in a temporary folder."""
+"""The workstation under test, its files in a temporary folder: on a DemoEngine and a fixed clock, or on a real one."""
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
 
+from ollama_engine.local import LocalEngine
 from ollama_engine.settings import Settings, default_config_file
+from ollama_engine.types import CreateRequest
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.settings_file import open_settings
 from tests.support.demo_engine import NOW, DemoEngine
 
 MEMORY = 16_000_000_000
+SETTINGS = Settings(tour=False)
+"""Of one who is not new here."""
 
 
 def workstation(
-    folder: Path, engine: DemoEngine | None = None, clock: Callable[[], float] = lambda: NOW
+    folder: Path,
+    engine: DemoEngine | None = None,
+    clock: Callable[[], float] = lambda: NOW,
+    *,
+    settings: Settings = SETTINGS,
+    model: str | None = None,
+    remember: Callable[[str, str], None] | None = None,
+    look_around: Callable[[], Awaitable[str]] | None = None,
 ) -> Workstation:
     """A workstation that keeps its conversations in `folder`/chats.db; its clock stands still."""
     return Workstation(
         engine if engine is not None else DemoEngine(),
-        Settings(),
+        settings,
         chats=ChatStore(folder / "chats.db"),
         host_label="demo",
         settings_service=open_settings(default_config_file(), {}),
+        model=model,
+        remember=remember,
+        look_around=look_around,
         clock=clock,
         machine_memory=lambda: MEMORY,
     )
+
+
+def real_workstation(folder: Path) -> Workstation:
+    """A workstation on an engine of its own, whose models are in `folder`/models. `services.aclose` ends it."""
+    settings = Settings(models=folder / "models", tour=False)
+    chats = ChatStore(folder / "chats.db")
+    return Workstation(LocalEngine(settings), settings, chats=chats, host_label="here", machine_memory=lambda: MEMORY)
+
+
+async def add_model(app: Workstation, name: str, gguf: Path, **parameters: object) -> None:
+    """Make a model of a GGUF file, with these PARAMETERs."""
+    engine = await app.services.link.engine()
+    digest = f"sha256:{hashlib.sha256(gguf.read_bytes()).hexdigest()}"
+
+    async def body() -> AsyncIterator[bytes]:
+        yield gguf.read_bytes()
+
+    await engine.put_blob(digest, body())
+    async for _ in engine.create(CreateRequest(name, files={gguf.name: digest}, parameters=parameters)):
+        pass
 
 
 async def until(pilot: Pilot[None], true: Callable[[], object], seconds: float = 10.0) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ class Appearance:
         self._tried_from = None
         self._app.theme = name
         if self._remember is not None:
-            self._app.run_worker(self._keep(self._remember, name), group="theme", exclusive=True)
+            self._app.run_worker(partial(self._keep, self._remember, name), group="theme", exclusive=True)
 
     def use(self, name: str) -> None:
         """Use this theme, "" for the one where none was chosen: the setting has changed, nothing is to be kept."""

@@ -41,7 +41,7 @@ class Commanding:
 
     def _typed(self, line: str | None) -> None:
         if line is not None:
-            self._app.run_worker(self.run(line), group="command")
+            self._app.run_worker(partial(self.run, line), group="command")
 
     async def run(self, line: str) -> None:
         """Do what a line such as `:pull llama3.2` says; a pane that does it is shown first."""

@@ -74,7 +74,7 @@ async def benchmark(
         await surroundings.look(engine, where, embedded=embedded),
         {model.name: model.digest for model in stored if model.name in plan.models},
         cells,
-        tuple(await surroundings.disturbances(engine)),
+        tuple(found.text for found in await surroundings.disturbances(engine)),
     )
     loader = Loader(engine, await _in_memory(engine))
     for model in plan.models:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,6 +21,14 @@ REST = 0.6
 MOMENT = 0.2
 """Seconds after which a request that has ended is listed by no server."""
 BINDING = "llama-cpp-python"
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """`what` goes on, in words that stay the same while it does; `text` says how much of it as well."""
+
+    what: str
+    text: str
 
 
 async def look(engine: Engine, where: str, *, embedded: bool) -> Surroundings:
@@ -57,8 +66,8 @@ def processor_name() -> str:
     return next(found, "") or platform.processor()
 
 
-async def disturbances(engine: Engine) -> list[str]:
-    """What else goes on, in words: requests of others, devices at work. Asked while no request of ours runs.
+async def disturbances(engine: Engine) -> list[Disturbance]:
+    """What else goes on: requests of others, devices at work. Asked while no request of ours runs.
 
     What we did a moment ago is no disturbance: a device that seems busy is looked at again after a rest.
     """
@@ -66,7 +75,11 @@ async def disturbances(engine: Engine) -> list[str]:
     if busy:
         await asyncio.sleep(REST)
         busy = await _busy(engine)
-    return [*await others(engine), *(f"{device.name} busy with other work: {load:.0f} %" for device, load in busy)]
+    found = [Disturbance("other requests at work", text) for text in await others(engine)]
+    for device, load in busy:
+        what = f"{device.name} busy with other work"
+        found.append(Disturbance(what, f"{what}: {load:.0f} %"))
+    return found
 
 
 async def others(engine: Engine) -> list[str]:

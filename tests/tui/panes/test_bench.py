@@ -169,8 +169,8 @@ async def test_what_disturbs_is_said_before_anything_is_measured(tmp_path: Path)
     app = workstation(tmp_path, engine)
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.press("5")
-        await until(pilot, lambda: "2 other requests" in screen_text(app))
-        assert "CUDA0 busy with other work: 93 %: figures would be off" in screen_text(app)
+        await until(pilot, lambda: "other requests at work" in screen_text(app))
+        assert "CUDA0 busy with other work: figures would be off" in screen_text(app)
 
 
 async def test_names_that_look_like_markup_or_escapes_are_shown_as_they_are(tmp_path: Path) -> None:

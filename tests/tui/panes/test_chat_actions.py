@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 
 from ollama_tui.app import Workstation
+from ollama_tui.panes.chat.conversation_list import ConversationList
+from ollama_tui.panes.chat.pane import ChatPane
+from ollama_tui.panes.chat.prompt import PromptEditor
 from ollama_tui.services.chat_session import ChatView
 from tests.support.demo_engine import DemoEngine
 from tests.support.workstation import notices, screen_text, until, workstation
@@ -15,6 +20,10 @@ from tests.support.workstation import notices, screen_text, until, workstation
 
 def view(app: Workstation) -> ChatView:
     return app.services.chats.shown.value.view.value
+
+
+def prompt(app: Workstation) -> PromptEditor:
+    return app.screen.query_one(PromptEditor)
 
 
 async def ask(app: Workstation, pilot: Pilot[None], text: str, messages: int) -> None:
@@ -61,10 +70,58 @@ async def test_the_list_renames_deletes_and_brings_back(tmp_path: Path) -> None:
         await pilot.press("r", *"Kings", "enter")
         await until(pilot, lambda: "Kings" in screen_text(app))
         await pilot.press("ctrl+d")
-        await until(pilot, lambda: any("Deleted" in notice for notice in notices(app)))
-        await until(pilot, lambda: "No conversation" in screen_text(app) or "1 conversation" not in screen_text(app))
+        await until(pilot, lambda: "Delete this conversation?" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Delete this conversation?" not in screen_text(app))
+        assert "1 conversation" in screen_text(app)
+        await pilot.press("ctrl+d")
+        await until(pilot, lambda: "Delete this conversation?" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: any("Deleted: Kings. z brings it back." in notice for notice in notices(app)))
+        await until(pilot, lambda: "No conversation" in screen_text(app))
         await pilot.press("z")
         await until(pilot, lambda: "1 conversation" in screen_text(app))
+        assert app.services.chats.shown.value.view.value.draft == ""
+
+
+async def test_the_conversation_at_hand_is_deleted_and_brought_back(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(100, 40), notifications=True) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await ask(app, pilot, "hail", 2)
+        await pilot.press("escape", "ctrl+d")
+        await until(pilot, lambda: "Delete this conversation?" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: not view(app).messages)
+        await until(pilot, lambda: any("z brings it back" in notice for notice in notices(app)))
+        await pilot.press("z")
+        await until(pilot, lambda: [one.content for one in view(app).messages] == ["hail", "aye"])
+        await pilot.press("enter")  # to the prompt: what deletes is out of reach of its keys, so the way is told
+        await until(pilot, lambda: prompt(app).has_focus)
+        await app.run_action("delete", default_namespace=app.screen.query_one(ChatPane))
+        await until(pilot, lambda: "Delete this conversation?" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: any("esc z brings it back" in notice for notice in notices(app)))
+        await pilot.press("escape", "z")
+        await until(pilot, lambda: [one.content for one in view(app).messages] == ["hail", "aye"])
+
+
+async def test_a_list_that_is_opened_and_left_at_once_leaves_nothing_behind(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        chats = app.screen.query_one(ConversationList)
+        for _ in range(3):  # each cancels the one before, which has not begun
+            chats.entered()
+        await pilot.pause()
+        chats.entered()
+        app.exit()
+    gc.collect()
+    assert [str(one.message) for one in recwarn if "never awaited" in str(one.message)] == []
 
 
 async def test_the_search_finds_what_was_said(tmp_path: Path) -> None:

@@ -200,11 +200,12 @@ async def test_copy_and_rename_ask_for_a_name_that_is_free(tmp_path: Path) -> No
         assert isinstance(app.screen, AskScreen)
         await pilot.press(*["backspace"] * 20, *"witty", "enter")
         await until(pilot, lambda: "witty:latest is a copy of bard:latest." in notices(app))
+        await until(pilot, lambda: app.screen.query_one(Installed).table.selected == "witty:latest")
         assert {"witty:latest", "bard:latest"} <= set(names(engine))
-        app.screen.query_one(Installed).table.select("witty:latest")
-        await pilot.press("m")
+        await pilot.press("m")  # the cursor went to the copy
         await answer(pilot, app, AskScreen, *"wise", "enter")
         await until(pilot, lambda: "wise:latest is the new name of witty:latest." in notices(app))
+        await until(pilot, lambda: app.screen.query_one(Installed).table.selected == "wise:latest")
         assert "witty:latest" not in names(engine)
 
 

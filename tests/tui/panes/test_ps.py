@@ -68,7 +68,7 @@ async def test_loading_shows_how_far_it_is_and_rows_come_and_go(tmp_path: Path) 
 
 
 async def test_two_runners_of_one_model_notices_and_strange_names_all_have_their_place(tmp_path: Path) -> None:
-    other, strange = demo_running(state="idle"), demo_running("evil[/b]\x1b[31m:latest", "idle")
+    other, strange = demo_running(state="idle"), demo_running("evil[b]\x1b[31m:latest", "idle")
     other.pid, strange.pid = 4250, 4251
     other.notices = ["its process has not answered for 3 s"]
     app = workstation(tmp_path, DemoEngine(running=[demo_running(), other, strange]))
@@ -76,7 +76,7 @@ async def test_two_runners_of_one_model_notices_and_strange_names_all_have_their
         await open_ps(pilot, "busy +1")
         rows = [line.split() for line in screen_text(app).splitlines() if line.startswith(" llama3.1:8b  ")]
         assert [row[1] for row in rows] == ["busy", "idle"]
-        assert "evil[/b]␛[31m" in screen_text(app)
+        assert "evil[b]␛[31m" in screen_text(app)
         await pilot.press("down")
         await until(pilot, lambda: "! its process has not answered for 3 s" in screen_text(app))
 

@@ -7,21 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ollama_engine.local import LocalEngine
-from ollama_engine.settings import Settings
 from ollama_engine.store import manifest as media
-from ollama_tui.app import Workstation
-from ollama_tui.chats import ChatStore
 from tests.support.registry_server import running_registry, upload
-from tests.support.workstation import MEMORY, notices, screen_text, until
+from tests.support.workstation import notices, real_workstation, screen_text, until
 
 MIB = 1 << 20
-
-
-def real_workstation(folder: Path) -> Workstation:
-    settings = Settings(models=folder / "models")
-    chats = ChatStore(folder / "chats.db")
-    return Workstation(LocalEngine(settings), settings, chats=chats, host_label="here", machine_memory=lambda: MEMORY)
 
 
 async def test_a_pull_goes_on_in_the_next_workstation_and_is_told(
@@ -46,5 +36,5 @@ async def test_a_pull_goes_on_in_the_next_workstation_and_is_told(
             await until(pilot, lambda: app.services.pulls.view.value.pulls)
             assert app.services.pulls.view.value.pulls[0].part >= part * 0.9
             await until(pilot, lambda: any(f"{name} is in the Library" in notice for notice in notices(app)))
-            await until(pilot, lambda: "127.0.0.1" in screen_text(app))
+            await until(pilot, lambda: "tests/one" in screen_text(app))
         await app.services.aclose()

@@ -10,7 +10,8 @@ import pytest
 
 from ollama_engine.bench import History, Plan
 from ollama_engine.errors import InvalidRequest, ServerUnreachable
-from ollama_tui.services.bench import BenchService
+from ollama_engine.types import Device
+from ollama_tui.services.bench import BenchService, BenchView
 from ollama_tui.services.link import EngineLink
 from tests.support.bench_runs import result, run
 from tests.support.demo_engine import NOW, DemoEngine, demo_requests
@@ -96,9 +97,42 @@ async def test_others_at_work_are_seen_while_the_pane_is_looked_at(bench: BenchS
     bench.watch()
     await until(bench, lambda: bench.view.value.disturbances)
     assert bench.view.value.disturbances == (
-        "2 other requests at work",
-        "CUDA0 busy with other work: 93 %",
+        "other requests at work",
+        "CUDA0 busy with other work",
     )
+    bench.leave()
+
+
+async def test_figures_that_move_are_not_told_again_and_again(
+    bench: BenchService, demo: DemoEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ollama_tui.services.bench.LOOK_SECONDS", 0)
+    monkeypatch.setattr("ollama_engine.bench.surroundings.REST", 0)
+    looks, enough = 0, asyncio.Event()
+    told: list[tuple[str, ...]] = []
+    publish = bench.view.publish
+
+    def tell(view: BenchView) -> None:
+        told.append(view.disturbances)
+        publish(view)
+
+    async def devices() -> list[Device]:
+        """Busy with another figure each time, and at times not at all."""
+        nonlocal looks
+        looks += 1
+        if looks == 100:
+            enough.set()
+        return [Device("CPU", "", "cpu", 1, 1, utilization=0.0 if looks % 5 == 4 else 31.0 + looks % 60)]
+
+    monkeypatch.setattr(demo, "devices", devices)
+    monkeypatch.setattr(bench.view, "publish", tell)
+    bench.watch()
+    async with asyncio.timeout(10):
+        await enough.wait()
+    assert told == [("CPU busy with other work",)]
+    demo.machine = []
+    monkeypatch.setattr(demo, "devices", DemoEngine.devices.__get__(demo))
+    await until(bench, lambda: not bench.view.value.disturbances)
     bench.leave()
 
 

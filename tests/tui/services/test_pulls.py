@@ -15,9 +15,9 @@ from ollama_engine.errors import EngineError, NotSupported, StoreError
 from ollama_engine.local import LocalEngine
 from ollama_engine.settings import Settings
 from ollama_engine.store import manifest as media
-from ollama_engine.types import PullRequest, TransferLimits, TransferProgress
+from ollama_engine.types import PullRequest, PullView, TransferLimits, TransferProgress
 from ollama_tui.services import EngineLink, LibraryService, PullsService
-from ollama_tui.services.pull_progress import Pull
+from ollama_tui.services.pull_progress import Courses, Pull
 from ollama_tui.services.pulls import PullsView
 from tests.support.demo_engine import DemoEngine
 from tests.support.registry_proxy import Exchange, running_proxy
@@ -219,3 +219,10 @@ async def _some(pulls: PullsService, count: int) -> AsyncGenerator[Pull, None]:
     async with aclosing(pulls.ended()) as ended:
         for _ in range(count):
             yield await anext(ended)
+
+
+def test_what_would_take_for_ever_has_no_time_left() -> None:
+    view = PullView(id="1", name="one", state="running", total=10**9, completed=23, rate=4.0)
+    assert Courses().take([view], 0.0)[0].eta is None
+    view = PullView(id="1", name="one", state="running", total=10**9, completed=23, rate=1e6)
+    assert Courses().take([view], 0.0)[0].eta == pytest.approx(1000, rel=0.01)

@@ -17,6 +17,7 @@ from ollama_engine.errors import EngineError
 from ollama_tui.connect import HERE
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
+from ollama_tui.services.steady import Steady
 
 if TYPE_CHECKING:
     from ollama_engine.bench import Comparison, History, Plan, Run, RunSummary
@@ -42,7 +43,8 @@ class SpeedPoint:
 class BenchView:
     """A snapshot. `run` is the one that is measured, or was measured last; `error` why it ended before its end.
 
-    `doing` says in words what goes on now; `disturbances` what else does, as far as it is known.
+    `doing` says in words what goes on now; `disturbances` what else does, as far as it is known,
+    without figures: those move.
     """
 
     run: Run | None = None
@@ -145,16 +147,19 @@ class BenchService:
             looking.cancel()
 
     async def _look(self) -> None:
+        """Only what has changed for good is published: a figure that moves would be painted again and again."""
         from ollama_engine.bench.surroundings import disturbances
 
+        steady = Steady()
         while True:
             if not self.view.value.active:
                 try:
-                    found = tuple(await disturbances(await self._link.engine()))
+                    found = [one.what for one in await disturbances(await self._link.engine())]
                 except EngineError:
-                    found = ()
-                if found != self.view.value.disturbances and not self.view.value.active:
-                    self.view.publish(replace(self.view.value, disturbances=found))
+                    found = []
+                told = steady.look(found)
+                if told != self.view.value.disturbances and not self.view.value.active:
+                    self.view.publish(replace(self.view.value, disturbances=told))
             await asyncio.sleep(LOOK_SECONDS)
 
     # The history

@@ -30,26 +30,33 @@ class Marks:
 
 
 class ChatService:
-    """`shown` is the session that the Chat pane draws. Sessions answer in tasks of their own, whoever looks."""
+    """`shown` is the session that the Chat pane draws. Sessions answer in tasks of their own, whoever looks.
 
-    def __init__(self, link: EngineLink, store: ChatStore, *, clock: Callable[[], float]) -> None:
+    It begins with a new conversation: with `model` where that is given, else until the last one is restored.
+    """
+
+    def __init__(
+        self, link: EngineLink, store: ChatStore, *, clock: Callable[[], float], model: str | None = None
+    ) -> None:
         self._link = link
         self._store = store
         self._clock = clock
         self._sessions: dict[ChatSession, asyncio.Task[None]] = {}
         self._restored: asyncio.Task[EngineError | None] | None = None
         self.marks = Latest(Marks())
-        self.shown = Latest(self._fresh(""))
+        self._begun = model is not None
+        self.shown = Latest(self._fresh(model or ""))
 
     async def restore(self) -> EngineError | None:
-        """Show the conversation that was last touched, once; the error that stands in its way."""
+        """Show the conversation that was last touched, once, unless one was begun; the error that stands in its way."""
         if self._restored is None:
             self._restored = asyncio.create_task(self._restore())
         return await asyncio.shield(self._restored)
 
     async def _restore(self) -> EngineError | None:
         try:
-            last = await self._store.latest()
+            self._follow(self.shown.value)
+            last = None if self._begun else await self._store.latest()
             if last is not None:
                 await self._show_saved(last)
             await self._store.purge(self._clock())
@@ -171,9 +178,12 @@ class ChatService:
             await self._store.save_unread(session.id, False)
         for one in [one for one in self._sessions if one is not session and not one.busy]:
             self._sessions.pop(one).cancel()
+        self._follow(session)
+        self._mark()
+
+    def _follow(self, session: ChatSession) -> None:
         if session not in self._sessions:
             self._sessions[session] = asyncio.create_task(self._watch(session), name="conversation-watch")
-        self._mark()
 
     def _fresh(self, model: str) -> ChatSession:
         return ChatSession(self._link, self._store, model, clock=self._clock)

@@ -15,6 +15,8 @@ SAMPLE = 1.0
 SAMPLES = 60
 WEIGHT = 0.3
 """Of the newest speed in the steady one."""
+LONGEST_ETA = 100 * 3600.0
+"""Seconds; what would take longer has hardly begun, or stands still: nobody can say."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class _Course:
             return Pull(view, self._part, history=tuple(self._samples))
         self._measure(view, now)
         left = max(0, view.total - view.completed)
-        eta = left / self._speed if self._speed > 0 and view.total else None
-        return Pull(view, self._part, self._speed, eta, tuple(self._samples))
+        eta = left / self._speed if self._speed > 0 and view.total else LONGEST_ETA
+        return Pull(view, self._part, self._speed, eta if eta < LONGEST_ETA else None, tuple(self._samples))
 
     def _measure(self, view: PullView, now: float) -> None:
         newest = view.rate or self._own_rate(view, now)

@@ -11,6 +11,6 @@ from ollama_tui import actions
 
 
 class FrameScreen(Screen[None], inherit_bindings=False):
-    """`-zoomed` hides what a pane shows beside the main thing (`.zoom-hides`), `-alone` all but the pane."""
+    """`-alone` hides all but the pane."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("screen")]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.containers import Vertical
 from textual.message import Message
+from textual.reactive import var
 from textual.widget import Widget
 
 from ollama_engine.errors import EngineError
@@ -30,6 +32,12 @@ class Part(Vertical):
 
     BLANK = True
     group: ClassVar[str]
+
+    zoomed: var[bool] = var(False, init=False)
+    """Whether only the main thing is shown, without what stands beside it."""
+
+    class Unzoomed(Message):
+        """The user wants to see something that zooming hid."""
 
     @dataclass
     class Wanted(Message):
@@ -55,9 +63,28 @@ class Part(Vertical):
         """What takes the focus when it is shown."""
         return None
 
+    @property
+    def has_beside(self) -> bool:
+        """Whether anything stands beside the main thing, or would if it were not zoomed."""
+        return True
+
+    def watch_zoomed(self, zoomed: bool) -> None:
+        self.set_class(zoomed, "-zoomed")
+        if self.is_mounted:
+            self.fit_in()
+
+    def fit_in(self) -> None:
+        """Show what there is room for: zooming has begun or ended."""
+
+    def unzoom(self) -> None:
+        """Show again what zooming hid."""
+        if self.zoomed:
+            self.zoomed = False
+            self.post_message(self.Unzoomed())
+
     def follow(self, latest: Latest[T], draw: Callable[[T], Awaitable[None] | None], *, group: str) -> None:
         """Draw a service's snapshots for as long as this lives."""
-        self.run_worker(_draw_each(latest.watch(), draw), group=group, exclusive=True)
+        self.run_worker(partial(_draw_each, latest.watch(), draw), group=group, exclusive=True)
 
     def announce(self, text: str, *, title: str = "") -> None:
         """Something that the user waited for is done: a notification, on the desktop where they look elsewhere."""

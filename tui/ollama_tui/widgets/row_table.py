@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.widgets import DataTable
 
 from ollama_tui import actions
+from ollama_tui.text import short_name
 
 CellText = str | Text
 """A Text for one in colours."""
@@ -25,12 +26,13 @@ CellText = str | Text
 
 @dataclass(frozen=True)
 class Column:
-    """`width` in cells; `right` aligns figures."""
+    """`width` in cells; `right` aligns figures; in a column of model `names` those too long keep their end."""
 
     key: str
     title: str
     width: int
     right: bool = False
+    names: bool = False
 
 
 class RowTable(DataTable[Text], inherit_bindings=False):
@@ -156,11 +158,19 @@ class RowTable(DataTable[Text], inherit_bindings=False):
 
     def _cell(self, column: Column, text: CellText) -> Text:
         justify = "right" if column.right else "left"
+        if column.names:
+            text = _short(text, column.width)
         if isinstance(text, str):
             return Text(text, justify=justify, no_wrap=True, overflow="ellipsis")
         cell = text.copy()
         cell.justify, cell.no_wrap, cell.overflow = justify, True, "ellipsis"
         return cell
+
+
+def _short(name: CellText, width: int) -> CellText:
+    if isinstance(name, str):
+        return short_name(name, width)
+    return name if name.cell_len <= width else Text(short_name(name.plain, width), name.style)
 
 
 def _without_column(segment: Segment) -> Segment:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input
 
 from ollama_engine.errors import EngineError
 from ollama_engine.settings_view import SettingView
-from ollama_tui import actions
 from ollama_tui.services.settings import SettingsService, problem
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.row_table import Column, RowTable
@@ -26,7 +24,7 @@ NAME, SOURCE = 20, 13
 TRUE_FALSE = ("true", "false")
 
 
-class SettingsScreen(ModalScreen[None], inherit_bindings=False):
+class SettingsScreen(Dialog[None]):
     """`taken` is called after each change, so that what can change at once does."""
 
     DEFAULT_CSS = """
@@ -38,7 +36,8 @@ class SettingsScreen(ModalScreen[None], inherit_bindings=False):
         #settings-details { height: 5; padding: 0 1; background: $surface; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("settings"), *actions.bindings("screen")]
+    groups = ("settings",)
+    topic = "Settings"
     AUTO_FOCUS = "#settings"
 
     def __init__(self, settings: SettingsService, taken: Callable[[str], Awaitable[str]]) -> None:
@@ -60,7 +59,7 @@ class SettingsScreen(ModalScreen[None], inherit_bindings=False):
         self._filter.cursor_blink = False
         title = Content.styled("Settings", "$accent bold") + Content(f"  {visible(str(self._settings.file))}")
         self.query_one("#settings-title", Lines).show(title)
-        self.run_worker(self._read(), group="read", exclusive=True)
+        self.run_worker(self._read, group="read", exclusive=True)
 
     def on_resize(self) -> None:
         self._draw()
@@ -159,7 +158,7 @@ class SettingsScreen(ModalScreen[None], inherit_bindings=False):
     def action_unset(self) -> None:
         view = self._selected()
         if view is not None:
-            self.run_worker(self._take_out(view.key), group="write")
+            self.run_worker(partial(self._take_out, view.key), group="write")
 
     def action_copy(self) -> None:
         view = self._selected()
@@ -183,7 +182,7 @@ class SettingsScreen(ModalScreen[None], inherit_bindings=False):
     # Changing
 
     def _change(self, key: str, text: str) -> None:
-        self.run_worker(self._write(key, text), group="write")
+        self.run_worker(partial(self._write, key, text), group="write")
 
     async def _write(self, key: str, text: str) -> None:
         try:

@@ -68,7 +68,7 @@ class Bench(Part):
         self.follow(self.services.bench.view, self._take, group="bench")
         self.follow(self.services.bench.runs, self._take_runs, group="runs")
         self.app.theme_changed_signal.subscribe(self, self._repaint)
-        self.run_worker(self._begin(), group="begin")
+        self.run_worker(self._begin, group="begin")
 
     async def _begin(self) -> None:
         """What was planned the last time is planned again."""
@@ -161,6 +161,9 @@ class Bench(Part):
         tabs = list(TABS)
         self._go_to(tabs[(tabs.index(self.tab) + step) % len(tabs)])
 
+    def fit_in(self) -> None:
+        self.measure.zoomed = self.zoomed
+
     def action_back(self) -> None:
         self._go_to("measure")
 
@@ -201,10 +204,10 @@ class Bench(Part):
             self._go_to("measure")
 
     def action_stop(self) -> None:
-        self.run_worker(self.services.bench.stop(), group="stop")
+        self.run_worker(self.services.bench.stop, group="stop")
 
     def action_plan(self) -> None:
-        self.run_worker(self._ask_for_plan(), group="plan", exclusive=True)
+        self.run_worker(self._ask_for_plan, group="plan", exclusive=True)
 
     async def _ask_for_plan(self) -> None:
         library = self.services.library
@@ -225,7 +228,10 @@ class Bench(Part):
         self.app.push_screen(PlanScreen(plan, models, verb=verb), take)
 
     def action_plot(self) -> None:
-        self.measure.turn_plot()
+        if self.zoomed:
+            self.unzoom()
+        else:
+            self.measure.turn_plot()
 
     # The history
 
@@ -328,7 +334,7 @@ class Bench(Part):
             except EngineError as error:
                 self.report(error)
 
-        self.run_worker(tell(), group="do")
+        self.run_worker(tell, group="do")
 
 
 def _check(text: str) -> str:

@@ -60,7 +60,7 @@ def columns(width: int, shape: Shape) -> tuple[Column, ...]:
     if free >= 24 + _SPREAD * len([one for one in figures if one is not MEMORY]):
         shown = [_roomy(column) if column.key != "memory" else column for column in shown]
         free = width - _taken([mark, *names, *about, *shown]) - 3
-    name = Column("model", "MODEL", max(_LEAST_NAME, min(_MOST_NAME, free)))
+    name = Column("model", "MODEL", max(_LEAST_NAME, min(_MOST_NAME, free)), names=True)
     return (mark, name, *names, *about, *shown)
 
 

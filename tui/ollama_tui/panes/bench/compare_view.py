@@ -143,5 +143,5 @@ def _columns(width: int) -> tuple[Column, ...]:
         Column("after", "NOW", wide, right=True),
         Column("size", "IN/OUT×", 11),
     )
-    name = Column("model", "MODEL", max(10, width - sum(column.width + 2 for column in fixed) - 3))
+    name = Column("model", "MODEL", max(10, width - sum(column.width + 2 for column in fixed) - 3), names=True)
     return (*fixed, name)

@@ -42,6 +42,9 @@ class MeasureView(Vertical):
     kind: var[drawings.Kind | None] = var(None)
     """What the plot shows; None is over requests at once where there is something to see of that, else over time."""
 
+    zoomed: var[bool] = var(False, init=False)
+    """Whether the rows have all the room."""
+
     def __init__(self) -> None:
         super().__init__(id="measure")
         self._view = BenchView()
@@ -62,6 +65,9 @@ class MeasureView(Vertical):
     def on_resize(self) -> None:
         self.draw()
 
+    def watch_zoomed(self) -> None:
+        self.draw()
+
     def draw(self) -> None:
         if not self.size.width or not self.is_mounted:
             return
@@ -69,8 +75,9 @@ class MeasureView(Vertical):
         self.head.show(self._head())
         self.empty.display = run is None
         self.empty.show(EMPTY if run is None else "")
-        self.table.display = self.details_lines.display = run is not None
-        room = self.size.height >= ROOM_FOR_PLOT and run is not None
+        self.table.display = run is not None
+        self.details_lines.display = run is not None and not self.zoomed
+        room = self.size.height >= ROOM_FOR_PLOT and run is not None and not self.zoomed
         self.plot.display = self.plot_title.display = room
         if run is None:
             return

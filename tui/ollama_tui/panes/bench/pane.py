@@ -27,6 +27,9 @@ class BenchPane(Pane):
     def acting(self) -> tuple[Part, ...]:
         return (self.work, self)
 
+    def fit_in(self) -> None:
+        self.work.zoomed = self.zoomed
+
     def entered(self) -> None:
         self.work.entered()
 

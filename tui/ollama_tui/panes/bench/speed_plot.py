@@ -65,7 +65,7 @@ class SpeedPlot(Vertical):
         self._wanted = drawing
         if drawing != self._drawn and not self._drawing:
             self._drawing = True
-            self.run_worker(self._draw_newest(), group="plot")
+            self.run_worker(self._draw_newest, group="plot")
 
     def on_resize(self, event: Resize) -> None:
         self._drawn = None

@@ -35,6 +35,8 @@ class ChatBase(Pane):
         self.view = ChatView()
         self._select_later: int | None = None
         """The message to select once it is drawn."""
+        self._list_waits = False
+        """Whether the list of conversations is away while the pane is zoomed, and comes back after it."""
 
     async def attempt(self, work: Awaitable[T]) -> T | None:
         """What `work` gives; None where it failed, which is told."""

@@ -21,6 +21,7 @@ from ollama_engine.errors import EngineError
 from ollama_tui import actions, figures
 from ollama_tui.chats import Conversation, Found
 from ollama_tui.chats.records import MARK, UNMARK
+from ollama_tui.panes.chat.deleting import ask_delete
 from ollama_tui.panes.chat.files import ask_export, ask_import
 from ollama_tui.services import Services
 from ollama_tui.services.conversations import Marks
@@ -80,7 +81,7 @@ class ConversationList(Part):
 
     def entered(self) -> None:
         self._open = True
-        self.run_worker(self.reload(), group="reload", exclusive=True)
+        self.run_worker(self.reload, group="reload", exclusive=True)
 
     def left(self) -> None:
         self._open = False
@@ -178,7 +179,7 @@ class ConversationList(Part):
 
     def _search(self, words: str) -> None:
         if words == self.search_input.value:
-            self.run_worker(self.reload(), group="reload", exclusive=True)
+            self.run_worker(self.reload, group="reload", exclusive=True)
 
     @on(Input.Submitted, "#chats-search")
     def _submitted(self, event: Input.Submitted) -> None:
@@ -247,11 +248,10 @@ class ConversationList(Part):
 
         self.app.push_screen(AskScreen("Name of the conversation", conversation.title), take)
 
-    async def action_delete(self) -> None:
+    def action_delete(self) -> None:
         selected = self._selected()
         if selected is not None:
-            await self._attempt(self.services.chats.delete(selected[0].id))
-            self.notify(f"Deleted: {_title(selected[0])}. z brings it back.", markup=False)
+            ask_delete(self, selected[0].id, _title(selected[0]), self.reload)
 
     async def action_undo(self) -> None:
         found = None
@@ -262,6 +262,8 @@ class ConversationList(Part):
         else:
             self.notify(f"Back again: {_title(found)}" if found else "Nothing was deleted.", markup=False)
         await self.reload()
+        if found is not None:
+            self.table.select(f"c{found.id}")
 
     def action_export(self) -> None:
         selected = self._selected()

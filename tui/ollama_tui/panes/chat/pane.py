@@ -49,8 +49,9 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         chats.display = False
         yield chats
         with Vertical(id="chat-main"):
-            yield Lines(id="chat-welcome")
-            yield Transcript()
+            with Vertical(id="chat-body"):
+                yield Lines(id="chat-welcome")
+                yield Transcript()
             yield Lines(id="chat-failure")
             yield Lines(id="chat-waiting")
             yield Picker()
@@ -67,10 +68,10 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         self.follow(self.services.library.view, self._offer_model, group="library")
         self.follow(self.services.residency.view, self._say_loading, group="residency")
         self.follow(self.services.chats.marks, self._tell_answered, group="answered")
-        self.run_worker(self._restore(), group="restore")
-        self.run_worker(self._measure_memory(), group="memory")
+        self.run_worker(self._restore, group="restore")
+        self.run_worker(self._measure_memory, group="memory")
         if not self.services.library.view.value.known:
-            self.run_worker(self.services.library.refresh(), group="refresh")
+            self.run_worker(self.services.library.refresh, group="refresh")
 
     async def _restore(self) -> None:
         error = await self.services.chats.restore()
@@ -128,6 +129,7 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         self._draw_waiting(view)
         self._draw_welcome()
         self._draw_model(view)
+        self._offer_model(self.services.library.view.value)
         self.refresh_bindings()
 
     def _poll_while(self, waiting: bool) -> None:

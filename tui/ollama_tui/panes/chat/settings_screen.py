@@ -1,26 +1,31 @@
-"""How a conversation's answers are made: system prompt, thinking, format, template, tools, and every option."""
+"""How a conversation's answers are made: system prompt, thinking, format, template, tools, and every option.
+
+Each line says what holds now and who says so: the conversation, the model, the settings, or nobody but the engine.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
+from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.getters import query_one
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from ollama_engine.errors import InvalidRequest
-from ollama_engine.options import Deprecated, Options
-from ollama_tui import slash
+from ollama_engine.errors import EngineError, InvalidRequest
+from ollama_engine.options import Deprecated
+from ollama_engine.types import ModelInfo
+from ollama_tui import actions, slash
 from ollama_tui.chats import ChatSettings
+from ollama_tui.panes.chat.settings_in_force import Layers, in_force, in_words, tool_name
 from ollama_tui.panes.chat.text_screen import TextScreen
-from ollama_tui.text import one_line
+from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.row_table import Column, RowTable
 
 _LONG = {
@@ -36,11 +41,17 @@ _NOTES = {
     "tools": "a JSON list of tools as a request declares them; empty: none",
 }
 _SAMPLERS = ("num_ctx", "num_predict", "temperature", "top_k", "top_p", "min_p", "seed", "stop", "repeat_penalty")
-_DEFAULTS = Options()
+_NAME, _SOURCE = 19, 12
+"""Cells of the columns beside the value."""
 
 
-class SettingsScreen(ModalScreen[ChatSettings]):
-    """Gives the settings as they are when it is left."""
+class SettingsScreen(Dialog[ChatSettings]):
+    """Gives the settings as they are when it is left.
+
+    Args:
+        learn: asks what the model is, which says what it has of its own; EngineError.
+        engine_options: what the settings say for every model, as far as they are known here.
+    """
 
     DEFAULT_CSS = """
     SettingsScreen {
@@ -55,60 +66,68 @@ class SettingsScreen(ModalScreen[ChatSettings]):
     }
     """
     AUTO_FOCUS = "RowTable"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "edit", "change", id="chatset.edit"),
-        Binding("delete,backspace,x", "reset", "reset", id="chatset.reset"),
-        Binding("slash", "filter", "filter", id="chatset.filter"),
-        Binding("escape,q,ctrl+s", "leave", "done", id="chatset.leave"),
-    ]
+    groups = ("chat_settings",)
+    topic = "Settings"
     table = query_one("#chatset", RowTable)
 
-    def __init__(self, settings: ChatSettings, model: str) -> None:
+    def __init__(
+        self,
+        settings: ChatSettings,
+        model: str,
+        *,
+        learn: Callable[[], Awaitable[ModelInfo]],
+        engine_options: Mapping[str, Any],
+    ) -> None:
         super().__init__()
         self._settings = settings
         self._model = model
+        self._learn = learn
+        self._layers = Layers(engine_options=engine_options)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="chatset-box") as box:
             box.border_title = f"Answers of {one_line(self._model) or 'this conversation'}"
-            box.border_subtitle = "enter changes · del resets · / filters · esc done"
+            box.border_subtitle = actions.in_force(self).hints(
+                ("chat_settings.edit", "changes"),
+                ("chat_settings.reset", "resets"),
+                ("chat_settings.filter", "filters"),
+                ("chat_settings.leave", "done"),
+            )
             yield Input(placeholder="filter", compact=True)
             yield RowTable(id="chatset")
 
     def on_mount(self) -> None:
         self.query_one(Input).cursor_blink = False
         self._draw()
+        self.run_worker(self._ask_model, group="learn")
+
+    async def _ask_model(self) -> None:
+        try:
+            info = await self._learn() if self._model else ModelInfo()
+        except EngineError as error:
+            self.app.notify(visible(f"{error.message}\n{error.hint}".strip()), severity="error", markup=False)
+            return
+        self._layers = replace(self._layers, model=info)
+        self._draw()
 
     def on_resize(self) -> None:
         self._draw()
 
     def _draw(self) -> None:
-        width = max(20, min(76, self.app.size.width) - 4 - 2 - 20 - 4)
-        self.table.lay_out((Column("name", "setting", 20), Column("value", "value", width)))
+        width = max(14, min(76, self.app.size.width) - 4 - 1 - 3 * 2 - _NAME - _SOURCE)
+        columns = (Column("name", "setting", _NAME), Column("value", "value", width), Column("from", "from", _SOURCE))
+        self.table.lay_out(columns)
         words = self.query_one(Input).value.lower()
-        rows = {name: {"name": name, "value": self._shown(name)} for name in self._names() if words in name}
-        self.table.show_rows(rows)
+        self.table.show_rows({name: self._row(name) for name in self._names() if words in name})
+
+    def _row(self, name: str) -> dict[str, str | Text]:
+        held = in_force(name, self._settings, self._layers)
+        style = "bold" if held.source == "conversation" else ""
+        return {"name": name, "value": Text(one_line(held.value), style=style), "from": held.source}
 
     def _names(self) -> list[str]:
         options = [*_SAMPLERS, *(name for name in slash.PARAMETERS if name not in _SAMPLERS)]
         return ["system", "think", "format", "template", "tools", *options]
-
-    def _shown(self, name: str) -> str:
-        settings = self._settings
-        match name:
-            case "system" | "template":
-                return one_line(getattr(settings, name)) or "the model's own"
-            case "think":
-                return {None: "as the model does", True: "on", False: "off"}.get(settings.think, str(settings.think))
-            case "format":
-                kind = "json" if settings.format == "json" else one_line(json.dumps(settings.format))
-                return "free text" if settings.format is None else kind
-            case "tools":
-                return ", ".join(one_line(_tool_name(tool)) for tool in settings.tools) or "none"
-            case _:
-                if name in settings.options:
-                    return one_line(_in_words(settings.options[name]))
-                return f"({one_line(_in_words(getattr(_DEFAULTS, name, '')))})".replace("()", "")
 
     # What the user does
 
@@ -160,7 +179,9 @@ class SettingsScreen(ModalScreen[ChatSettings]):
         if name in _LONG:
             self.app.push_screen(TextScreen(_LONG[name], self._text(name), note=_NOTES[name], check=check), take)
         else:
-            note = "on, off, low, medium, high, max" if name == "think" else "del in the list takes it back"
+            held = in_force(name, self._settings, self._layers)
+            now = f"now {one_line(held.value)} · {held.source}"
+            note = "on, off, low, medium, high, max" if name == "think" else now
             self.app.push_screen(AskScreen(name, self._text(name), note=note, check=check), take)
 
     def _text(self, name: str) -> str:
@@ -176,7 +197,7 @@ class SettingsScreen(ModalScreen[ChatSettings]):
             case "tools":
                 return json.dumps(list(settings.tools), indent=2) if settings.tools else ""
             case _:
-                return _in_words(settings.options.get(name, ""))
+                return in_words(settings.options.get(name, ""))
 
 
 def changed(settings: ChatSettings, name: str, text: str) -> ChatSettings:
@@ -215,24 +236,10 @@ def _tools(text: str) -> tuple[dict[str, Any], ...]:
     except ValueError as error:
         raise InvalidRequest(f"this is no JSON: {error}") from error
     tools = [tools] if isinstance(tools, dict) else tools
-    if not isinstance(tools, list) or not all(isinstance(tool, dict) and _tool_name(tool) for tool in tools):
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) and tool_name(tool) for tool in tools):
         raise InvalidRequest('a tool is written {"type": "function", "function": {"name": …, "parameters": …}}')
     return tuple(tools)
 
 
-def _tool_name(tool: dict[str, Any]) -> str:
-    function = tool.get("function")
-    name = function.get("name") if isinstance(function, dict) else ""
-    return name if isinstance(name, str) else ""
-
-
 def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, indent=2)
-
-
-def _in_words(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

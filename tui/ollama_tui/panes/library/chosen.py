@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.getters import query_one
 
 from ollama_engine.types import ModelSummary
-from ollama_tui.services import Services
+from ollama_tui.services import Services, names
 from ollama_tui.widgets.pane import Part
 from ollama_tui.widgets.row_table import RowTable
 
@@ -20,6 +20,8 @@ class Chosen(Part):
         self.models: dict[str, ModelSummary] = {}
         self.shown: list[ModelSummary] = []
         self.marked: set[str] = set()
+        self._newest = ""
+        """The name of a model that is about to be in the table, for the cursor to go to."""
 
     def draw_rows(self) -> None:
         """Draw the table anew."""
@@ -44,6 +46,20 @@ class Chosen(Part):
                 return []
             found.append(model)
         return found
+
+    def turn_to_new(self, name: str) -> None:
+        """The cursor goes to the model of this name, now or as soon as it is there."""
+        self._newest = name
+        self._turn_to_newest()
+
+    def _turn_to_newest(self) -> None:
+        if not self._newest:
+            return
+        wanted = names.parse(self._newest)
+        found = next((name for name in self.models if wanted.same(names.parse(name))), None)
+        if found is not None:
+            self._newest = ""
+            self.table.select(found)
 
     def unmark(self) -> None:
         self.marked.clear()

@@ -49,7 +49,7 @@ def columns(width: int, sort: Sort) -> tuple[Column, ...]:
         shown.add(column.key)
     others = tuple(column for column in _IN_ORDER if column.key in shown)
     name = width - 1 - sum(column.width + GAP for column in (_MARK, *others)) - GAP
-    every = (_MARK, Column("name", "NAME", max(min(name, most), min(least, max(8, name)))), *others)
+    every = (_MARK, Column("name", "NAME", max(min(name, most), min(least, max(8, name))), names=True), *others)
     return tuple(_titled(column, sort) for column in every)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.color import Color
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.events import Resize
+from textual.containers import Horizontal, Vertical
 from textual.getters import query_one
 from textual.reactive import var
 from textual.widget import Widget
@@ -27,6 +27,7 @@ from ollama_tui.text import one_line
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
 from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.pane import Part
+from ollama_tui.widgets.reader import Reader
 from ollama_tui.widgets.row_table import RowTable
 
 BESIDE = 110
@@ -64,7 +65,7 @@ class Discover(Part):
     table = query_one("#known-models", RowTable)
     filter_input = query_one("#discover-filter", Input)
     status = query_one("#discover-status", Lines)
-    details_box = query_one("#discover-details", VerticalScroll)
+    details_box = query_one("#discover-details", Reader)
     details_text = query_one("#discover-details-text", Lines)
 
     wanted_details: var[bool | None] = var(None)
@@ -88,7 +89,7 @@ class Discover(Part):
             with Vertical(id="discover-list"):
                 yield RowTable(id="known-models")
                 yield Lines(id="discover-status")
-            with VerticalScroll(id="discover-details", can_focus=False):
+            with Reader(id="discover-details", can_focus=False):
                 yield Lines(id="discover-details-text")
 
     def on_mount(self) -> None:
@@ -98,13 +99,13 @@ class Discover(Part):
         self.follow(self.services.pulls.view, self._mark_pulling, group="pulling")
 
     def entered(self) -> None:
-        self.run_worker(self.services.catalog.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.catalog.refresh, group="refresh", exclusive=True)
 
     def focus_target(self) -> Widget | None:
         return self.table
 
-    def on_resize(self, event: Resize) -> None:
-        self._arrange()
+    def on_resize(self) -> None:
+        self.fit_in()
 
     # Drawing
 
@@ -172,9 +173,11 @@ class Discover(Part):
             text = f"{of} as of {view.snapshot:%Y-%m-%d}. Any other one: type its name after /."
         self.status.show(text)
 
-    def _arrange(self) -> None:
+    def fit_in(self) -> None:
         beside = self.size.width >= BESIDE
-        shown = beside if self.wanted_details is None else self.wanted_details
+        shown = (beside if self.wanted_details is None else self.wanted_details) and not self.zoomed
+        if not shown and self.details_box.has_focus:
+            self.table.focus()
         self.set_class(beside, "-beside")
         self.set_class(shown and not beside, "-under")
         self.details_box.display = self.details_box.can_focus = shown
@@ -189,7 +192,7 @@ class Discover(Part):
 
     def watch_wanted_details(self) -> None:
         if self.is_mounted:
-            self._arrange()
+            self.fit_in()
 
     @on(DataTable.RowHighlighted, "#known-models")
     def _turn_to_row(self) -> None:
@@ -237,6 +240,7 @@ class Discover(Part):
 
     def action_details(self) -> None:
         self.wanted_details = not self.details_box.display
+        self.unzoom()
 
     def action_fitting(self) -> None:
         self.only_fitting = not self.only_fitting
@@ -273,7 +277,7 @@ class Discover(Part):
         )
 
     def _enqueue(self, name: str) -> None:
-        self.run_worker(self._pull(name), group="pull")
+        self.run_worker(partial(self._pull, name), group="pull")
 
     async def _pull(self, name: str) -> None:
         try:

@@ -35,7 +35,7 @@ NOTE_WIDTHS = (18, 60)
 
 def columns(width: int, order: str, *, descending: bool) -> tuple[Column, ...]:
     """The columns for a table `width` cells wide; the one that the rows are sorted by has an arrow."""
-    fixed = [_MARK, Column("name", "NAME", NAME_WIDTH), _SIZE, _FIT]
+    fixed = [_MARK, Column("name", "NAME", NAME_WIDTH, names=True), _SIZE, _FIT]
     room = width - sum(column.width + GAP for column in fixed) - GAP - SCROLLBAR
     for column in (_PARAMETERS, _CONTEXT, _MEMORY):
         if room - column.width - GAP < (NOTE_WIDTHS[0] if column is not _PARAMETERS else 0):

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.events import Resize
 from textual.getters import query_one
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import TextArea
 
 from ollama_engine.errors import EngineError
-from ollama_tui import actions, figures
+from ollama_tui import figures
 from ollama_tui.panes.library import editor_words as words
 from ollama_tui.panes.library.editor_area import ModelfileArea
 from ollama_tui.panes.library.leave_screen import LeaveScreen, Leaving
@@ -27,10 +25,11 @@ from ollama_tui.services.modelfiles import Checked
 from ollama_tui.text import visible
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.key_line import KeyLine
-from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.pick_screen import Choice, PickScreen
+from ollama_tui.widgets.reader import Reader
 
 CHECK_SECONDS = 0.25
 """After the last key press; a check reads files, and draws."""
@@ -43,7 +42,7 @@ SAMPLES = 3
 _KINDS = {"Q8_0": "loses nothing to speak of", "Q4_K_M": "the usual choice", "Q2_K": "loses much"}
 
 
-class ModelfileEditor(ModalScreen[str | None]):
+class ModelfileEditor(Dialog[str | None]):
     """Gives the name of the model that was made, or None. A modal screen, so that the panes' keys are text here."""
 
     DEFAULT_CSS = """
@@ -70,13 +69,14 @@ class ModelfileEditor(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "#modelfile"
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("editor")]
+    groups = ("editor",)
+    topic = "Modelfile"
 
     area = query_one("#modelfile", ModelfileArea)
     title_line = query_one("#editor-title", Lines)
     fault_lines = query_one("#editor-faults", Lines)
     option_line = query_one("#editor-options", Lines)
-    prompt_box = query_one("#editor-prompt", VerticalScroll)
+    prompt_box = query_one("#editor-prompt", Reader)
     prompt_text = query_one("#editor-prompt-text", Lines)
 
     def __init__(self, services: Services, draft: Draft) -> None:
@@ -94,7 +94,7 @@ class ModelfileEditor(ModalScreen[str | None]):
         yield Lines(id="editor-title")
         with Container(id="editor-body"):
             yield ModelfileArea(self.draft.text)
-            with VerticalScroll(id="editor-prompt"):
+            with Reader(id="editor-prompt"):
                 yield Lines(id="editor-prompt-text")
         yield Lines(id="editor-options")
         yield Lines(id="editor-faults")
@@ -108,8 +108,8 @@ class ModelfileEditor(ModalScreen[str | None]):
         self._check_soon()
         if self.draft.changed:
             self._tell("This is the draft as it was left. Esc and then d throws it away.")
-        self.run_worker(self._follow_jobs(), group="jobs")
-        self.run_worker(self._follow_outcome(), group="outcome")
+        self.run_worker(self._follow_jobs, group="jobs")
+        self.run_worker(self._follow_outcome, group="outcome")
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= BESIDE, "-beside")
@@ -129,7 +129,7 @@ class ModelfileEditor(ModalScreen[str | None]):
     @on(TextArea.SelectionChanged, "#modelfile")
     def _moved(self) -> None:
         if not self.area.tries:
-            self.run_worker(self._complete(), group="complete", exclusive=True)
+            self.run_worker(self._complete, group="complete", exclusive=True)
 
     def _check_soon(self) -> None:
         if self._check_timer is not None:
@@ -137,12 +137,12 @@ class ModelfileEditor(ModalScreen[str | None]):
         self._check_timer = self.set_timer(CHECK_SECONDS, self._check_now)
 
     def _check_now(self) -> None:
-        self.run_worker(self._check(), group="check", exclusive=True)
-        self.run_worker(self._render_prompt(), group="prompt", exclusive=True)
+        self.run_worker(self._check, group="check", exclusive=True)
+        self.run_worker(self._render_prompt, group="prompt", exclusive=True)
 
     def _keep(self) -> None:
         self._keep_timer = None
-        self.run_worker(self._keep_draft(self.draft), group="keep")
+        self.run_worker(partial(self._keep_draft, self.draft), group="keep")
 
     async def _keep_draft(self, draft: Draft) -> None:
         try:
@@ -197,14 +197,11 @@ class ModelfileEditor(ModalScreen[str | None]):
             case _:
                 return True
 
-    def action_keys(self) -> None:
-        self.app.push_screen(KeysScreen(["editor", "modelfile"], "Modelfile", everywhere=False))
-
     def action_preview(self) -> None:
         self._sample = (self._sample + 1) % (SAMPLES + 1)
         self.prompt_box.display = self._sample < SAMPLES
         self.prompt_box.scroll_home(animate=False)
-        self.run_worker(self._render_prompt(), group="prompt", exclusive=True)
+        self.run_worker(self._render_prompt, group="prompt", exclusive=True)
 
     def action_problem(self) -> None:
         """To the next fault below the cursor, from the last one to the first."""
@@ -226,7 +223,7 @@ class ModelfileEditor(ModalScreen[str | None]):
             self._keep()
 
     def action_files(self) -> None:
-        self.run_worker(self._choose_file(), group="files", exclusive=True)
+        self.run_worker(self._choose_file, group="files", exclusive=True)
 
     async def _choose_file(self) -> None:
         files = await self.services.modelfiles.files(self.draft)
@@ -250,7 +247,7 @@ class ModelfileEditor(ModalScreen[str | None]):
     # Making the model
 
     def action_create(self) -> None:
-        self.run_worker(self._create(), group="create", exclusive=True)
+        self.run_worker(self._create, group="create", exclusive=True)
 
     async def _create(self) -> None:
         checked = await self._check()
@@ -324,11 +321,11 @@ class ModelfileEditor(ModalScreen[str | None]):
         if self.draft.changed:
             self.app.push_screen(LeaveScreen("e" if self.draft.edits else "n"), self._answered)
         else:
-            self.run_worker(self._end(keep=False), group="end")
+            self.run_worker(partial(self._end, keep=False), group="end")
 
     def _answered(self, answer: Leaving | None) -> None:
         if answer in ("keep", "drop"):
-            self.run_worker(self._end(keep=answer == "keep"), group="end")
+            self.run_worker(partial(self._end, keep=answer == "keep"), group="end")
 
     async def _end(self, *, keep: bool) -> None:
         self._stop_keeping()

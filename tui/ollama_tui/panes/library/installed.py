@@ -12,7 +12,6 @@ from textual.binding import BindingType
 from textual.color import Color
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import Resize
 from textual.getters import query_one
 from textual.reactive import var
 from textual.theme import Theme
@@ -80,7 +79,7 @@ class Installed(ModelWork):
         self.follow(services.residency.view, self._mark_loaded, group="residency")
         self.follow(services.fits.view, self._mark_fits, group="fits")
         self.follow(services.jobs.view, self._draw_jobs, group="jobs")
-        self.run_worker(self._measure_memory(), group="memory")
+        self.run_worker(self._measure_memory, group="memory")
         self.app.theme_changed_signal.subscribe(self, self._repaint)
 
     async def _measure_memory(self) -> None:
@@ -89,7 +88,7 @@ class Installed(ModelWork):
 
     def entered(self) -> None:
         self.services.residency.watch_for("library")
-        self.run_worker(self.services.library.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.library.refresh, group="refresh", exclusive=True)
 
     def left(self) -> None:
         self.services.residency.done_with("library")
@@ -101,8 +100,8 @@ class Installed(ModelWork):
         if models:
             self.table.select(models[0])
 
-    def on_resize(self, event: Resize) -> None:
-        self._arrange(event.size.width)
+    def on_resize(self) -> None:
+        self.fit_in()
 
     # Drawing
 
@@ -156,6 +155,7 @@ class Installed(ModelWork):
             )
             rows[model.name] = row(model, marks, now=now, color=self._color)
         self.table.show_rows(rows)
+        self._turn_to_newest()
         self._draw_status()
         self._draw_note()
         self._draw_details()
@@ -191,7 +191,7 @@ class Installed(ModelWork):
         only_toys = self._view.known and all(map(suggestions.is_toy, self.models))
         selected = self.table.selected
         selected_toy = selected is not None and suggestions.is_toy(selected)
-        wanted = (only_toys or selected_toy) and not self.has_class("-under")
+        wanted = (only_toys or selected_toy) and not self.has_class("-under") and not self.zoomed
         self.advice_lines.display = wanted
         if wanted:
             self.advice_lines.show(advice(self._memory))
@@ -213,10 +213,10 @@ class Installed(ModelWork):
         else:
             self.announce(f"{job.title}: {job.state}")
 
-    def _arrange(self, width: int) -> None:
-        beside = width >= BESIDE
+    def fit_in(self) -> None:
+        beside = self.size.width >= BESIDE
         self.set_class(beside, "-beside")
-        shown = beside if self.wanted_details is None else self.wanted_details
+        shown = (beside if self.wanted_details is None else self.wanted_details) and not self.zoomed
         if not shown and self.details.has_focus_within:
             self.table.focus()
         if self.details.display != shown:
@@ -227,7 +227,7 @@ class Installed(ModelWork):
 
     def watch_wanted_details(self) -> None:
         if self.is_mounted:
-            self._arrange(self.size.width)
+            self.fit_in()
             self.call_after_refresh(self.draw_rows)
 
     def _draw_details(self) -> None:
@@ -287,10 +287,14 @@ class Installed(ModelWork):
 
     def action_details(self, given: str = "") -> None:
         if not given:
-            self.wanted_details = not self.details.display
+            self._want_details(not self.details.display)
         elif models := self.targets(given):
             self.table.select(models[0].name)
-            self.wanted_details = True
+            self._want_details(True)
+
+    def _want_details(self, wanted: bool) -> None:
+        self.wanted_details = wanted
+        self.unzoom()
 
     def action_section(self, step: int) -> None:
         self.details.turn(step)
@@ -300,7 +304,7 @@ class Installed(ModelWork):
         if self.details.has_focus_within:
             self.table.focus()
             return
-        self.wanted_details = True
+        self._want_details(True)
         self.call_after_refresh(self.details.scroll.focus)
 
     def action_plan(self, given: str = "") -> None:
@@ -323,7 +327,7 @@ class Installed(ModelWork):
         self.app.push_screen(screen, lambda text: self._plan(Wish.read(text)) if text else None)
 
     def _plan(self, wish: Wish) -> None:
-        self.wanted_details = True
+        self._want_details(True)
         self.details.plan_for(wish)
 
     def action_filter(self, given: str = "") -> None:
@@ -350,4 +354,4 @@ class Installed(ModelWork):
     def action_refresh(self) -> None:
         self.services.fits.forget()
         self.details.look_again()
-        self.run_worker(self.services.library.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.library.refresh, group="refresh", exclusive=True)

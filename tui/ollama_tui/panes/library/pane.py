@@ -50,6 +50,9 @@ class LibraryPane(Pane):
     def acting(self) -> tuple[Part, ...]:
         return (self.shown_tab, self)
 
+    def fit_in(self) -> None:
+        self.shown_tab.zoomed = self.zoomed
+
     def entered(self) -> None:
         self.shown_tab.entered()
 
@@ -79,6 +82,7 @@ class LibraryPane(Pane):
         self.shown_tab.left()
         self.tab = self.tab_line.current = self.switcher.current = tab
         self._show_note()
+        self.shown_tab.zoomed = self.zoomed
         self.shown_tab.entered()
         target = self.shown_tab.focus_target()
         if target is not None:

@@ -29,7 +29,7 @@ class ModelWork(Chosen):
             except EngineError as error:
                 self.report(error)
 
-        self.run_worker(ask(), group="work")
+        self.run_worker(ask, group="work")
 
     # Delete
 
@@ -90,6 +90,7 @@ class ModelWork(Chosen):
                 )
             if new:
                 await verb(model.name, new)
+                self.turn_to_new(new)
                 self.announce(f"{names.parse(new).display} {said} {model.name}.")
 
         self._ask(work())
@@ -173,7 +174,7 @@ class ModelWork(Chosen):
     async def _write_modelfile(self, beginning: Awaitable[Draft]) -> None:
         from ollama_tui.panes.library.editor import ModelfileEditor
 
-        self.app.push_screen(ModelfileEditor(self.services, await beginning))
+        self.app.push_screen(ModelfileEditor(self.services, await beginning), lambda made: self.turn_to_new(made or ""))
 
     # Registries
 

@@ -57,7 +57,7 @@ def columns(width: int) -> tuple[Column, ...]:
         shown.add(column.key)
     others = tuple(column for column in _ALL if column.key in shown)
     name = width - sum(column.width + GAP for column in others) - GAP
-    return (Column("name", "NAME", max(least, min(most, name))), *others)
+    return (Column("name", "NAME", max(least, min(most, name)), names=True), *others)
 
 
 def row(model: RunningModel, now: float, trend: Samples, color: Paint) -> dict[str, CellText]:

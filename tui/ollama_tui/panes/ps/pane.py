@@ -74,6 +74,13 @@ class PSPane(Pane):
     def on_resize(self) -> None:
         self._draw()
 
+    @property
+    def has_beside(self) -> bool:
+        return bool(self._view.models or self._view.requests or self._view.devices)
+
+    def fit_in(self) -> None:
+        self._draw()
+
     # Drawing
 
     def _take(self, view: MonitorView) -> None:
@@ -122,7 +129,7 @@ class PSPane(Pane):
     @on(DataTable.RowHighlighted, "#running")
     def _draw_details(self) -> None:
         model, key = self._selected, self.table.selected or ""
-        self.details_lines.display = model is not None
+        self.details_lines.display = model is not None and not self.zoomed
         if model is not None:
             self.details_lines.show(
                 details(
@@ -136,17 +143,18 @@ class PSPane(Pane):
 
     def _draw_requests(self, now: float) -> None:
         requests = () if self._view.error else self._view.requests
-        if not requests and self.requests.has_focus:
+        shown = bool(requests) and not self.zoomed
+        if not shown and self.requests.has_focus:
             self.table.focus()
-        if self.requests.display != bool(requests):
-            self.requests.display = bool(requests)
+        if self.requests.display != shown:
+            self.requests.display = shown
             self.refresh_bindings()
         self.requests.lay_out(request_columns(self.size.width))
         self.requests.show_rows({request.id: request_row(request, now) for request in requests})
 
     def _draw_devices(self) -> None:
         view = self._view
-        room = self.size.height >= ROOM_FOR_DEVICES
+        room = self.size.height >= ROOM_FOR_DEVICES and not self.zoomed
         shown = room and not view.error and not isinstance(view.devices_error, NotSupported)
         self.device_lines.display = shown and bool(view.devices)
         if self.device_lines.display:
@@ -163,7 +171,7 @@ class PSPane(Pane):
         return self._models.get(self.table.selected or "")
 
     def action_refresh(self) -> None:
-        self.run_worker(self.services.monitor.refresh(), group="refresh", exclusive=True)
+        self.run_worker(self.services.monitor.refresh, group="refresh", exclusive=True)
 
     def action_unload(self) -> None:
         model = self._selected
@@ -190,7 +198,7 @@ class PSPane(Pane):
         if model:
             self._load(model)
         else:
-            self.run_worker(self._choose(), group="choose", exclusive=True)
+            self.run_worker(self._choose, group="choose", exclusive=True)
 
     async def _choose(self) -> None:
         from ollama_tui.widgets.pick_screen import Choice, PickScreen
@@ -257,6 +265,7 @@ class PSPane(Pane):
 
     def action_requests(self) -> None:
         """To the list of requests, and back."""
+        self.unzoom()
         (self.table if self.requests.has_focus or not self.requests.display else self.requests).focus()
 
     def action_cancel(self) -> None:
@@ -270,7 +279,7 @@ class PSPane(Pane):
             return self.requests.has_focus
         if action == "unload_all":
             return len(self._models) > 1
-        return not (action == "requests" and not self.requests.display)
+        return action != "requests" or bool(self._view.requests and not self._view.error)
 
     def _do(self, work: Coroutine[None, None, None], said: str) -> None:
         """Do it, and say so; what the engine answers instead is an error to read."""
@@ -283,4 +292,4 @@ class PSPane(Pane):
             else:
                 self.app.notify(visible(said), markup=False)
 
-        self.run_worker(tell(), group=said)
+        self.run_worker(tell, group=said)

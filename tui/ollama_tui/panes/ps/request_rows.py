@@ -29,7 +29,7 @@ def columns(width: int) -> tuple[Column, ...]:
     others = _WIDE if width >= WIDE else _NARROW
     room = max(2, width - sum(column.width + GAP for column in others) - 2 * GAP)
     model = min(40, room * 3 // 5)
-    return (*others, Column("model", "MODEL", model), Column("client", "CLIENT", min(40, room - model)))
+    return (*others, Column("model", "MODEL", model, names=True), Column("client", "CLIENT", min(40, room - model)))
 
 
 def row(request: RequestView, now: float) -> dict[str, CellText]:

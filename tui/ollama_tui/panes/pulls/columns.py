@@ -37,7 +37,7 @@ def columns(width: int) -> tuple[Column, ...]:
     others = (_STATE, _PART, Column("bar", "", 24 if wide else 9), _SPEED, _LEFT, *trend, _SIZE)
     least, most = NAME_WIDTHS
     room = width - sum(column.width + GAP for column in others) - GAP
-    return (Column("name", "MODEL", max(least, min(most, room))), *others)
+    return (Column("name", "MODEL", max(least, min(most, room)), names=True), *others)
 
 
 def row(pull: Pull, width: int, color: Paint) -> dict[str, CellText]:

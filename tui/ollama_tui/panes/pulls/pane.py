@@ -58,7 +58,7 @@ class PullsPane(Pane):
         self._timer: Timer | None = None
         self.follow(self.services.pulls.view, self._take, group="pulls")
         self.app.theme_changed_signal.subscribe(self, self._repaint)
-        self.run_worker(self._offer(), group="offer")
+        self.run_worker(self._offer, group="offer")
 
     async def _offer(self) -> None:
         """What to pull, where nothing is on its way."""
@@ -90,6 +90,9 @@ class PullsPane(Pane):
         return self.table
 
     def on_resize(self) -> None:
+        self._draw()
+
+    def fit_in(self) -> None:
         self._draw()
 
     async def offer_models(self, models: tuple[str, ...]) -> None:
@@ -160,7 +163,7 @@ class PullsPane(Pane):
 
     def _draw_details(self) -> None:
         pull = self._selected
-        self.details_lines.display = pull is not None
+        self.details_lines.display = pull is not None and not self.zoomed
         if pull is not None:
             rows = min(len(self._view.pulls) + 1, self.size.height // 2)
             self.details_lines.show(details(pull, self.size.width, max(3, self.size.height - rows - 3)))
@@ -294,7 +297,7 @@ class PullsPane(Pane):
             except EngineError as error:
                 self.report(error)
 
-        self.run_worker(tell(), group="verbs")
+        self.run_worker(tell, group="verbs")
 
 
 def painting_interval() -> float:
