@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_tui.chats import ChatStore
+from ollama_tui.chats import Attachment, ChatStore
 from ollama_tui.services import ChatService, EngineLink
 from ollama_tui.services import exchange as module
 from ollama_tui.services.chat_session import ChatSession
@@ -82,6 +82,32 @@ async def test_prompts_sent_meanwhile_wait_and_are_answered_in_turn(tmp_path: Pa
     await store.aclose()
 
 
+async def test_a_conversation_with_pictures_goes_on_with_a_model_that_sees_none(tmp_path: Path) -> None:
+    engine = DemoEngine(answer="aye")
+    chats, store = service(tmp_path, engine)
+    await chats.new("llava:13b-v1.6-vicuna-q4_K_M")
+    session = chats.shown.value
+    await session.attach(Attachment("king.png", "image", 3), b"png")
+    await session.attach(Attachment("note.txt", "text", 4), b"long")
+    session.send("Who is this?")
+    await until(lambda: is_done(session))
+    session.use_model("bard")
+    session.send("And his crown?")
+    await until(lambda: is_done(session) and len(session.view.value.messages) == 4)
+    seen, blind = (asked.messages for asked in engine.asked)
+    assert seen[0].images
+    assert [message.images for message in blind] == [None] * 3
+    assert "long" in blind[0].content
+    answers = [one.note for one in session.view.value.messages if one.role == "assistant"]
+    assert answers == ["", "without king.png of earlier messages, which this model cannot take"]
+    await session.attach(Attachment("king.png", "image", 3), b"png")
+    session.send("Look at it")  # what was attached on purpose is for the engine to refuse
+    await until(lambda: is_done(session) and len(session.view.value.messages) == 6)
+    assert engine.asked[2].messages[-1].images
+    await chats.aclose()
+    await store.aclose()
+
+
 async def test_what_waits_is_taken_back_last_first_and_all_of_it_when_the_answer_is_stopped(tmp_path: Path) -> None:
     engine = DemoEngine(answer="one two")
     engine.gate = asyncio.Semaphore(1)
@@ -95,7 +121,7 @@ async def test_what_waits_is_taken_back_last_first_and_all_of_it_when_the_answer
     await until(lambda: session.view.value.reply and session.view.value.reply.text)
     assert session.stop()
     await until(lambda: is_done(session))
-    assert session.view.value.draft == "fourth\n\nsecond\n\nthird"
+    assert session.view.value.draft == "second\n\nthird\n\nfourth"
     assert not session.take_back()
     assert [one.content for one in session.view.value.messages] == ["first", "one"]
     await chats.aclose()
