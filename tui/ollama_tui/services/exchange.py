@@ -1,4 +1,4 @@
-"""One request and its answer: gathered as it comes, published, and written down once a second.
+"""One request and its answer: gathered as it comes, published, and written down within a second.
 
 The stream runs in a task of its own, so that stopping it stops nothing else. A second task publishes a snapshot at
 most eight times a second, however fast or slow the tokens are.
@@ -22,7 +22,8 @@ from ollama_tui.services.chat_view import Reply
 from ollama_tui.services.link import EngineLink
 
 PUBLISH_SECONDS = 0.125
-SAVE_SECONDS = 1.0
+SAVE_SECONDS = 0.75
+"""With the pause before it is looked at, and the time that writing takes, what is shown is on disk within a second."""
 CONTEXT_SECONDS = 0.5
 """How long the end of an answer waits to learn how large the model's context is."""
 
@@ -160,7 +161,7 @@ class Exchange:
             self._timings = replace(self._timings, thinking_ns=int((now - self._thought_since) * 1e9))
 
     async def _tick(self, reply: Reply, answer: StoredMessage) -> None:
-        """Publish the first piece at once, then at most eight times a second; write once a second."""
+        """Publish the first piece at once, then at most eight times a second; write what is shown within a second."""
         await self._first.wait()
         saved_at = time.monotonic() - SAVE_SECONDS
         while True:
