@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 
 from ollama_tui import actions
@@ -23,8 +22,9 @@ A command is typed after `:`, and may be shortened.
 def page() -> str:
     """The page as it should be."""
     sections = [HEAD]
-    for group, found in groupby(actions.ACTIONS, key=lambda action: action.group):
-        sections.append(f"## {group}\n\n| action | keys | command | |\n|---|---|---|---|\n" + "".join(map(_row, found)))
+    for group in dict.fromkeys(action.group for action in actions.ACTIONS):
+        rows = "".join(map(_row, actions.of(group)))
+        sections.append(f"## {group}\n\n| action | keys | command | |\n|---|---|---|---|\n{rows}")
     return "\n".join(sections)
 
 

@@ -15,14 +15,18 @@ from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.panes.bench.plan_screen import PlanScreen
 from ollama_tui.panes.chat.picker import Picker
+from ollama_tui.panes.chat.settings_screen import SettingsScreen as ChatSettingsScreen
+from ollama_tui.panes.chat.text_screen import TextScreen
 from ollama_tui.panes.library.editor import ModelfileEditor
 from ollama_tui.panes.library.editor_area import ModelfileArea
 from ollama_tui.panes.library.leave_screen import LeaveScreen
 from ollama_tui.panes.ps.keep_screen import KeepScreen
 from ollama_tui.panes.pulls.cancel_screen import CancelScreen
 from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.choose_screen import Choices, ChooseScreen
 from ollama_tui.widgets.command_screen import CommandScreen
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane
@@ -104,16 +108,20 @@ async def test_the_palette_runs_an_action_of_the_pane(tmp_path: Path) -> None:
 SCREENS = {
     "ask": (AskScreen, KeepScreen),
     "cancel": (CancelScreen,),
+    "chat_settings": (ChatSettingsScreen,),
+    "choose": (ChooseScreen,),
     "command": (CommandScreen,),
     "confirm": (ConfirmScreen,),
+    "dialog": (Dialog,),
     "editor": (ModelfileEditor,),
     "keys": (KeysScreen,),
     "leaving": (LeaveScreen,),
-    "list": (RowTable, Reader),
+    "list": (RowTable, Reader, Choices),
     "modelfile": (ModelfileArea,),
     "picker": (Picker, PickScreen),
     "plan": (PlanScreen,),
     "settings": (SettingsScreen,),
+    "text": (TextScreen,),
 }
 
 
@@ -174,7 +182,7 @@ async def test_neither_the_first_paint_nor_a_key_waits_for_the_engine(tmp_path: 
         return DemoEngine(), ""
 
     chats = ChatStore(tmp_path / "chats.db")
-    app = Workstation(never, Settings(), chats=chats, host_label="far away", machine_memory=lambda: 0)
+    app = Workstation(never, Settings(tour=False), chats=chats, host_label="far away", machine_memory=lambda: 0)
     async with app.run_test() as pilot:
         await until(pilot, lambda: "connecting to far away…" in screen_text(app))
         await pilot.press("3")

@@ -49,6 +49,7 @@ class Desk:
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("OLLAMA_", "TEXTUAL_", "SSH_"))},
             "HOME": str(self.home),
+            "OLLAMA_TUI_TOUR": "0",
             **{f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CONFIG", "DATA", "CACHE", "STATE")},
         }
 

@@ -11,10 +11,22 @@ from textual.message_pump import MessagePump
 
 from ollama_tui.actions import app, bench, chat, chats, discover, editor, keymap, library, ps, pulls, shared
 from ollama_tui.actions.action import Action
-from ollama_tui.actions.keymap import Keymap
+from ollama_tui.actions.keymap import Keymap, beside
 from ollama_tui.actions.keys import key_name, key_names
 
-__all__ = ["ACTIONS", "Action", "Keymap", "bindings", "by_id", "in_force", "key_name", "key_names", "keys_of", "of"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "Keymap",
+    "beside",
+    "bindings",
+    "by_id",
+    "in_force",
+    "key_name",
+    "key_names",
+    "keys_of",
+    "of",
+]
 
 ACTIONS: tuple[Action, ...] = (
     *discover.ACTIONS,

@@ -11,9 +11,9 @@ class Action:
 
     `footer` puts it on the bottom line; `palette` offers it in the command palette. `editor` marks what only a text
     editor's own keys mean, which are listed in the help and bound by the editor itself. `priority` reaches past
-    modal screens and inputs. `command` is its name on the command line (`:pull`); `argument` names what may follow it
-    there (`MODEL`), and is given to the action method as its one parameter, "" where nothing followed. Further names
-    stand behind a comma.
+    inputs, and in the group `app` past modal screens. `command` is its name on the command line (`:pull`);
+    `argument` names what may follow it there (`MODEL`), and is given to the action method as its one parameter, ""
+    where nothing followed. Further names stand behind a comma.
     """
 
     id: str

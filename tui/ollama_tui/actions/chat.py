@@ -1,4 +1,4 @@
-"""What Chat does: at the prompt, with the messages, with the conversation."""
+"""What Chat does: at the prompt, with the messages, with the conversation, in its settings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _PROMPT: tuple[Action, ...] = (
            palette=False, editor=True),
     Action("chat.edit_outside", "ctrl+e", "edit_outside", "editor", "Write the prompt in $EDITOR", footer=False,
            palette=False, editor=True),
-    Action("chat.earlier", "up", "cursor_up", "earlier", "In the first line: the prompt before", footer=False,
-           palette=False, editor=True),
+    Action("chat.earlier", "up", "cursor_up", "earlier",
+           "In the first line: the prompt before; in an empty prompt: the one that waits", footer=False, palette=False,
+           editor=True),
     Action("chat.later", "down", "cursor_down", "later", "In the last line: the prompt after", footer=False,
            palette=False, editor=True),
 )  # fmt: skip
@@ -62,4 +63,15 @@ _MESSAGES: tuple[Action, ...] = (
     Action("chat.end", "ctrl+end", "end", "end", "Go to the newest words and follow them", footer=False),
 )  # fmt: skip
 
-ACTIONS: tuple[Action, ...] = (*_PROMPT, *_CONVERSATION, *_MESSAGES)
+_SETTINGS: tuple[Action, ...] = (
+    Action("chat_settings.edit", "enter", "edit", "change", "Change the selected setting", footer=False,
+           palette=False),
+    Action("chat_settings.reset", "delete,backspace,x", "reset", "reset",
+           "Take the selected setting back to what the model says", footer=False, palette=False),
+    Action("chat_settings.filter", "slash", "filter", "filter", "Show only settings that have some letters",
+           footer=False, palette=False),
+    Action("chat_settings.leave", "escape,q,ctrl+s", "leave", "done", "Leave the filter, then the settings",
+           footer=False, palette=False),
+)  # fmt: skip
+
+ACTIONS: tuple[Action, ...] = (*_PROMPT, *_CONVERSATION, *_MESSAGES, *_SETTINGS)

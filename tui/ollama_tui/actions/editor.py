@@ -43,7 +43,6 @@ ACTIONS: tuple[Action, ...] = (
         palette=False,
     ),
     Action("editor.leave", "escape", "leave", "leave", "Leave; asks what becomes of changes", palette=False),
-    Action("editor.keys", "ctrl+g", "keys", "keys", "Show these keys", palette=False),
     Action("leaving.keep", "enter,y", "answer('keep')", "keep", "Keep the draft", footer=False, palette=False),
     Action("leaving.drop", "d", "answer('drop')", "throw away", "Throw the changes away", footer=False, palette=False),
     Action("leaving.stay", "escape,n", "answer('stay')", "go on", "Go on writing", footer=False, palette=False),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from textual.content import Content
+
 from ollama_tui.actions.action import Action
 from ollama_tui.actions.keys import key_name, key_names, parse_key, typed
 
@@ -23,20 +25,25 @@ UNDER_ALL = ("app", "list", "screen")
 """Groups of actions that are at hand beside those of a pane."""
 TABS = ("library", "discover")
 """Groups of the tabs between which `tabs` goes."""
-ALONE = (
-    "ask",
-    "cancel",
-    "command",
-    "confirm",
-    "editor",
-    "keys",
-    "leaving",
-    "modelfile",
-    "picker",
-    "plan",
-    "settings",
-)
-"""Groups of screens and lines that keep the keys to themselves while they are open."""
+_DIALOG = ("dialog", "screen")
+ALONE: Mapping[str, tuple[str, ...]] = {
+    "ask": _DIALOG,
+    "cancel": _DIALOG,
+    "chat_settings": ("list", *_DIALOG),
+    "choose": ("list", *_DIALOG),
+    "command": _DIALOG,
+    "confirm": _DIALOG,
+    "dialog": ("screen",),
+    "editor": ("modelfile", *_DIALOG),
+    "keys": ("list", "screen"),
+    "leaving": _DIALOG,
+    "modelfile": (),
+    "picker": _DIALOG,
+    "plan": _DIALOG,
+    "settings": ("list", *_DIALOG),
+    "text": _DIALOG,
+}
+"""Groups of screens and lines that keep the keys to themselves while they are open, with what else is at hand there."""
 
 
 def unset(action_id: str) -> str:
@@ -61,6 +68,11 @@ class Keymap:
         """The key of an action that is shown, as people write it."""
         keys = self.keys.get(action_id, ())
         return key_name(keys[0]) if keys else ""
+
+    def hints(self, *does: tuple[str, str]) -> Content:
+        """The keys of some actions with what each does, as the edge of a box tells them: `enter takes · esc leaves`."""
+        keys = ((self.name(action_id), words) for action_id, words in does)
+        return Content(" · ".join(f"{key} {words}" for key, words in keys if key))
 
     def bindings(self) -> dict[str, str]:
         """As `App.set_keymap` takes it."""
@@ -122,7 +134,14 @@ def _is_at_hand(action: Action, group: str) -> bool:
         return True
     if action.group == "tabs" and group in TABS:
         return True
-    return action.priority if group in ALONE else group not in UNDER_ALL and action.group in UNDER_ALL
+    if group in ALONE:
+        return action.group in ALONE[group] or (action.group == "app" and action.priority)
+    return group not in UNDER_ALL and action.group in UNDER_ALL
+
+
+def beside(group: str) -> tuple[str, ...]:
+    """Groups of actions at hand beside those of `group`, where that is of a dialog."""
+    return ALONE.get(group, ())
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

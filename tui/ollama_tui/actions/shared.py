@@ -32,8 +32,14 @@ ACTIONS: tuple[Action, ...] = (
     _quiet("cancel.keep", "enter,k,y", "answer('keep')", "keep", "Cancel the pull; what came of it stays"),
     _quiet("cancel.remove", "r,d", "answer('remove')", "remove", "Cancel the pull and remove what came of it"),
     _quiet("cancel.leave", "escape,n,q", "answer('')", "leave", "Let the pull go on"),
+    _quiet("choose.take", "enter", "take", "take", "Take the one that is lit"),
+    _quiet("choose.leave", "escape,q", "cancel", "leave", "Leave all as it was"),
     _quiet("ask.take", "enter", "take", "take", "Take what was typed"),
     _quiet("ask.leave", "escape", "cancel", "leave", "Leave all as it was"),
+    Action("text.take", "ctrl+s", "take", "take", "Take what was written", footer=False, palette=False, priority=True),
+    Action(
+        "text.leave", "escape", "cancel", "leave", "Leave all as it was", footer=False, palette=False, priority=True
+    ),
     _quiet("picker.take", "enter", "take", "take", "Take the one that is lit"),
     _quiet("picker.up", "up", "move(-1)", "up", "Go up a line"),
     _quiet("picker.down", "down", "move(1)", "down", "Go down a line"),
@@ -44,5 +50,6 @@ ACTIONS: tuple[Action, ...] = (
     _quiet("command.complete_back", "shift+tab", "complete(-1)", "back", "Go back to the completion before"),
     _quiet("command.older", "up", "leaf(1)", "older", "Show the command typed before"),
     _quiet("command.newer", "down", "leaf(-1)", "newer", "Show the command typed after it"),
+    Action("dialog.keys", "question_mark,ctrl+g", "keys", "keys", "Show these keys", palette=False),
     _quiet("keys.close", "escape,q,question_mark,enter", "close", "close", "Close the list of keys"),
 )

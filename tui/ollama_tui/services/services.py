@@ -25,7 +25,7 @@ from ollama_tui.services.residency import REFRESH_SECONDS, ResidencyService
 
 class Services:
     """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment);
-    `refresh_seconds` is how often PS asks what is in memory."""
+    `refresh_seconds` is how often PS asks what is in memory; `model`, where given, gets a new conversation."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Services:
         clock: Callable[[], float],
         machine_memory: Callable[[], int],
         refresh_seconds: float = REFRESH_SECONDS,
+        model: str | None = None,
     ) -> None:
         self.link = link
         self.clock = clock
@@ -48,7 +49,7 @@ class Services:
         self.pulls = PullsService(link, self.library, clock=clock)
         self.residency = ResidencyService(link, refresh_seconds=refresh_seconds)
         self.monitor = MonitorService(link, self.residency, clock=clock)
-        self.chats = ChatService(link, chats, clock=clock)
+        self.chats = ChatService(link, chats, clock=clock, model=model)
         self.bench = BenchService(link, chats.path.with_name("bench.db"), clock=clock)
         self._store = chats
 

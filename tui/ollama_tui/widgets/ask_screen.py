@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from ollama_tui import actions
 from ollama_tui.text import visible
+from ollama_tui.widgets.dialog import Dialog
 
 
-class AskScreen(ModalScreen[str | None]):
+class AskScreen(Dialog[str | None]):
     """Gives what was typed, without spaces around it, or None where the user changed their mind.
 
     Args:
@@ -38,7 +36,8 @@ class AskScreen(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("ask")]
+    groups = ("ask",)
+    topic = "Question"
 
     def __init__(
         self, title: str, value: str = "", *, note: str = "", check: Callable[[str], str] = lambda _text: ""
@@ -52,8 +51,7 @@ class AskScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="ask-box") as box:
             box.border_title = visible(self._title)
-            keymap = actions.in_force(self)
-            box.border_subtitle = f"{keymap.name('ask.take')} takes · {keymap.name('ask.leave')} leaves"
+            box.border_subtitle = actions.in_force(self).hints(("ask.take", "takes"), ("ask.leave", "leaves"))
             yield Input(self._value, id="ask-input", compact=True, select_on_focus=True)
             yield Static(visible(self._note), id="ask-note", markup=False)
 

@@ -7,17 +7,35 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from ollama_tui import actions
 from ollama_tui.text import one_line, visible
+from ollama_tui.widgets.dialog import Dialog
 
 
-class ChooseScreen(ModalScreen[str | None]):
+class Choices(OptionList, inherit_bindings=False):
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("list")]
+
+    def action_half_page_up(self) -> None:
+        self._move_by(-self._half_page)
+
+    def action_half_page_down(self) -> None:
+        self._move_by(self._half_page)
+
+    @property
+    def _half_page(self) -> int:
+        return max(1, self.size.height // 2)
+
+    def _move_by(self, lines: int) -> None:
+        self.highlighted = min(max(0, (self.highlighted or 0) + lines), self.option_count - 1)
+
+
+class ChooseScreen(Dialog[str | None]):
     """Gives the key of what was chosen, or None. `choices` are keys, words and a note on each; `note` stands above."""
 
     DEFAULT_CSS = """
@@ -33,11 +51,8 @@ class ChooseScreen(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "OptionList"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "cancel", "cancel", id="choose.cancel"),
-        Binding("j", "move(1)", show=False),
-        Binding("k", "move(-1)", show=False),
-    ]
+    groups = ("choose",)
+    topic = "Choice"
 
     def __init__(
         self, title: str, choices: Sequence[tuple[str, str, str]], *, note: str = "", current: str = ""
@@ -51,10 +66,10 @@ class ChooseScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="choose-box") as box:
             box.border_title = visible(self._title)
-            box.border_subtitle = "enter takes · esc leaves"
+            box.border_subtitle = actions.in_force(self).hints(("choose.take", "takes"), ("choose.leave", "leaves"))
             yield Static(visible(self._note), id="choose-note", markup=False)
             width = max((len(text) for _, text, _ in self._choices), default=0) + 2
-            yield OptionList(
+            yield Choices(
                 *(
                     Option(Content(f"{one_line(text):<{width}}") + Content.styled(one_line(note), "$muted"))
                     for _, text, note in self._choices
@@ -71,12 +86,11 @@ class ChooseScreen(ModalScreen[str | None]):
             self.query_one(OptionList).highlighted = keys.index(self._current)
 
     @on(OptionList.OptionSelected)
-    def _take(self, event: OptionList.OptionSelected) -> None:
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._choices[event.option_index][0])
 
-    def action_move(self, step: int) -> None:
-        options = self.query_one(OptionList)
-        (options.action_cursor_down if step > 0 else options.action_cursor_up)()
+    def action_take(self) -> None:
+        self.query_one(OptionList).action_select()
 
     def action_cancel(self) -> None:
         self.dismiss(None)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from ollama_tui import actions, commands
 from ollama_tui.text import one_line
 from ollama_tui.widgets.command_history import CommandHistory
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.lines import Lines
 
 SHOWN = 8
@@ -23,7 +21,7 @@ SHOWN = 8
 NAME_WIDTH = 24
 
 
-class CommandScreen(ModalScreen[str | None]):
+class CommandScreen(Dialog[str | None]):
     """Gives the line that was typed, which is a command, or None where the user changed their mind.
 
     Args:
@@ -44,7 +42,8 @@ class CommandScreen(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "#command-input"
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("command")]
+    groups = ("command",)
+    topic = "Command line"
 
     def __init__(
         self, acting: Sequence[str], history: CommandHistory, words_for: Callable[[str], Sequence[str]]

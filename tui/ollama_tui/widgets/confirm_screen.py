@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ollama_tui import actions
 from ollama_tui.text import visible
+from ollama_tui.widgets.dialog import Dialog
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(Dialog[bool]):
     """`verb` is what "yes" does ("delete")."""
 
     DEFAULT_CSS = """
@@ -28,7 +25,8 @@ class ConfirmScreen(ModalScreen[bool]):
         Static { height: auto; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("confirm")]
+    groups = ("confirm",)
+    topic = "Question"
 
     def __init__(self, title: str, text: str, *, verb: str) -> None:
         super().__init__()
@@ -39,8 +37,7 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(id="confirm-box") as box:
             box.border_title = visible(self._title)
-            keymap = actions.in_force(self)
-            box.border_subtitle = f"{keymap.name('confirm.yes')} {self._verb} · {keymap.name('confirm.no')} leaves"
+            box.border_subtitle = actions.in_force(self).hints(("confirm.yes", self._verb), ("confirm.no", "leaves"))
             yield Static(visible(self._text), markup=False)
 
     def action_answer(self, yes: bool) -> None:

@@ -16,7 +16,7 @@ from ollama_tui import actions
 from ollama_tui.widgets.reader import Reader
 
 
-class KeysScreen(ModalScreen[None]):
+class KeysScreen(ModalScreen[None], inherit_bindings=False):
     DEFAULT_CSS = """
     KeysScreen {
         align: center middle;
@@ -28,7 +28,7 @@ class KeysScreen(ModalScreen[None]):
         .keys-heading { margin-top: 1; color: $accent; text-style: bold; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("keys")]
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("keys"), *actions.bindings("screen")]
 
     def __init__(self, groups: Sequence[str], title: str, *, everywhere: bool = True) -> None:
         """`groups` of actions that the pane has at hand; its `title`; whether what works in all panes does here."""

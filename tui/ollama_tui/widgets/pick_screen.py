@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from ollama_tui import actions
 from ollama_tui.text import one_line, visible
+from ollama_tui.widgets.dialog import Dialog
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Choice:
     note: str = ""
 
 
-class PickScreen(ModalScreen[str | None]):
+class PickScreen(Dialog[str | None]):
     """Gives the key of the choice, or None where the user changed their mind."""
 
     DEFAULT_CSS = """
@@ -44,7 +42,8 @@ class PickScreen(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("picker")]
+    groups = ("picker",)
+    topic = "Choice"
 
     def __init__(self, title: str, choices: Sequence[Choice]) -> None:
         super().__init__()
@@ -55,9 +54,8 @@ class PickScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="pick-box") as box:
             box.border_title = visible(self._title)
-            keymap = actions.in_force(self)
-            take, leave = keymap.name("picker.take"), keymap.name("picker.leave")
-            box.border_subtitle = f"type to narrow · {take} takes · {leave} leaves"
+            keys = actions.in_force(self).hints(("picker.take", "takes"), ("picker.leave", "leaves"))
+            box.border_subtitle = Content("type to narrow · ") + keys
             yield Input(id="pick-input", compact=True)
             options = OptionList(id="pick-list", markup=False, compact=True)
             options.can_focus = False

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input
 
 from ollama_engine.errors import EngineError
 from ollama_engine.settings_view import SettingView
-from ollama_tui import actions
 from ollama_tui.services.settings import SettingsService, problem
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.key_line import KeyLine
 from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.row_table import Column, RowTable
@@ -27,7 +24,7 @@ NAME, SOURCE = 20, 13
 TRUE_FALSE = ("true", "false")
 
 
-class SettingsScreen(ModalScreen[None], inherit_bindings=False):
+class SettingsScreen(Dialog[None]):
     """`taken` is called after each change, so that what can change at once does."""
 
     DEFAULT_CSS = """
@@ -39,7 +36,8 @@ class SettingsScreen(ModalScreen[None], inherit_bindings=False):
         #settings-details { height: 5; padding: 0 1; background: $surface; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("settings"), *actions.bindings("screen")]
+    groups = ("settings",)
+    topic = "Settings"
     AUTO_FOCUS = "#settings"
 
     def __init__(self, settings: SettingsService, taken: Callable[[str], Awaitable[str]]) -> None:

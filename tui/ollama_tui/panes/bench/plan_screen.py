@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Checkbox, Input, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
@@ -20,6 +17,7 @@ from ollama_engine.errors import InvalidRequest
 from ollama_tui import actions
 from ollama_tui.panes.bench.plan_text import numbers, options_line, read_plan
 from ollama_tui.text import one_line
+from ollama_tui.widgets.dialog import Dialog
 
 _HINTS = {
     "prompt": "tokens, as 128,512",
@@ -33,25 +31,22 @@ _HINTS = {
 
 
 class _Models(SelectionList[str], inherit_bindings=False):
-    """Space marks; enter is the form's. Above the first and below the last line other fields follow."""
+    """Its keys are the form's."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "select", show=False),
-        Binding("up", "go(-1)", show=False),
-        Binding("down", "go(1)", show=False),
-    ]
-
-    def action_go(self, step: int) -> None:
+    def move(self, step: int) -> bool:
+        """Light another line; whether there is one."""
         place = (self.highlighted or 0) + step
-        if 0 <= place < self.option_count:
+        there = 0 <= place < self.option_count
+        if there:
             self.highlighted = place
-        elif step > 0:
-            self.screen.focus_next()
-        else:
-            self.screen.focus_previous()
+        return there
 
 
-class PlanScreen(ModalScreen[Plan | None]):
+class _Choice(Checkbox, inherit_bindings=False):
+    """Its keys are the form's."""
+
+
+class PlanScreen(Dialog[Plan | None]):
     """Gives the plan to measure, or None where the user changed their mind."""
 
     DEFAULT_CSS = """
@@ -74,11 +69,8 @@ class PlanScreen(ModalScreen[Plan | None]):
         #plan-note.wrong { color: $error; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *actions.bindings("plan"),
-        Binding("down", "app.focus_next", show=False),
-        Binding("up", "app.focus_previous", show=False),
-    ]
+    groups = ("plan",)
+    topic = "Plan"
 
     def __init__(self, plan: Plan, models: Sequence[str], *, verb: str) -> None:
         """`models` are those of the store; `verb` is what enter does."""
@@ -100,9 +92,9 @@ class PlanScreen(ModalScreen[Plan | None]):
         }
         with VerticalScroll(id="plan-box", can_focus=False) as box:
             box.border_title = "What to measure"
-            keymap = actions.in_force(self)
-            take, leave = keymap.name("plan.take"), keymap.name("plan.leave")
-            box.border_subtitle = f"space marks models · {take} {self._verb} · {leave} leaves"
+            box.border_subtitle = actions.in_force(self).hints(
+                ("plan.mark", "marks models"), ("plan.take", self._verb), ("plan.leave", "leaves")
+            )
             yield _Models(
                 *(Selection(Content(one_line(name)), name, name in plan.models) for name in self._models),
                 id="plan-models",
@@ -113,7 +105,7 @@ class PlanScreen(ModalScreen[Plan | None]):
                     with Horizontal(classes="plan-row"):
                         yield Static(name, classes="plan-name", markup=False)
                         yield Input(value, id=_id(name), placeholder=_HINTS[name], compact=True, select_on_focus=True)
-                yield Checkbox(
+                yield _Choice(
                     "the same prompt each time, from the prefix cache", plan.warm, id="plan-warm", compact=True
                 )
             yield Static("", id="plan-note", markup=False)
@@ -145,6 +137,26 @@ class PlanScreen(ModalScreen[Plan | None]):
         requests = sum(cell.concurrency for cell in cells(plan)) * (plan.repeats + plan.warmups)
         note.update(f"{count} {'measurement' if count == 1 else 'measurements'}, {requests} requests")
         note.remove_class("wrong")
+
+    # What the user does
+
+    def action_mark(self) -> None:
+        match self.focused:
+            case SelectionList() as models:
+                models.action_select()
+            case Checkbox() as choice:
+                choice.toggle()
+            case _:
+                pass
+
+    def action_go(self, step: int) -> None:
+        """To the line below or above; beyond the last and the first model other fields follow."""
+        if isinstance(self.focused, _Models) and self.focused.move(step):
+            return
+        if step > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
 
     @on(Input.Submitted)
     def action_take(self) -> None:

@@ -60,7 +60,8 @@ class Picker(Vertical):
         """Open with these choices, `current` highlighted."""
         self._topic, self._choices, self._current = topic, choices, current
         self.border_title = title
-        self.border_subtitle = "type to narrow · enter takes · esc leaves"
+        keys = actions.in_force(self).hints(("picker.take", "takes"), ("picker.leave", "leaves"))
+        self.border_subtitle = Content("type to narrow · ") + keys
         self.query_one(Input).value = ""
         self.display = True
         self._fill(current)

@@ -8,25 +8,24 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.getters import query_one
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from ollama_engine.errors import EngineError, InvalidRequest
 from ollama_engine.options import Deprecated
 from ollama_engine.types import ModelInfo
-from ollama_tui import slash
+from ollama_tui import actions, slash
 from ollama_tui.chats import ChatSettings
 from ollama_tui.panes.chat.settings_in_force import Layers, in_force, in_words, tool_name
 from ollama_tui.panes.chat.text_screen import TextScreen
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.ask_screen import AskScreen
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.row_table import Column, RowTable
 
 _LONG = {
@@ -46,7 +45,7 @@ _NAME, _SOURCE = 19, 12
 """Cells of the columns beside the value."""
 
 
-class SettingsScreen(ModalScreen[ChatSettings]):
+class SettingsScreen(Dialog[ChatSettings]):
     """Gives the settings as they are when it is left.
 
     Args:
@@ -67,12 +66,8 @@ class SettingsScreen(ModalScreen[ChatSettings]):
     }
     """
     AUTO_FOCUS = "RowTable"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "edit", "change", id="chatset.edit"),
-        Binding("delete,backspace,x", "reset", "reset", id="chatset.reset"),
-        Binding("slash", "filter", "filter", id="chatset.filter"),
-        Binding("escape,q,ctrl+s", "leave", "done", id="chatset.leave"),
-    ]
+    groups = ("chat_settings",)
+    topic = "Settings"
     table = query_one("#chatset", RowTable)
 
     def __init__(
@@ -92,7 +87,12 @@ class SettingsScreen(ModalScreen[ChatSettings]):
     def compose(self) -> ComposeResult:
         with Vertical(id="chatset-box") as box:
             box.border_title = f"Answers of {one_line(self._model) or 'this conversation'}"
-            box.border_subtitle = "enter changes · del resets · / filters · esc done"
+            box.border_subtitle = actions.in_force(self).hints(
+                ("chat_settings.edit", "changes"),
+                ("chat_settings.reset", "resets"),
+                ("chat_settings.filter", "filters"),
+                ("chat_settings.leave", "done"),
+            )
             yield Input(placeholder="filter", compact=True)
             yield RowTable(id="chatset")
 

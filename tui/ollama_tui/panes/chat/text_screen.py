@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
+from ollama_tui import actions
 from ollama_tui.text import visible
+from ollama_tui.widgets.dialog import Dialog
 
 
-class TextScreen(ModalScreen[str | None]):
+class TextScreen(Dialog[str | None]):
     """Gives what was written, or None where the user changed their mind. `check` says what is wrong with it."""
 
     DEFAULT_CSS = """
@@ -31,10 +30,8 @@ class TextScreen(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "TextArea"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "take", "take", id="text.take", priority=True),
-        Binding("escape", "cancel", "cancel", id="text.cancel", priority=True),
-    ]
+    groups = ("text",)
+    topic = "Text"
 
     def __init__(
         self,
@@ -55,7 +52,8 @@ class TextScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="text-box") as box:
             box.border_title = visible(self._title)
-            box.border_subtitle = "esc closes" if self._read_only else "ctrl+s takes · esc leaves"
+            take, leave = ("text.take", "takes"), ("text.leave", "closes" if self._read_only else "leaves")
+            box.border_subtitle = actions.in_force(self).hints(*([leave] if self._read_only else [take, leave]))
             text = visible(self._text) if self._read_only else self._text
             yield TextArea(text, id="text-area", soft_wrap=True, compact=True, read_only=self._read_only)
             note = Static(visible(self._note), id="text-note", markup=False)

@@ -7,7 +7,7 @@ from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.getters import query_one
 
@@ -19,6 +19,7 @@ from ollama_tui.panes.library.memory_lines import CACHE_TYPES, Wish, comparison,
 from ollama_tui.services import Services
 from ollama_tui.text import one_line
 from ollama_tui.widgets.lines import Lines
+from ollama_tui.widgets.reader import Reader
 from ollama_tui.widgets.tab_line import TabLine
 
 SECTIONS = {
@@ -39,7 +40,7 @@ class DetailsView(Vertical):
 
     section_line = query_one(TabLine)
     title = query_one("#library-details-title", Lines)
-    scroll = query_one("#library-details-scroll", VerticalScroll)
+    scroll = query_one("#library-details-scroll", Reader)
     text = query_one("#library-details-text", Lines)
 
     def __init__(self, services: Services) -> None:
@@ -53,7 +54,7 @@ class DetailsView(Vertical):
     def compose(self) -> ComposeResult:
         yield Lines(id="library-details-title")
         yield TabLine(SECTIONS)
-        with VerticalScroll(id="library-details-scroll"):
+        with Reader(id="library-details-scroll"):
             yield Lines(id="library-details-text")
 
     def show(self, model: ModelSummary | None) -> None:

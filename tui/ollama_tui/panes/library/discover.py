@@ -9,7 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.color import Color
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.getters import query_one
 from textual.reactive import var
 from textual.widget import Widget
@@ -27,6 +27,7 @@ from ollama_tui.text import one_line
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
 from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.pane import Part
+from ollama_tui.widgets.reader import Reader
 from ollama_tui.widgets.row_table import RowTable
 
 BESIDE = 110
@@ -64,7 +65,7 @@ class Discover(Part):
     table = query_one("#known-models", RowTable)
     filter_input = query_one("#discover-filter", Input)
     status = query_one("#discover-status", Lines)
-    details_box = query_one("#discover-details", VerticalScroll)
+    details_box = query_one("#discover-details", Reader)
     details_text = query_one("#discover-details-text", Lines)
 
     wanted_details: var[bool | None] = var(None)
@@ -88,7 +89,7 @@ class Discover(Part):
             with Vertical(id="discover-list"):
                 yield RowTable(id="known-models")
                 yield Lines(id="discover-status")
-            with VerticalScroll(id="discover-details", can_focus=False):
+            with Reader(id="discover-details", can_focus=False):
                 yield Lines(id="discover-details-text")
 
     def on_mount(self) -> None:

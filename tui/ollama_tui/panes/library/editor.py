@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.events import Resize
 from textual.getters import query_one
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import TextArea
 
 from ollama_engine.errors import EngineError
-from ollama_tui import actions, figures
+from ollama_tui import figures
 from ollama_tui.panes.library import editor_words as words
 from ollama_tui.panes.library.editor_area import ModelfileArea
 from ollama_tui.panes.library.leave_screen import LeaveScreen, Leaving
@@ -28,10 +25,11 @@ from ollama_tui.services.modelfiles import Checked
 from ollama_tui.text import visible
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
+from ollama_tui.widgets.dialog import Dialog
 from ollama_tui.widgets.key_line import KeyLine
-from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.lines import Lines
 from ollama_tui.widgets.pick_screen import Choice, PickScreen
+from ollama_tui.widgets.reader import Reader
 
 CHECK_SECONDS = 0.25
 """After the last key press; a check reads files, and draws."""
@@ -44,7 +42,7 @@ SAMPLES = 3
 _KINDS = {"Q8_0": "loses nothing to speak of", "Q4_K_M": "the usual choice", "Q2_K": "loses much"}
 
 
-class ModelfileEditor(ModalScreen[str | None]):
+class ModelfileEditor(Dialog[str | None]):
     """Gives the name of the model that was made, or None. A modal screen, so that the panes' keys are text here."""
 
     DEFAULT_CSS = """
@@ -71,13 +69,14 @@ class ModelfileEditor(ModalScreen[str | None]):
     }
     """
     AUTO_FOCUS = "#modelfile"
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("editor")]
+    groups = ("editor",)
+    topic = "Modelfile"
 
     area = query_one("#modelfile", ModelfileArea)
     title_line = query_one("#editor-title", Lines)
     fault_lines = query_one("#editor-faults", Lines)
     option_line = query_one("#editor-options", Lines)
-    prompt_box = query_one("#editor-prompt", VerticalScroll)
+    prompt_box = query_one("#editor-prompt", Reader)
     prompt_text = query_one("#editor-prompt-text", Lines)
 
     def __init__(self, services: Services, draft: Draft) -> None:
@@ -95,7 +94,7 @@ class ModelfileEditor(ModalScreen[str | None]):
         yield Lines(id="editor-title")
         with Container(id="editor-body"):
             yield ModelfileArea(self.draft.text)
-            with VerticalScroll(id="editor-prompt"):
+            with Reader(id="editor-prompt"):
                 yield Lines(id="editor-prompt-text")
         yield Lines(id="editor-options")
         yield Lines(id="editor-faults")
@@ -197,9 +196,6 @@ class ModelfileEditor(ModalScreen[str | None]):
                 return self._checked is not None and bool(self._checked.findings)
             case _:
                 return True
-
-    def action_keys(self) -> None:
-        self.app.push_screen(KeysScreen(["editor", "modelfile"], "Modelfile", everywhere=False))
 
     def action_preview(self) -> None:
         self._sample = (self._sample + 1) % (SAMPLES + 1)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ollama_tui import actions
+from ollama_tui.widgets.dialog import Dialog
 
 Leaving = Literal["keep", "drop", "stay"]
 
 
-class LeaveScreen(ModalScreen[Leaving]):
+class LeaveScreen(Dialog[Leaving]):
     """Changes are kept, thrown away, or gone on with."""
 
     DEFAULT_CSS = """
@@ -28,7 +27,8 @@ class LeaveScreen(ModalScreen[Leaving]):
         Static { height: auto; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("leaving")]
+    groups = ("leaving",)
+    topic = "Modelfile"
 
     def __init__(self, again: str) -> None:
         """`again` is the key that opens the draft again."""
@@ -38,9 +38,9 @@ class LeaveScreen(ModalScreen[Leaving]):
     def compose(self) -> ComposeResult:
         with Vertical(id="leave-box") as box:
             box.border_title = "Leave the editor?"
-            keymap = actions.in_force(self)
-            keep, drop, stay = (keymap.name(f"leaving.{way}") for way in ("keep", "drop", "stay"))
-            box.border_subtitle = f"{keep} keeps the draft · {drop} throws it away · {stay} goes on"
+            box.border_subtitle = actions.in_force(self).hints(
+                ("leaving.keep", "keeps the draft"), ("leaving.drop", "throws it away"), ("leaving.stay", "goes on")
+            )
             yield Static(
                 f"The changes are a draft, which {self._again} in the Library opens again. No model was made of them.",
                 markup=False,

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from ollama_engine.durations import format_duration, parse_keep_alive
@@ -16,12 +12,13 @@ from ollama_engine.errors import InvalidRequest
 from ollama_engine.types import KeepAlive, RunningModel
 from ollama_tui import actions
 from ollama_tui.text import one_line
+from ollama_tui.widgets.dialog import Dialog
 
 FOREVER = ("forever", "never", "-1")
 EXAMPLES = "30s, 10m, 1h30m after its last request; 0 lets it go as soon as it is idle; forever"
 
 
-class KeepScreen(ModalScreen[KeepAlive]):
+class KeepScreen(Dialog[KeepAlive]):
     """Gives what `Engine.load` takes as `keep_alive`, or None where the user changed their mind."""
 
     DEFAULT_CSS = """
@@ -38,7 +35,8 @@ class KeepScreen(ModalScreen[KeepAlive]):
     }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("ask")]
+    groups = ("ask",)
+    topic = "Keep"
 
     def __init__(self, model: str, current: str) -> None:
         super().__init__()
@@ -48,7 +46,7 @@ class KeepScreen(ModalScreen[KeepAlive]):
     def compose(self) -> ComposeResult:
         with Vertical(id="keep-box") as box:
             box.border_title = f"Keep {one_line(self._model)} for"
-            box.border_subtitle = "enter takes · esc leaves"
+            box.border_subtitle = actions.in_force(self).hints(("ask.take", "takes"), ("ask.leave", "leaves"))
             yield Input(self._current, id="keep-input", compact=True, select_on_focus=True)
             yield Static(EXAMPLES, id="keep-note", markup=False)
 

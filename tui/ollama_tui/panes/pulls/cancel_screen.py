@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ollama_tui import actions, figures
 from ollama_tui.services.pull_progress import Pull
 from ollama_tui.text import one_line, visible
+from ollama_tui.widgets.dialog import Dialog
 
 Answer = Literal["keep", "remove"] | None
 
 
-class CancelScreen(ModalScreen[Answer]):
+class CancelScreen(Dialog[Answer]):
     """`removable`: whether what came can be removed from here."""
 
     DEFAULT_CSS = """
@@ -31,7 +30,8 @@ class CancelScreen(ModalScreen[Answer]):
         Static { height: auto; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("cancel")]
+    groups = ("cancel",)
+    topic = "Cancel"
 
     def __init__(self, pull: Pull, *, removable: bool) -> None:
         super().__init__()
@@ -40,19 +40,22 @@ class CancelScreen(ModalScreen[Answer]):
 
     def compose(self) -> ComposeResult:
         came = self._pull.view.completed
+        keymap = actions.in_force(self)
         text = "It leaves the queue."
         if came and self._removable:
+            keep, remove = keymap.name("cancel.keep"), keymap.name("cancel.remove")
             text += (
                 f" {figures.size(came)} of it are here already.\n\n"
-                "enter  keeps them: the next pull of it goes on from there\n"
-                "r      removes them from the disk"
+                f"{keep:<6} keeps them: the next pull of it goes on from there\n"
+                f"{remove:<6} removes them from the disk"
             )
         elif came:
             text += f" {figures.size(came)} of it have come; the server keeps them for the next pull."
         with Vertical(id="cancel-box") as box:
             box.border_title = visible(f"Cancel {one_line(self._pull.view.name)}?")
-            keys = "enter cancels, keeps · r removes · " if came and self._removable else "enter cancels · "
-            box.border_subtitle = f"{keys}esc leaves"
+            asks = came and self._removable
+            cancels = [("cancel.keep", "cancels, keeps"), ("cancel.remove", "removes")] if asks else []
+            box.border_subtitle = keymap.hints(*(cancels or [("cancel.keep", "cancels")]), ("cancel.leave", "leaves"))
             yield Static(text, markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
