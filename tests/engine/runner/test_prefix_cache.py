@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ollama_engine.runner.llama import C
 from ollama_engine.runner.llama_batch import LlamaBatch
 from ollama_engine.runner.llama_context import DECODE_ABORTED, LlamaContext
 from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.prefix_cache import common_prefix
+from ollama_engine.runner.protocol import LoadSpec
 from tests.engine.runner.stepping import Stepper, load
 from tests.support.state_models import hybrid_model, llama_model, mamba_model, sliding_model
 
@@ -45,6 +47,20 @@ def alone(model: LlamaModel, prompt: list[int], *, n_ctx: int = 512, **request: 
     """The answer in a context that has never seen anything else."""
     with Stepper(model, n_seq=1, n_ctx=n_ctx, **EXACT) as stepper:
         return stepper.answer(prompt, **request)
+
+
+def are_alike(model: LlamaModel, tokens: list[int], one: int, other: int) -> bool:
+    """Whether, after `tokens`, two tokens are so nearly as likely that the order of a sum decides: a row is computed by
+    other kernels beside others than alone."""
+    context = LlamaContext(model, LoadSpec([], 512, n_threads=1, **EXACT))
+    try:
+        batch = LlamaBatch(len(tokens))
+        batch.add(tokens, 0, 0, want_logits=True)
+        assert context.decode(batch) == 0
+        logits = context.logits(len(tokens) - 1)
+        return abs(float(logits[one] - logits[other])) < 1e-4
+    finally:
+        C.llama_free(context.handle)
 
 
 @given(st.lists(st.integers(-(2**60), 2**60), max_size=40), st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
@@ -319,6 +335,7 @@ class TestAnyMemory:
                 assert stepper.output(number) == alone(any_model, prompt, max_tokens=20)
 
     @settings(max_examples=15, deadline=None)
+    @example(seed=3274, n_seq=2, n_batch=64)  # two tokens a hundred-thousandth apart
     @given(seed=st.integers(0, 2**32), n_seq=st.integers(1, 4), n_batch=st.sampled_from([8, 64, 512]))
     def test_any_interleaving_gives_each_prompt_its_own_answer(
         self, any_model: LlamaModel, exact: dict[str, Any], seed: int, n_seq: int, n_batch: int
@@ -346,4 +363,6 @@ class TestAnyMemory:
                 if stepper.done[number].tokens is None:  # cancelled before it had a slot
                     continue
                 said = stepper.output(number)
-                assert said == alone(any_model, prompt, n_ctx=96, max_tokens=max(1, len(said)))[: len(said)]
+                expected = alone(any_model, prompt, n_ctx=96, max_tokens=max(1, len(said)))[: len(said)]
+                same = next((n for n, pair in enumerate(zip(said, expected, strict=True)) if pair[0] != pair[1]), None)
+                assert same is None or are_alike(any_model, [*prompt, *said[:same]], said[same], expected[same])
