@@ -113,7 +113,8 @@ class Installed(ModelWork):
         if view.error is not None and view.error is not self._view.error:
             self.report(view.error)
         self._view = view
-        self.models = {model.name: model for model in view.models}
+        self.models = {model.name: model for model in view.listed}
+        self.set_class(not view.known and bool(view.remembered), "-remembered")
         self.marked &= self.models.keys()
         self.draw_rows()
         self._draw_advice()
@@ -142,7 +143,7 @@ class Installed(ModelWork):
             return
         self.table.lay_out(columns(width, self._sort))
         now, fits, updates = self.services.clock(), self.services.fits.view.value, self._view.updates
-        models = filtered(self._view.models, self.filter_input.value)
+        models = filtered(self._view.listed, self.filter_input.value)
         self.shown = ordered(models, self._sort, fits=fits, loaded=self._states)
         rows = {}
         for model in self.shown:
