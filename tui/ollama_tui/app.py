@@ -147,6 +147,9 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     def _begin(self) -> None:
         """After the first paint: connect, and look for the last conversation."""
+        self.call_after_refresh(self.call_after_refresh, self._go_on)
+
+    def _go_on(self) -> None:
         self.current_pane.entered()
         self.run_worker(self._follow_link, group="link")
         self.run_worker(self._restore, group="restore")

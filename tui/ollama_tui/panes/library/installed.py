@@ -232,7 +232,7 @@ class Installed(ModelWork):
             self.call_after_refresh(self.draw_rows)
 
     def _draw_details(self) -> None:
-        if self.details.display:
+        if self.details.display and self._view.known:
             self.details.show(self.models.get(self.table.selected or ""))
 
     # Looking
