@@ -146,10 +146,11 @@ class Workstation(TerminalApp, inherit_bindings=False):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        """After the first paint: connect, and look for the last conversation."""
+        """After the frame is painted: what is remembered is painted next, before an engine takes the processor."""
         self.call_after_refresh(self.call_after_refresh, self._go_on)
 
     def _go_on(self) -> None:
+        """Connect, and look for the last conversation."""
         self.current_pane.entered()
         self.run_worker(self._follow_link, group="link")
         self.run_worker(self._restore, group="restore")
