@@ -119,7 +119,7 @@ class Installed(ModelWork):
         self.draw_rows()
         self._draw_advice()
         if view.known and not view.refreshing:
-            self.services.fits.find_out(self.shown or view.models)
+            self.call_after_refresh(self.services.fits.find_out, self.shown or view.models)
 
     def _mark_loaded(self, view: ResidencyView) -> None:
         states = {running.name: running.state or "loaded" for running in view.running}
