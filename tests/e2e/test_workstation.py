@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.e2e.conftest import TOUR
+from tests.support import real_program
 from tests.support.command_line import silent_port
 from tests.support.gguf_models import looping_model, scripted_model
+from tests.support.real_program import PROGRAM, RESTORED, create, runners
 from tests.support.terminal import Terminal
 
 SIZES = [(80, 24), (200, 50)]
-PROGRAM = [sys.executable, "-m", "ollama_tui"]
-RESTORED = (b"\x1b[?1049l", b"\x1b[?25h")
-"""Back on the main screen, cursor shown."""
 
 
 @pytest.fixture
-def environment(home: Path) -> Iterator[dict[str, str]]:
+def environment() -> Iterator[dict[str, str]]:
     with silent_port() as port:
-        yield {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(home / "models")}
-
-
-def create(name: str, gguf: Path, environment: dict[str, str]) -> None:
-    """Put a model into the store by the command that a user would take."""
-    (gguf.parent / "Modelfile").write_text(f"FROM {gguf}\n")
-    with Terminal([*PROGRAM, "create", name, "-f", str(gguf.parent / "Modelfile")], environment) as terminal:
-        assert terminal.wait_closed() == 0, terminal.text
+        yield real_program.environment(f"127.0.0.1:{port}")
 
 
 def copy(name: str, environment: dict[str, str]) -> None:
     """bard under a second name."""
     with Terminal([*PROGRAM, "cp", "bard", name], environment) as terminal:
         assert terminal.wait_closed() == 0, terminal.text
-
-
-def runners(process: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(process).children() if "ollama_engine.runner" in child.cmdline()]
 
 
 @pytest.mark.parametrize(("columns", "lines"), SIZES)

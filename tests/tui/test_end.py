@@ -112,6 +112,15 @@ async def test_a_lost_line_ends_the_program_and_keeps_the_draft(tmp_path: Path) 
     assert await _draft(tmp_path) == "mydraft"
 
 
+async def test_a_line_that_is_lost_while_the_program_ends_does_not_keep_it(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.wait_for(b"llama3.1:8b")
+    os.write(terminal.line, b"q")
+    terminal.wait_for(b"\x1b[?1049l")
+    terminal.hang_up()
+    terminal.status()
+
+
 async def test_a_kill_loses_at_most_the_last_second(tmp_path: Path) -> None:
     terminal = _typed(tmp_path)
     end = time.monotonic() + 5

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import count
 
 from ollama_engine.errors import EngineError, StoreError
 from ollama_engine.types import CreateRequest, ModelInfo
@@ -27,6 +29,13 @@ class Marks:
     serial: int = 0
     answered: str = ""
     answered_serial: int = 0
+
+
+def forked(title: str, taken: Iterable[str]) -> str:
+    """The name of a conversation that goes on from another: `Kings (2)`."""
+    known = set(taken)
+    title = re.sub(r" \(\d+\)$", "", title)
+    return next(name for number in count(2) if (name := f"{title} ({number})") not in known)
 
 
 class ChatService:
@@ -122,7 +131,10 @@ class ChatService:
         if conversation is None or message_id not in ids:
             raise StoreError("there is nothing on disk to go on from", hint="Send a prompt first.")
         path = path[: ids.index(message_id) + 1]
-        conversation = replace(conversation, model=session.view.value.model, settings=session.view.value.settings)
+        title = forked(conversation.title, [one.title for one in await self._store.conversations()])
+        conversation = replace(
+            conversation, title=title, model=session.view.value.model, settings=session.view.value.settings
+        )
         await self.show(await self._store.copy_branch(conversation, path, self._clock()))
         self._mark()
 
