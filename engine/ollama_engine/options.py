@@ -48,7 +48,7 @@ class Options(Struct, frozen=True, kw_only=True):
     use_mmap: bool | None = None
     use_mlock: bool | None = None
     numa: Numa = ""
-    num_thread: int = 0  # 0: one per core
+    num_thread: int = 0  # 0: one per core that others leave free
     num_thread_batch: int = 0  # for prompts; 0: num_thread
     draft_num_predict: int = 4
     adapter_scale: tuple[float, ...] = ()  # of each ADAPTER, in their order; 1 where none is said (ours)

@@ -104,7 +104,7 @@ class Settings:
     )
     use_mlock: bool | None = _option("use_mlock", "LLAMA_ARG_MLOCK", "1: lock weights in memory", take.boolean)
     numa: str | None = _option("numa", "LLAMA_ARG_NUMA", "distribute, isolate or numactl")
-    num_thread: int | None = _option("num_thread", "LLAMA_ARG_THREADS", "threads of a model; 0: one per core")
+    num_thread: int | None = _option("num_thread", "LLAMA_ARG_THREADS", "threads of a model; 0: one per free core")
     num_thread_batch: int | None = _option("num_thread_batch", "LLAMA_ARG_THREADS_BATCH", "the same for prompts")
     num_ubatch: int | None = _option("num_ubatch", "LLAMA_ARG_UBATCH", "tokens that are computed at once")
     amx: bool = _setting(False, "OLLAMA_AMX", take.boolean, "use the matrix units (AMX) of recent Intel processors")
