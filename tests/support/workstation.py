@@ -14,6 +14,7 @@ from ollama_engine.settings import Settings, default_config_file
 from ollama_engine.types import CreateRequest
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
+from ollama_tui.services import Connect
 from ollama_tui.settings_file import open_settings
 from tests.support.demo_engine import NOW, DemoEngine
 
@@ -24,11 +25,12 @@ SETTINGS = Settings(tour=False)
 
 def workstation(
     folder: Path,
-    engine: DemoEngine | None = None,
+    engine: DemoEngine | Connect | None = None,
     clock: Callable[[], float] = lambda: NOW,
     *,
     settings: Settings = SETTINGS,
     model: str | None = None,
+    state_folder: Path | None = None,
     remember: Callable[[str, str], None] | None = None,
     look_around: Callable[[], Awaitable[str]] | None = None,
 ) -> Workstation:
@@ -40,6 +42,7 @@ def workstation(
         host_label="demo",
         settings_service=open_settings(default_config_file(), {}),
         model=model,
+        state_folder=state_folder,
         remember=remember,
         look_around=look_around,
         clock=clock,

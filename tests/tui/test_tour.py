@@ -146,8 +146,7 @@ async def test_who_types_already_stays_in_chat_with_a_model_that_is_there(tmp_pa
         await held.wait()
         return engine, "demo"
 
-    app = workstation(tmp_path, engine, settings=NEWCOMER)
-    app.services.link._connect = slow
+    app = workstation(tmp_path, slow, settings=NEWCOMER)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press(*"well")
         held.set()

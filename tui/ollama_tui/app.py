@@ -27,6 +27,7 @@ from ollama_tui.chats import ChatStore
 from ollama_tui.commanding import Commanding
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
+from ollama_tui.services.listing import ListingFile
 from ollama_tui.services.settings import SettingsService
 from ollama_tui.terminal.app import TerminalApp
 from ollama_tui.text import visible
@@ -48,7 +49,8 @@ class Workstation(TerminalApp, inherit_bindings=False):
     model: open on a new conversation with this model, where it is given; there is no tour then.
     theme_folders: folders of `*.toml` of the user's own.
     settings_service: reads and writes config.toml, which the user's keymap.toml is beside.
-    state_folder: where what was typed on the command line is kept; None keeps it in memory alone.
+    state_folder: where the list of models and what was typed on the command line are kept for the next time; None
+        keeps them in memory alone.
     remember: keeps a setting for the next time: its name, its value as text.
     look_around: what is on this machine already, in words, for the first run.
     clock: Unix seconds; machine_memory: bytes a model may use here.
@@ -97,6 +99,8 @@ class Workstation(TerminalApp, inherit_bindings=False):
             machine_memory=machine_memory,
             refresh_seconds=settings.refresh,
             model=TOY if first_run else model,
+            listing=state_folder
+            and ListingFile(state_folder / "models.json", f"{settings.host.url} {settings.models}"),
         )
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
@@ -134,6 +138,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
         yield KeyLine()
 
     def on_mount(self) -> None:
+        self.services.library.recall()
         self.appearance.started()
         self._report_keymap()
         self.touring.begin()
@@ -141,7 +146,11 @@ class Workstation(TerminalApp, inherit_bindings=False):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        """After the first paint: connect, and look for the last conversation."""
+        """After the frame is painted: what is remembered is painted next, before an engine takes the processor."""
+        self.call_after_refresh(self.call_after_refresh, self._go_on)
+
+    def _go_on(self) -> None:
+        """Connect, and look for the last conversation."""
         self.current_pane.entered()
         self.run_worker(self._follow_link, group="link")
         self.run_worker(self._restore, group="restore")

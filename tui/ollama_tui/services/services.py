@@ -17,6 +17,7 @@ from ollama_tui.services.fits import FitService
 from ollama_tui.services.jobs import JobService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
+from ollama_tui.services.listing import ListingFile
 from ollama_tui.services.modelfiles import ModelfileService
 from ollama_tui.services.monitor import MonitorService
 from ollama_tui.services.pulls import PullsService
@@ -25,7 +26,8 @@ from ollama_tui.services.residency import REFRESH_SECONDS, ResidencyService
 
 class Services:
     """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment);
-    `refresh_seconds` is how often PS asks what is in memory; `model`, where given, gets a new conversation."""
+    `refresh_seconds` is how often PS asks what is in memory; `model`, where given, gets a new conversation; `listing`
+    keeps the list of models for the next time."""
 
     def __init__(
         self,
@@ -36,11 +38,12 @@ class Services:
         machine_memory: Callable[[], int],
         refresh_seconds: float = REFRESH_SECONDS,
         model: str | None = None,
+        listing: ListingFile | None = None,
     ) -> None:
         self.link = link
         self.clock = clock
         self.machine_memory = machine_memory
-        self.library = LibraryService(link)
+        self.library = LibraryService(link, listing)
         self.catalog = CatalogService(link)
         self.fits = FitService(self.library)
         self.jobs = JobService(link, self.library.refresh)
