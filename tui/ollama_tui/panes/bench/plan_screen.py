@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.segment import Segment
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.strip import Strip
 from textual.widgets import Checkbox, Input, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
@@ -31,7 +33,15 @@ _HINTS = {
 
 
 class _Models(SelectionList[str], inherit_bindings=False):
-    """Its keys are the form's."""
+    """Its keys are the form's. What is not marked has no X, not one in another colour."""
+
+    def render_line(self, y: int) -> Strip:
+        strip = super().render_line(y)
+        line = self.scroll_offset.y + y
+        if line < self.option_count and self.get_option_at_index(line).value not in self.selected:
+            left, mark, *rest = strip
+            return Strip([left, Segment(" " * mark.cell_length, mark.style), *rest], strip.cell_length)
+        return strip
 
     def move(self, step: int) -> bool:
         """Light another line; whether there is one."""
@@ -44,6 +54,10 @@ class _Models(SelectionList[str], inherit_bindings=False):
 
 class _Choice(Checkbox, inherit_bindings=False):
     """Its keys are the form's."""
+
+    def render(self) -> Content:
+        self.BUTTON_INNER = "X" if self.value else " "
+        return super().render()
 
 
 class PlanScreen(Dialog[Plan | None]):
