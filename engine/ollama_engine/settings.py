@@ -168,6 +168,9 @@ class Settings:
     mouse: bool = _setting(True, "OLLAMA_TUI_MOUSE", take.boolean, "0: the mouse stays the terminal's own")
     plain: bool = _setting(False, "OLLAMA_TUI_PLAIN", take.boolean, "no frames and no pictures, for screen readers")
     refresh: float = _setting(2.0, "OLLAMA_TUI_REFRESH", take.seconds, "how often PS asks what is in memory")
+    tour: bool = _setting(
+        True, "OLLAMA_TUI_TOUR", take.boolean, "1: begin in Chat with bard and three lines of help; once used, set to 0"
+    )
 
     @classmethod
     def resolve(

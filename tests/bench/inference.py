@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ollama_engine.server.loop import new_event_loop
 from tests.bench.peers import LlamaServer, OurServer, Served, llama_bench, machine, resident, whole
 from tests.bench.shapes import SHAPES, BenchModel, bench_model
 
@@ -237,7 +238,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--only", action="append", choices=ROWS, help="this row (may be given several times)")
     parser.add_argument("--json", type=Path, help="where the figures go; else to stdout")
-    sys.exit(asyncio.run(run(parser.parse_args())))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        sys.exit(runner.run(run(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class PaneBench:
 
         with tempfile.TemporaryDirectory() as folder:
             chats = ChatStore(Path(folder) / "chats.db")
-            Workstation(self.engine(rows), Settings(), chats=chats, host_label="demo").run()
+            Workstation(self.engine(rows), Settings(tour=False), chats=chats, host_label="demo").run()
 
     def _measure(self, rows: int, columns: int, lines: int, seconds: float) -> tuple[float, float, float]:
         """Bytes a second on the pane, bytes a second beside it, share of a core on the pane."""

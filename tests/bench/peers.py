@@ -23,6 +23,7 @@ import httpx
 import psutil
 
 from tests.bench.shapes import BenchModel
+from tests.bench.streamed_lines import streamed_lines
 
 READY_SECONDS = 120.0
 MODEL = "subject"
@@ -120,19 +121,17 @@ class OurServer:
         options = {"num_predict": tokens, "seed": seed, **SAMPLING}
         body = {"model": MODEL, "prompt": prompt, "raw": True, "options": options}
         answer = Answer(time.perf_counter())
-        async with self.client.stream("POST", "/api/generate", json=body) as response:
-            response.raise_for_status()
-            async for line in response.aiter_lines():
-                part = json.loads(line)
-                if "error" in part:
-                    raise SystemExit(f"ours: {part['error']}")
-                if part["response"]:
-                    answer.at.append(time.perf_counter())
-                    yield answer
-                if part["done"]:
-                    answer.tokens = part["eval_count"]
-                    answer.prompt_tokens = part["prompt_eval_count"]
-                    answer.cached_tokens = part.get("cached_tokens", 0)
+        async for at, line in streamed_lines(self.client.base_url, "/api/generate", body):
+            part = json.loads(line)
+            if "error" in part:
+                raise SystemExit(f"ours: {part['error']}")
+            if part["response"]:
+                answer.at.append(at)
+                yield answer
+            if part["done"]:
+                answer.tokens = part["eval_count"]
+                answer.prompt_tokens = part["prompt_eval_count"]
+                answer.cached_tokens = part.get("cached_tokens", 0)
         answer.at = answer.at or [time.perf_counter()]
         yield answer
 
@@ -173,19 +172,17 @@ class LlamaServer:
     async def stream(self, prompt: str, tokens: int, *, seed: int = 1) -> AsyncGenerator[Answer, None]:
         body = {"prompt": prompt, "n_predict": tokens, "stream": True, "seed": seed, "cache_prompt": True, **SAMPLING}
         answer = Answer(time.perf_counter())
-        async with self.client.stream("POST", "/completion", json=body) as response:
-            response.raise_for_status()
-            async for line in response.aiter_lines():
-                if not line.startswith("data: "):
-                    continue
-                part = json.loads(line[6:])
-                if part.get("content"):
-                    answer.at.append(time.perf_counter())
-                    yield answer
-                if part.get("stop"):
-                    answer.tokens = part["tokens_predicted"]
-                    answer.prompt_tokens = part["tokens_evaluated"]
-                    answer.cached_tokens = part["tokens_evaluated"] - part["timings"]["prompt_n"]
+        async for at, line in streamed_lines(self.client.base_url, "/completion", body):
+            if not line.startswith(b"data: {"):
+                continue
+            part = json.loads(line[6:])
+            if part.get("content"):
+                answer.at.append(at)
+                yield answer
+            if part.get("stop"):
+                answer.tokens = part["tokens_predicted"]
+                answer.prompt_tokens = part["tokens_evaluated"]
+                answer.cached_tokens = part["tokens_evaluated"] - part["timings"]["prompt_n"]
         answer.at = answer.at or [time.perf_counter()]
         yield answer
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.command_line import silent_port
 from tests.support.demo_engine import DemoEngine
+from tests.support.gguf_models import scripted_model
 from tests.support.live_server import engine_in_thread
+from tests.support.real_program import PROGRAM, create, environment, paint_again
 from tests.support.terminal import Terminal
 
-PROGRAM = [sys.executable, "-m", "ollama_tui"]
 HOSTILE = [
     "\x1b]52;c;aGk=\x07",
     "\x1b[2J\x1b[H\x1b[31mred",
@@ -27,28 +27,22 @@ HOSTILE = [
 @contextmanager
 def talking(engine: DemoEngine, *, lines: int = 24) -> Iterator[Terminal]:
     """The workstation on a server of `engine`, in a new conversation."""
-    with engine_in_thread(engine) as server:
-        environment = {**os.environ, "OLLAMA_HOST": server.address.url}
-        with Terminal(PROGRAM, environment, lines=lines) as terminal:
-            terminal.wait_for("llama3.1:8b")
-            terminal.press("4")
-            terminal.wait_for("Ask something")
-            yield terminal
-            terminal.press("ctrl+q")
-            assert terminal.wait_closed() == 0
+    with (
+        engine_in_thread(engine) as server,
+        Terminal(PROGRAM, environment(server.address.url), lines=lines) as terminal,
+    ):
+        terminal.wait_for("llama3.1:8b")
+        terminal.press("4")
+        terminal.wait_for("Ask something")
+        yield terminal
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
 
 
-def paint_again(terminal: Terminal) -> None:
-    """Have all of the screen sent again: it must show what it showed before."""
-
-    def conversation(text: str) -> str:
-        return text.rpartition("─llama3.1:8b")[0]
-
-    before = conversation(terminal.wait_quiet())
-    terminal.press("\x1b[15~")  # f5, another pane
-    terminal.wait_for(lambda text: "Ask something" not in text)
-    terminal.press("\x1bOS")  # f4
-    terminal.wait_for(lambda text: conversation(text) == before, 10)
+def attacks_in(sent: bytes | bytearray) -> list[str]:
+    """What of HOSTILE has reached the terminal."""
+    attacks = ("\x1b]52", "\x1b]0;", "\x07", "\x9b", "\x1bP", "\u202e", "\x7f", "\x08", "\x00", "\x1b[2J", "\x1b[31m")
+    return [attack for attack in attacks if attack in sent.decode()]
 
 
 def test_what_a_model_says_is_never_obeyed_by_the_terminal(home: Path) -> None:
@@ -68,9 +62,47 @@ def test_what_a_model_says_is_never_obeyed_by_the_terminal(home: Path) -> None:
         terminal.press("enter")
         terminal.wait_for("42.0 tok/s")
         assert "␛]52;c;aGk=␇" in terminal.wait_for("the end")
-        sent = terminal.output[at_start:].decode()
-        for attack in ("\x1b]52", "\x1b]0;", "\x07", "\x9b", "\x1bP", "\u202e", "\x7f", "\x08", "\x00", "\x1b[2J"):
-            assert attack not in sent
+        assert not attacks_in(terminal.output[at_start:])
+        paint_again(terminal)
+
+
+def test_what_a_real_model_writes_is_text_to_the_terminal(home: Path, tmp_path: Path) -> None:
+    """Bytes of llama.cpp, cut anywhere: wide, combining, right-to-left characters, markup, what terminals obey."""
+    text = "[/b] [red]日本語[/] e\u0301 שלום\n\n" + "\n\n".join(f"p {one}" for one in HOSTILE[:6]) + "\n\nthe end"
+    with silent_port() as port:
+        env = environment(f"127.0.0.1:{port}")
+        create("hostile", scripted_model(tmp_path / "hostile.gguf", text), env)
+        with Terminal([*PROGRAM, "chat", "hostile"], env) as terminal:
+            terminal.wait_for("Ask something")
+            at_start = len(terminal.output)
+            terminal.type("say it")
+            terminal.press("enter")
+            terminal.wait_for("the end")
+            shown = terminal.wait_for("tok/s")
+            for words in (
+                "[/b] [red]日本語[/] é שלום",
+                "p ␛]52;c;aGk=␇",
+                "p ␛[2J␛[H␛[31mred",
+                "p ␀␈␡",
+                "p \\u202egnp.exe",
+            ):
+                assert words in shown
+            assert not attacks_in(terminal.output[at_start:])
+
+
+def test_a_megabyte_on_one_line_is_shown_as_it_comes_and_can_be_read(home: Path) -> None:
+    words = [f"{'x' * 9990}{number:09}" for number in range(100)]
+    with talking(DemoEngine(answer=" ".join(words))) as terminal:
+        at_start = len(terminal.output)
+        terminal.type("say it")
+        terminal.press("enter")
+        terminal.wait_for("42.0 tok/s")
+        assert len(terminal.output) - at_start < 200_000
+        terminal.wait_for(lambda text: words[-1][-70:] in text.replace("\n  ", ""))
+        terminal.type("it listens")
+        terminal.wait_for("it listens")
+        terminal.press("\x1b[5~")  # page up
+        terminal.wait_for(lambda text: words[-1][-20:] not in text.replace("\n  ", ""))
         paint_again(terminal)
 
 

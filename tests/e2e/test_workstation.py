@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.e2e.conftest import TOUR
+from tests.support import real_program
 from tests.support.command_line import silent_port
 from tests.support.gguf_models import looping_model, scripted_model
+from tests.support.real_program import PROGRAM, RESTORED, create, runners
 from tests.support.terminal import Terminal
 
 SIZES = [(80, 24), (200, 50)]
-PROGRAM = [sys.executable, "-m", "ollama_tui"]
-RESTORED = (b"\x1b[?1049l", b"\x1b[?25h")
-"""Back on the main screen, cursor shown."""
 
 
 @pytest.fixture
-def environment(home: Path) -> Iterator[dict[str, str]]:
+def environment() -> Iterator[dict[str, str]]:
     with silent_port() as port:
-        yield {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(home / "models")}
+        yield real_program.environment(f"127.0.0.1:{port}")
 
 
-def create(name: str, gguf: Path, environment: dict[str, str]) -> None:
-    """Put a model into the store by the command that a user would take."""
-    (gguf.parent / "Modelfile").write_text(f"FROM {gguf}\n")
-    with Terminal([*PROGRAM, "create", name, "-f", str(gguf.parent / "Modelfile")], environment) as terminal:
+def copy(name: str, environment: dict[str, str]) -> None:
+    """bard under a second name."""
+    with Terminal([*PROGRAM, "cp", "bard", name], environment) as terminal:
         assert terminal.wait_closed() == 0, terminal.text
-
-
-def runners(process: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(process).children() if "ollama_engine.runner" in child.cmdline()]
 
 
 @pytest.mark.parametrize(("columns", "lines"), SIZES)
@@ -57,6 +49,30 @@ def test_a_newcomer_opens_it_asks_bard_and_quits(columns: int, lines: int, envir
         assert terminal.wait_closed() == 0
         assert all(sequence in terminal.output for sequence in RESTORED)
         assert not runner.is_running()
+
+
+def test_the_first_run_opens_on_bard_with_a_tour_and_the_next_one_as_usual(environment: dict[str, str]) -> None:
+    environment.pop(TOUR)
+    copy("verse", environment)
+    with Terminal(PROGRAM, environment) as terminal:
+        terminal.wait_for("Write below; enter sends it")
+        terminal.type("Who goes there?\r")
+        terminal.wait_for("tok/s")
+        screen = terminal.wait_for("its 1 model is in the Library")
+        assert "bard:latest" in screen
+        assert "Write below; enter sends it" in screen
+        terminal.press("f6")
+        terminal.wait_for(lambda text: "Write below" not in text and "in the Library" not in text)
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
+    with Terminal(PROGRAM, environment) as terminal:
+        screen = terminal.wait_for("verse:latest")
+        assert "Installed" in screen
+        assert "change panes" not in screen
+        terminal.press("4")
+        terminal.wait_for("Who goes there?")
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
 
 
 @pytest.mark.parametrize(("columns", "lines"), SIZES)

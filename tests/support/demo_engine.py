@@ -543,7 +543,12 @@ def main() -> None:
         chats = ChatStore(Path(folder) / "chats.db")
         memory = 16_000_000_000
         Workstation(
-            engine, Settings(), chats=chats, host_label="demo", clock=lambda: NOW, machine_memory=lambda: memory
+            engine,
+            Settings(tour=False),
+            chats=chats,
+            host_label="demo",
+            clock=lambda: NOW,
+            machine_memory=lambda: memory,
         ).run()
 
 

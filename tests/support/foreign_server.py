@@ -28,6 +28,12 @@ RUNNING = {
 }
 """A model in memory as Ollama's own server tells it (spec §1.7)."""
 
+LISTED = {
+    **{key: RUNNING[key] for key in ("name", "model", "size", "digest", "details")},
+    "modified_at": "2026-01-01T00:00:00Z",
+}
+"""The same in its store."""
+
 DONE = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "response": "", "done": True, "done_reason": "stop"}
 
 
@@ -58,6 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(b'{"version":"0.0.0"}', "application/json")
         elif self.path.partition("?")[0] == "/api/ps":
             self._send(json.dumps({"models": [RUNNING]}).encode(), "application/json")
+        elif self.path == "/api/tags":
+            self._send(json.dumps({"models": [LISTED]}).encode(), "application/json")
         elif self.path == "/":
             self._send(b"Ollama is running", "text/plain")
         else:

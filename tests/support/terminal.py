@@ -33,6 +33,7 @@ KEYS = {
     "up": "\x1b[A",
     "down": "\x1b[B",
     "f3": "\x1bOR",
+    "f6": "\x1b[17~",
     "ctrl+c": "\x03",
     "ctrl+d": "\x04",
     "ctrl+p": "\x10",
@@ -56,16 +57,31 @@ class Screen(pyte.Screen):
 
 
 class Terminal:
-    """A program on a terminal of a given size. `output` keeps every byte it wrote."""
+    """A program on a terminal of a given size. `output` keeps every byte it wrote.
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], *, columns: int = 80, lines: int = 24) -> None:
+    `term` and `colorterm` are what it knows of its terminal: TERM and COLORTERM (unset where empty).
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        columns: int = 80,
+        lines: int = 24,
+        term: str = "xterm-256color",
+        colorterm: str = "truecolor",
+    ) -> None:
         self._screen = Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.output = bytearray()
         self._fd, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self._is_open = True
+        _set_size(theirs, columns, lines)
         self.modes_at_start = termios.tcgetattr(theirs)
-        environment = {**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        environment = {name: value for name, value in env.items() if name != "COLORTERM"} | {"TERM": term}
+        if colorterm:
+            environment["COLORTERM"] = colorterm
         self.process = subprocess.Popen(
             [sys.executable, "-S", "-c", _AT_ITS_TERMINAL, *command],
             stdin=theirs,
@@ -84,7 +100,18 @@ class Terminal:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        os.close(self._fd)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost connection does: the program gets SIGHUP, and nothing can be read any more."""
+        if self._is_open:
+            self._is_open = False
+            os.close(self._fd)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Make the window another size; the program gets SIGWINCH."""
+        self._screen.resize(lines, columns)
+        _set_size(self._fd, columns, lines)
 
     @property
     def text(self) -> str:
@@ -111,6 +138,13 @@ class Terminal:
                 raise AssertionError(f"the screen never showed {wanted!r}:\n{self.text}")
         return self.text
 
+    def wait_until(self, true: Callable[[], object], timeout: float = TIMEOUT) -> None:
+        """Read until `true()`, which may ask for more than the screen; AssertionError with the screen."""
+        deadline = time.monotonic() + timeout
+        while not true():
+            assert time.monotonic() < deadline, f"this never came true; the screen:\n{self.text}"
+            self._read(0.05)
+
     def wait_quiet(self, seconds: float = 0.6) -> str:
         """Read until nothing has come for so long: what is on its way is on the screen then."""
         while self._read(seconds):
@@ -124,6 +158,13 @@ class Terminal:
             pass
         return self.process.wait(max(0.1, deadline - time.monotonic()))
 
+    def read_for(self, seconds: float) -> str:
+        """Read all that comes within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and self._read(left):
+            pass
+        return self.text
+
     def _read(self, timeout: float) -> bool:
         """Take what the program writes next; False when it has ended, or wrote nothing in time."""
         ready, _, _ = select.select([self._fd], [], [], max(0.0, timeout))
@@ -136,3 +177,7 @@ class Terminal:
         self.output += data
         self._stream.feed(data)
         return bool(data)
+
+
+def _set_size(fd: int, columns: int, lines: int) -> None:
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

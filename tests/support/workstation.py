@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -14,22 +14,37 @@ from ollama_engine.settings import Settings, default_config_file
 from ollama_engine.types import CreateRequest
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore, StoredMessage, Timings
+from ollama_tui.services import Connect
 from ollama_tui.settings_file import open_settings
 from tests.support.demo_engine import ANSWER, NOW, DemoEngine
 
 MEMORY = 16_000_000_000
+SETTINGS = Settings(tour=False)
+"""Of one who is not new here."""
 
 
 def workstation(
-    folder: Path, engine: DemoEngine | None = None, clock: Callable[[], float] = lambda: NOW
+    folder: Path,
+    engine: DemoEngine | Connect | None = None,
+    clock: Callable[[], float] = lambda: NOW,
+    *,
+    settings: Settings = SETTINGS,
+    model: str | None = None,
+    state_folder: Path | None = None,
+    remember: Callable[[str, str], None] | None = None,
+    look_around: Callable[[], Awaitable[str]] | None = None,
 ) -> Workstation:
     """A workstation that keeps its conversations in `folder`/chats.db; its clock stands still."""
     return Workstation(
         engine if engine is not None else DemoEngine(),
-        Settings(),
+        settings,
         chats=ChatStore(folder / "chats.db"),
         host_label="demo",
         settings_service=open_settings(default_config_file(), {}),
+        model=model,
+        state_folder=state_folder,
+        remember=remember,
+        look_around=look_around,
         clock=clock,
         machine_memory=lambda: MEMORY,
     )
@@ -37,7 +52,7 @@ def workstation(
 
 def real_workstation(folder: Path) -> Workstation:
     """A workstation on an engine of its own, whose models are in `folder`/models. `services.aclose` ends it."""
-    settings = Settings(models=folder / "models")
+    settings = Settings(models=folder / "models", tour=False)
     chats = ChatStore(folder / "chats.db")
     return Workstation(LocalEngine(settings), settings, chats=chats, host_label="here", machine_memory=lambda: MEMORY)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def opened(
 ) -> Workstation:
     return Workstation(
         DemoEngine(),
-        settings or Settings(),
+        replace(settings or Settings(), tour=False),
         chats=ChatStore(tmp_path / "chats.db"),
         host_label="demo",
         theme_folders=[tmp_path / "themes"],

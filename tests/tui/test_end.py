@@ -10,8 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from textual.css.query import NoMatches
+from textual.worker import WorkerFailed
 
 from ollama_tui.chats import ChatStore
+from ollama_tui.terminal.app import TerminalApp
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 
@@ -109,6 +112,15 @@ async def test_a_lost_line_ends_the_program_and_keeps_the_draft(tmp_path: Path) 
     assert await _draft(tmp_path) == "mydraft"
 
 
+async def test_a_line_that_is_lost_while_the_program_ends_does_not_keep_it(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.wait_for(b"llama3.1:8b")
+    os.write(terminal.line, b"q")
+    terminal.wait_for(b"\x1b[?1049l")
+    terminal.hang_up()
+    terminal.status()
+
+
 async def test_a_kill_loses_at_most_the_last_second(tmp_path: Path) -> None:
     terminal = _typed(tmp_path)
     end = time.monotonic() + 5
@@ -118,3 +130,15 @@ async def test_a_kill_loses_at_most_the_last_second(tmp_path: Path) -> None:
     os.kill(terminal.pid, signal.SIGKILL)
     assert terminal.status() == -signal.SIGKILL
     assert await _draft(tmp_path) == "mydraft"
+
+
+async def test_what_draws_while_the_screens_are_taken_down_is_no_error() -> None:
+    late = WorkerFailed(NoMatches("No nodes match '#models'"))
+    ended = TerminalApp()
+    async with ended.run_test():
+        pass
+    ended._handle_exception(late)
+    assert ended._exception is None
+    with pytest.raises(WorkerFailed):
+        async with TerminalApp().run_test() as pilot:
+            pilot.app._handle_exception(late)

@@ -182,7 +182,7 @@ async def test_neither_the_first_paint_nor_a_key_waits_for_the_engine(tmp_path: 
         return DemoEngine(), ""
 
     chats = ChatStore(tmp_path / "chats.db")
-    app = Workstation(never, Settings(), chats=chats, host_label="far away", machine_memory=lambda: 0)
+    app = Workstation(never, Settings(tour=False), chats=chats, host_label="far away", machine_memory=lambda: 0)
     async with app.run_test() as pilot:
         await until(pilot, lambda: "connecting to far away…" in screen_text(app))
         await pilot.press("3")

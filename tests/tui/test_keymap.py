@@ -28,7 +28,7 @@ def app_with(folder: Path, keymap: str = "", *, preset: str = "default") -> Work
         (folder / keymap_files.FILE).write_text(keymap, encoding="utf-8")
     return Workstation(
         DemoEngine(),
-        replace(Settings(), keymap=preset),
+        replace(Settings(tour=False), keymap=preset),
         chats=ChatStore(folder / "chats.db"),
         host_label="demo",
         settings_service=open_settings(folder / "config.toml", {}),
@@ -77,15 +77,15 @@ def test_the_keys_of_the_table_do_not_hide_each_other() -> None:
 
 
 async def test_a_file_moves_keys_and_all_that_shows_them_follows(tmp_path: Path) -> None:
-    app = app_with(tmp_path, 'library.refresh = ["f6", "R"]\n"app.quit" = []\nchat.stop = "ctrl+x"\n')
+    app = app_with(tmp_path, 'library.refresh = ["f7", "R"]\n"app.quit" = []\nchat.stop = "ctrl+x"\n')
     async with app.run_test(size=(100, 80), notifications=True) as pilot:
         line = app.screen.query_one(KeyLine)
-        await until(pilot, lambda: ("f6", "refresh") in line.keys)
+        await until(pilot, lambda: ("f7", "refresh") in line.keys)
         assert all(key != "q" for key, _ in line.keys)
         await pilot.press("q", "question_mark")
         await until(pilot, lambda: isinstance(app.screen, KeysScreen))
         text = screen_text(app)
-        assert "f6 R" in text
+        assert "f7 R" in text
         assert notices(app) == []
         await pilot.press("escape", "4")
         await until(pilot, lambda: app.pane == "chat" and app.focused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -25,12 +25,13 @@ from ollama_tui import actions, keymap_files, panes, suggestions, themes
 from ollama_tui.appearance import Appearance
 from ollama_tui.chats import ChatStore
 from ollama_tui.commanding import Commanding
-from ollama_tui.panes.library import LibraryPane
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
+from ollama_tui.services.listing import ListingFile
 from ollama_tui.services.settings import SettingsService
 from ollama_tui.terminal.app import TerminalApp
 from ollama_tui.text import visible
+from ollama_tui.touring import TOY, Touring
 from ollama_tui.widgets.command_history import CommandHistory
 from ollama_tui.widgets.frame_screen import FrameScreen
 from ollama_tui.widgets.key_line import KeyLine
@@ -38,17 +39,20 @@ from ollama_tui.widgets.keys_screen import KeysScreen
 from ollama_tui.widgets.pane import Pane, Part
 from ollama_tui.widgets.settings_screen import SettingsScreen
 from ollama_tui.widgets.top_line import TopLine
+from ollama_tui.widgets.tour import Tour
 
 
 class Workstation(TerminalApp, inherit_bindings=False):
     """Args:
     engine: the engine (not yet entered), or how to choose one; either is entered after the first paint.
     host_label: where the engine is, in words, until it is connected.
-    model: open on a new conversation with this model, where it is given.
+    model: open on a new conversation with this model, where it is given; there is no tour then.
     theme_folders: folders of `*.toml` of the user's own.
     settings_service: reads and writes config.toml, which the user's keymap.toml is beside.
-    state_folder: where what was typed on the command line is kept; None keeps it in memory alone.
+    state_folder: where the list of models and what was typed on the command line are kept for the next time; None
+        keeps them in memory alone.
     remember: keeps a setting for the next time: its name, its value as text.
+    look_around: what is on this machine already, in words, for the first run.
     clock: Unix seconds; machine_memory: bytes a model may use here.
     """
 
@@ -61,6 +65,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("app")]
 
     top_line = query_one(TopLine)
+    tour = query_one(Tour)
     switcher = query_one("#panes", ContentSwitcher)
 
     pane: var[str] = var("library")
@@ -79,19 +84,34 @@ class Workstation(TerminalApp, inherit_bindings=False):
         settings_service: SettingsService | None = None,
         state_folder: Path | None = None,
         remember: Callable[[str, str], None] | None = None,
+        look_around: Callable[[], Awaitable[str]] | None = None,
         clock: Callable[[], float] = time.time,
         machine_memory: Callable[[], int] = suggestions.machine_memory,
     ) -> None:
         super().__init__(ascii_glyphs=settings.glyphs == "ascii")
         self.settings = settings
         link = EngineLink(engine, host_label) if callable(engine) else EngineLink.to(engine, host_label)
+        first_run = settings.tour and model is None
         self.services = Services(
-            link, chats, clock=clock, machine_memory=machine_memory, refresh_seconds=settings.refresh
+            link,
+            chats,
+            clock=clock,
+            machine_memory=machine_memory,
+            refresh_seconds=settings.refresh,
+            model=TOY if first_run else model,
+            listing=state_folder
+            and ListingFile(state_folder / "models.json", f"{settings.host.url} {settings.models}"),
         )
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
-        self._model = model
         self._last_pane = ""
+        self.set_reactive(Workstation.pane, "library" if model is None and not first_run else "chat")
+        self.touring = Touring(
+            self,
+            first_run=first_run,
+            remember=partial(remember, "tour", "false") if remember else None,
+            look_around=look_around,
+        )
         self.settings_service = settings_service or SettingsService(default_config_file())
         self.commanding = Commanding(self, CommandHistory(state_folder and state_folder / "commands.txt"))
         self.keymap = keymap_files.load(settings.keymap, self.settings_service.file.parent)
@@ -111,26 +131,31 @@ class Workstation(TerminalApp, inherit_bindings=False):
         return FrameScreen(id="_default")
 
     def compose(self) -> ComposeResult:
-        yield TopLine()
-        with ContentSwitcher(id="panes", initial="library"):
-            yield LibraryPane(self.services)
+        yield TopLine(self.pane)
+        yield Tour()
+        with ContentSwitcher(id="panes", initial=self.pane):
+            yield panes.make(self.pane, self.services)
         yield KeyLine()
 
     def on_mount(self) -> None:
+        self.services.library.recall()
         self.appearance.started()
         self._report_keymap()
+        self.touring.begin()
+        self._focus(self.current_pane)  # what is typed from now on is for it
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        """After the first paint: connect, and look for the last conversation."""
-        pane = self.current_pane
-        pane.entered()
-        target = pane.focus_target()
-        if target is not None:
-            target.focus()
+        """After the frame is painted: what is remembered is painted next, before an engine takes the processor."""
+        self.call_after_refresh(self.call_after_refresh, self._go_on)
+
+    def _go_on(self) -> None:
+        """Connect, and look for the last conversation."""
+        self.current_pane.entered()
         self.run_worker(self._follow_link, group="link")
         self.run_worker(self._restore, group="restore")
         self.run_worker(self._follow_pulls, group="pulls")
+        self.run_worker(self.touring.follow, group="tour")
 
     async def _follow_link(self) -> None:
         async for state in self.services.link.state.watch():
@@ -151,9 +176,6 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     async def _restore(self) -> None:
         await self.services.chats.restore()
-        if self._model is not None:
-            await self.services.chats.new(self._model)
-            await self.action_pane("chat")
 
     # Panes
 
@@ -171,9 +193,16 @@ class Workstation(TerminalApp, inherit_bindings=False):
         self._last_pane, self.pane = self.pane, pane_id
         self.switcher.current = pane_id
         self.top_line.pane = pane_id
+        self.touring.draw()
         pane = self.current_pane
         pane.zoomed = self.zoom >= 1
+        self._turn_to(pane)
+
+    def _turn_to(self, pane: Pane) -> None:
         pane.entered()
+        self._focus(pane)
+
+    def _focus(self, pane: Pane) -> None:
         target = pane.focus_target()
         if target is not None:
             target.focus()
@@ -228,6 +257,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
         self.keymap = keymap_files.load(preset or self.settings.keymap, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())
         self.top_line.refresh()
+        self.touring.draw()
         self._report_keymap()
 
     def _report_keymap(self) -> None:
@@ -239,6 +269,15 @@ class Workstation(TerminalApp, inherit_bindings=False):
             self.appearance.choose(name)
         else:
             self.appearance.open_list()
+
+    def action_tour(self) -> None:
+        self.touring.show()
+
+    def action_end_tour(self) -> None:
+        self.touring.end()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "end_tour" or (self.is_mounted and self.tour.shown)
 
     async def action_command_line(self) -> None:
         await self.commanding.open()

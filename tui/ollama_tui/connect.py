@@ -68,6 +68,17 @@ async def server_answers(settings: Settings) -> bool:
     return await remote.answers(settings.host, settings.api_key)
 
 
+async def is_ours(address: HostAddress) -> bool:
+    """Whether the server at `address` is this program's, and not Ollama's own. EngineError where none answers."""
+    connection = await asyncio.to_thread(importlib.import_module, "ollama_engine.connection")
+    asked = connection.Connection(address, None)
+    try:
+        async with asked.response("GET", "/healthz", quick=True) as response:
+            return response.status_code == 200
+    finally:
+        await asked.aclose()
+
+
 async def require_server(settings: Settings) -> None:
     """Raises ServerUnreachable where no server answers at `settings.host`."""
     if not await server_answers(settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ async def _run(settings: Settings, model: str | None, overrides: Mapping[str, An
         settings_service=open_settings(default_config_file(), overrides),
         state_folder=Path(platformdirs.user_state_dir(APP)),
         remember=_remember,
+        look_around=lambda: _look_around(settings),
     )
     try:
         await app.run_async(mouse=settings.mouse)
@@ -43,6 +45,11 @@ async def _run(settings: Settings, model: str | None, overrides: Mapping[str, An
         # The terminal is restored by now; ending the runners may take a moment.
         await app.services.aclose()
     return app.return_code or 0
+
+
+async def _look_around(settings: Settings) -> str:
+    existing = await asyncio.to_thread(importlib.import_module, "ollama_tui.existing")
+    return await existing.notice(settings)
 
 
 def _remember(setting: str, value: str) -> None:

@@ -12,8 +12,8 @@ def main() -> None:
     # A Ctrl-C in the terminal reaches the whole process group; only the parent decides when a runner ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Read by OpenMP when llama.cpp loads. Its threads else spin for milliseconds at every node of the graph before they
-    # sleep; with one other busy program on the machine that costs most of the speed (docs/performance.md).
-    os.environ.setdefault("GOMP_SPINCOUNT", "300")
+    # sleep; until thread_count.py has noticed another busy program that costs most of the speed (docs/performance.md).
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     code = 1
     try:
         sock = socket.socket(fileno=int(sys.argv[1]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ollama_engine.runner.llama import C, LlamaError
 from ollama_engine.runner.llama_batch import LlamaBatch
-from ollama_engine.runner.llama_context import AbortFlag, context_params
+from ollama_engine.runner.llama_context import AbortFlag, Threads, context_params
 from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.protocol import LoadSpec
 
@@ -54,6 +54,7 @@ class EmbeddingContext:
         self._encodes = not self._memory or C.llama_model_has_encoder(model.handle)
         ranks = spec.pooling == "rank"
         self.width = int(C.llama_model_n_cls_out(model.handle) if ranks else C.llama_model_n_embd_out(model.handle))
+        self._threads = Threads(spec, params)
         self.can_split = spec.pooling == "last" and not self._encodes
         """Whether an input may come in several batches: its last token then sees all of it through the KV cache. The
         others need the whole input in one, and so does a model that looks ahead (its `n_batch` is its context)."""
@@ -65,6 +66,7 @@ class EmbeddingContext:
 
     def compute(self, batch: LlamaBatch) -> int:
         """0 done, 2 aborted, anything else failed."""
+        self._threads.fit(self.handle)
         batch.struct.n_tokens = batch.n_tokens
         batch.logits[: batch.n_tokens] = 1
         return (C.llama_encode if self._encodes else C.llama_decode)(self.handle, batch.struct)

@@ -12,6 +12,7 @@ from ollama_engine.runner.llama import C, LlamaError
 from ollama_engine.runner.llama_batch import EmbeddingBatch, LlamaBatch
 from ollama_engine.runner.llama_model import LlamaModel
 from ollama_engine.runner.protocol import LoadSpec
+from ollama_engine.runner.thread_count import ThreadCount
 
 KV_TYPES = {
     "f32": 0,
@@ -74,6 +75,26 @@ class AbortFlag:
         self._flag[0] = b"1" if on else b"0"
 
 
+class Threads:
+    """How many threads the computations of a context have, fitted to what other programs leave of the cores; where a
+    number was asked for it stays."""
+
+    def __init__(self, spec: LoadSpec, params: Any) -> None:
+        self._wanted = self._set = (params.n_threads, params.n_threads_batch)
+        asked = spec.n_threads > 0 or spec.n_threads_batch > 0
+        self._count = None if asked else ThreadCount(max(self._wanted))
+
+    def fit(self, context: Any) -> None:
+        """For the next computation of the llama_context."""
+        if self._count is None:
+            return
+        count = self._count.now()
+        threads = (min(count, self._wanted[0]), min(count, self._wanted[1]))
+        if threads != self._set:
+            C.llama_set_n_threads(context, *threads)
+            self._set = threads
+
+
 class LlamaContext:
     """The KV cache and compute buffers over a model."""
 
@@ -111,6 +132,7 @@ class LlamaContext:
         self.can_shift = bool(self.memory and C.llama_memory_can_shift(self.memory))
         self.can_cut = not (C.llama_model_is_recurrent(model.handle) or C.llama_model_is_hybrid(model.handle))
         """Whether a sequence can be cut back; not where there is a recurrent state."""
+        self._threads = Threads(spec, params)
         self._copies_wait = False
         """Whether streams are to be copied when the next decode begins. Until then nobody may read or write the bytes
         of a cell; further copies are made in their order."""
@@ -123,6 +145,7 @@ class LlamaContext:
         Not `causal`: what is in the batch looks at all of it, not only at what came before.
         """
         batch.struct.n_tokens = batch.n_tokens
+        self._threads.fit(self.handle)
         C.llama_set_causal_attn(self.handle, causal)
         code = C.llama_decode(self.handle, batch.struct)
         self._copies_wait &= code < 0  # a batch that is refused may not have come so far

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from itertools import count
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from textual.widgets import OptionList
 
 from ollama_engine.errors import LoadFailed, RunnerDied
+from ollama_engine.types import ChatChunk, ChatRequest
 from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.panes.chat.prompt import PromptEditor
@@ -69,6 +71,7 @@ async def test_an_answer_made_without_the_whole_history_says_so(tmp_path: Path) 
         engine.cut = {"dropped_messages": 1}
         await pilot.press(*"hail", "enter")
         await until(pilot, lambda: "the oldest 1 message did not fit" in screen_text(app))
+        await until(pilot, lambda: "tokens, 1 message left out" in screen_text(app))
 
 
 async def test_the_whole_conversation_is_sent_with_each_question(tmp_path: Path) -> None:
@@ -116,15 +119,35 @@ async def test_a_prompt_that_could_not_be_sent_is_back_in_the_editor_with_the_re
         await pilot.press("4")
         await until(pilot, lambda: view(app).model)
         await pilot.press(*"hail", "enter")
-        await until(pilot, lambda: notices(app))
-        assert notices(app) == ["llama3.1:8b does not load\nFree some memory."]
+        await until(pilot, lambda: "✗ llama3.1:8b does not load. Free some memory." in screen_text(app))
         await until(pilot, lambda: prompt(app).text == "hail")
         assert view(app).messages == ()
-        assert "✗ llama3.1:8b does not load. Free some memory." in screen_text(app)
+        assert notices(app) == []  # it stands above the prompt, and one is enough
         engine.failures.clear()
         await pilot.press("enter")
         await until(pilot, lambda: answered(app))
         await until(pilot, lambda: not app.screen.query_one("#chat-failure").display)
+
+
+async def test_a_prompt_that_fails_behind_another_pane_is_told_there(tmp_path: Path) -> None:
+    engine = DemoEngine()
+    engine.failures["chat"] = LoadFailed("llama3.1:8b does not load", hint="Free some memory.")
+    held = asyncio.Event()
+
+    async def later(request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        await held.wait()
+        async for chunk in DemoEngine.chat(engine, request):
+            yield chunk
+
+    engine.chat = later
+    app = workstation(tmp_path, engine)
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await pilot.press(*"hail", "enter", "f1")
+        await until(pilot, lambda: app.pane == "library")
+        held.set()
+        await until(pilot, lambda: notices(app) == ["llama3.1:8b does not load\nFree some memory."])
 
 
 async def test_a_runner_that_dies_half_way_leaves_what_was_said_and_the_reason(tmp_path: Path) -> None:
@@ -138,7 +161,7 @@ async def test_a_runner_that_dies_half_way_leaves_what_was_said_and_the_reason(t
         await until(pilot, lambda: answered(app))
         assert view(app).messages[-1].content == "one two"
         await until(pilot, lambda: "failed: the runner died" in screen_text(app))
-        assert notices(app) == ["the runner died\nAsk again."]
+        assert "✗ the runner died. Ask again." in screen_text(app)
         assert prompt(app).text == ""
 
 
@@ -152,8 +175,7 @@ async def test_a_fault_in_an_engine_is_an_error_and_not_a_crash(tmp_path: Path) 
         await pilot.press("4")
         await until(pilot, lambda: view(app).model)
         await pilot.press("x", "enter")
-        await until(pilot, lambda: notices(app))
-        assert "the engine failed: KeyError" in notices(app)[0]
+        await until(pilot, lambda: "the engine failed: KeyError" in screen_text(app))
         assert prompt(app).text == "x"
 
 

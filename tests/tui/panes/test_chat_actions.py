@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 from pathlib import Path
@@ -47,6 +48,39 @@ async def test_an_answer_again_and_a_prompt_otherwise_are_branches(tmp_path: Pat
         assert "!" in view(app).messages[0].content
 
 
+async def test_up_in_an_empty_prompt_takes_back_what_waits(tmp_path: Path) -> None:
+    engine = DemoEngine(answer="aye")
+    engine.gate = asyncio.Semaphore(0)
+    app = workstation(tmp_path, engine)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        for text in ("one", "two", "three"):
+            await pilot.press(*text, "enter")
+            await until(pilot, lambda: not prompt(app).text)
+        await until(pilot, lambda: "2 prompts wait; up takes the last one back" in screen_text(app))
+        await pilot.press("up")
+        await until(pilot, lambda: prompt(app).text == "three")
+        await until(pilot, lambda: "1 prompt waits; up takes it back" in screen_text(app))
+        await pilot.press("up")  # now it brings back what was sent before, as ever
+        await until(pilot, lambda: prompt(app).text == "two")
+        assert [one.content for one in view(app).queued] == ["two"]
+
+
+async def test_commands_are_brought_back_like_prompts(tmp_path: Path) -> None:
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await ask(app, pilot, "hail", 2)
+        await pilot.press(*"/set parameter top_k 7", "enter")
+        await until(pilot, lambda: view(app).settings.options == {"top_k": 7} and not prompt(app).text)
+        await pilot.press("up")
+        await until(pilot, lambda: prompt(app).text == "/set parameter top_k 7")
+        await pilot.press("up")
+        await until(pilot, lambda: prompt(app).text == "hail")
+
+
 async def test_a_fork_goes_on_in_a_conversation_of_its_own(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40)) as pilot:
@@ -57,6 +91,8 @@ async def test_a_fork_goes_on_in_a_conversation_of_its_own(tmp_path: Path) -> No
         await pilot.press("escape", "f")
         await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
         assert [one.content for one in view(app).messages] == ["hail", "aye"]
+        assert view(app).title == "hail (2)"
+        await until(pilot, lambda: any("This is a new conversation" in notice for notice in notices(app)))
 
 
 async def test_the_list_renames_deletes_and_brings_back(tmp_path: Path) -> None:
@@ -135,7 +171,36 @@ async def test_the_search_finds_what_was_said(tmp_path: Path) -> None:
         await pilot.press("ctrl+l")
         await until(pilot, lambda: "conversation" in screen_text(app))
         await pilot.press("slash", *"venice")
-        await until(pilot, lambda: "moor of Venice" in screen_text(app))
+        await until(pilot, lambda: "hail: the moor of Venice" in screen_text(app))
+        await until(pilot, lambda: "1 message" in screen_text(app))
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: "▌ the moor of Venice" in screen_text(app))
+
+
+async def test_what_was_selected_in_one_conversation_leaves_no_mark_in_the_next(tmp_path: Path) -> None:
+    """Where the list stands in the place of the conversation, that is drawn anew when it comes back."""
+    app = workstation(tmp_path, DemoEngine(answer="aye"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: view(app).model)
+        await ask(app, pilot, "hail", 2)
+        first = app.services.chats.shown.value.id
+        await pilot.press("escape", "f")
+        await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "2 conversations" in screen_text(app))
+        await pilot.press("slash", *"aye", "enter")
+        await until(pilot, lambda: "2 messages" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "▌ aye" in screen_text(app))
+        await pilot.press("ctrl+l", "escape")
+        await until(pilot, lambda: "2 conversations" in screen_text(app))
+        shown = app.services.chats.shown.value.id
+        await app.services.chats.show(first + 1 if shown == first else first)
+        await pilot.press("enter")
+        await until(pilot, lambda: "aye" in screen_text(app))
+        await pilot.pause()
+        assert "▌" not in screen_text(app)
 
 
 async def test_a_conversation_goes_into_a_file_and_comes_back(tmp_path: Path) -> None:
@@ -151,11 +216,21 @@ async def test_a_conversation_goes_into_a_file_and_comes_back(tmp_path: Path) ->
         await pilot.press("ctrl+u", *str(file), "enter")
         await until(pilot, file.exists)
         json.loads(file.read_text())
+        await pilot.press("w")
+        await until(pilot, lambda: app.screen.query("#ask-input"))
+        await pilot.press("ctrl+u", *str(file))
+        await until(pilot, lambda: "There is a file of this name already." in screen_text(app))
+        await pilot.press("escape", "ctrl+l")
+        await until(pilot, lambda: "1 conversation" in screen_text(app))
         await pilot.press("I")
-        await pilot.pause()
-        await pilot.press("ctrl+u", *str(file), "enter")
+        await until(pilot, lambda: app.screen.query("#ask-input"))
+        await pilot.press("ctrl+u", *str(file), "x")
+        await until(pilot, lambda: "There is no file of this name." in screen_text(app))
+        await pilot.press("backspace", "enter")
         await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
         assert [one.content for one in view(app).messages] == ["hail", "aye"]
+        await until(pilot, lambda: prompt(app).has_focus)  # it is shown, not only read
+        assert "Read: hail. It is shown now." in notices(app)
 
 
 async def test_a_file_that_cannot_be_sent_is_told_and_nothing_ends(tmp_path: Path) -> None:

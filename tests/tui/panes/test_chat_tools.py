@@ -56,7 +56,7 @@ async def test_a_call_is_shown_its_result_typed_and_the_model_goes_on(tmp_path: 
 
         await pilot.press(*"How warm is it?", "enter")
         await until(pilot, lambda: '⚒ weather city="Paris"' in screen_text(app), 20)
-        await until(pilot, lambda: "calls weather" in screen_text(app))
+        await until(pilot, lambda: "weather waits for its result" in screen_text(app))
         await pilot.press("ctrl+r")
         await until(pilot, lambda: isinstance(app.screen, TextScreen) and "Result of weather" in screen_text(app))
         assert '{"city":"Paris"}' in screen_text(app)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+from textual.color import Color
 from textual.widgets import Input
 
 from ollama_engine.errors import StoreError
+from ollama_tui.app import Workstation
 from ollama_tui.widgets.row_table import RowTable
 from tests.support.demo_engine import DemoEngine, demo_models, demo_running, summary
 from tests.support.workstation import notices, screen_text, until, workstation
@@ -18,6 +21,42 @@ async def test_models_are_listed_with_what_matters_at_80_columns(tmp_path: Path)
         await until(pilot, lambda: "CPU" in screen_text(app))
         row = next(line for line in screen_text(app).splitlines() if "llama3.1:8b " in line)
         assert row.split() == ["llama3.1:8b", "4.9", "GB", "8.0B", "Q4_K_M", "128k", "CPU", "1", "d"]
+
+
+async def test_what_was_listed_the_last_time_is_shown_in_grey_until_the_engine_answers(tmp_path: Path) -> None:
+    state, engine, held = tmp_path / "state", DemoEngine(), asyncio.Event()
+    async with workstation(tmp_path, engine, state_folder=state).run_test(size=(80, 24)) as pilot:
+        await until(pilot, (state / "models.json").exists)
+    engine.stored = [summary("brand-new:1b", 1_000_000_000, "1B", "Q4_K_M", 4096), *demo_models()[1:]]
+
+    async def late() -> tuple[DemoEngine, str]:
+        await held.wait()
+        return engine, "demo"
+
+    app = workstation(tmp_path, late, state_folder=state)
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = app.screen.query_one("#models", RowTable)
+        await until(pilot, lambda: table.row_count == len(demo_models()))
+        await until(pilot, lambda: "llama3.1:8b" in screen_text(app))
+        assert "reading the store" in screen_text(app)
+        muted = Color.parse(app.theme_variables["muted"])
+        await until(pilot, lambda: ink(app, "llama3.1:8b") == muted)
+        await pilot.press("down")
+        assert table.selected == "llama3.1:8b"
+        held.set()
+        await until(pilot, lambda: "brand-new:1b" in screen_text(app))
+        assert "bard:latest" not in screen_text(app)
+        assert table.selected == "llama3.1:8b"
+        await until(pilot, lambda: ink(app, "qwen2.5-coder:7b") != muted)
+
+
+def ink(app: Workstation, word: str) -> Color | None:
+    """The colour that a word on the screen is written in."""
+    for strip in app.screen._compositor.render_strips():
+        for text, style, _ in strip:
+            if word in text and style is not None and style.color is not None:
+                return Color.from_rich_color(style.color)
+    return None
 
 
 async def test_loaded_models_are_marked(tmp_path: Path) -> None:

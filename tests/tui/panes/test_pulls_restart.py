@@ -36,5 +36,5 @@ async def test_a_pull_goes_on_in_the_next_workstation_and_is_told(
             await until(pilot, lambda: app.services.pulls.view.value.pulls)
             assert app.services.pulls.view.value.pulls[0].part >= part * 0.9
             await until(pilot, lambda: any(f"{name} is in the Library" in notice for notice in notices(app)))
-            await until(pilot, lambda: "127.0.0.1" in screen_text(app))
+            await until(pilot, lambda: "tests/one" in screen_text(app))
         await app.services.aclose()

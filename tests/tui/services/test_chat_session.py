@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from ollama_tui.chats import ChatStore
+from ollama_tui.chats import Attachment, ChatStore, StoredMessage, Timings
 from ollama_tui.services import ChatService, EngineLink
 from ollama_tui.services import exchange as module
 from ollama_tui.services.chat_session import ChatSession
-from tests.support.demo_engine import NOW, DemoEngine
+from ollama_tui.services.chat_view import context_use
+from tests.support.demo_engine import NOW, DemoEngine, demo_requests, demo_running
 
 
 async def until(true: Callable[[], object], seconds: float = 10.0) -> None:
@@ -82,6 +84,32 @@ async def test_prompts_sent_meanwhile_wait_and_are_answered_in_turn(tmp_path: Pa
     await store.aclose()
 
 
+async def test_a_conversation_with_pictures_goes_on_with_a_model_that_sees_none(tmp_path: Path) -> None:
+    engine = DemoEngine(answer="aye")
+    chats, store = service(tmp_path, engine)
+    await chats.new("llava:13b-v1.6-vicuna-q4_K_M")
+    session = chats.shown.value
+    await session.attach(Attachment("king.png", "image", 3), b"png")
+    await session.attach(Attachment("note.txt", "text", 4), b"long")
+    session.send("Who is this?")
+    await until(lambda: is_done(session))
+    session.use_model("bard")
+    session.send("And his crown?")
+    await until(lambda: is_done(session) and len(session.view.value.messages) == 4)
+    seen, blind = (asked.messages for asked in engine.asked)
+    assert seen[0].images
+    assert [message.images for message in blind] == [None] * 3
+    assert "long" in blind[0].content
+    answers = [one.note for one in session.view.value.messages if one.role == "assistant"]
+    assert answers == ["", "without king.png of earlier messages, which this model cannot take"]
+    await session.attach(Attachment("king.png", "image", 3), b"png")
+    session.send("Look at it")  # what was attached on purpose is for the engine to refuse
+    await until(lambda: is_done(session) and len(session.view.value.messages) == 6)
+    assert engine.asked[2].messages[-1].images
+    await chats.aclose()
+    await store.aclose()
+
+
 async def test_what_waits_is_taken_back_last_first_and_all_of_it_when_the_answer_is_stopped(tmp_path: Path) -> None:
     engine = DemoEngine(answer="one two")
     engine.gate = asyncio.Semaphore(1)
@@ -95,12 +123,34 @@ async def test_what_waits_is_taken_back_last_first_and_all_of_it_when_the_answer
     await until(lambda: session.view.value.reply and session.view.value.reply.text)
     assert session.stop()
     await until(lambda: is_done(session))
-    assert session.view.value.draft == "fourth\n\nsecond\n\nthird"
+    assert session.view.value.draft == "second\n\nthird\n\nfourth"
     assert not session.take_back()
     assert [one.content for one in session.view.value.messages] == ["first", "one"]
     await chats.aclose()
     assert [one.content for one in await store.messages(session.id)] == ["first", "one"]
     await store.aclose()
+
+
+async def test_how_full_the_context_is_is_known_of_an_answer_that_was_stopped(tmp_path: Path) -> None:
+    engine = DemoEngine(answer="one two three", running=[demo_running()])
+    engine.gate = asyncio.Semaphore(2)
+    engine.running_requests = [replace(demo_requests()[0], prompt_tokens=300)]
+    chats, store = service(tmp_path, engine)
+    await chats.new("llama3.1:8b")
+    session = chats.shown.value
+    session.send("hail")
+    await until(lambda: session.view.value.reply and session.view.value.reply.text == "one two")
+    session.stop()
+    await until(lambda: is_done(session))
+    use = session.view.value.context
+    assert (use.used, use.total) == (300 + session.view.value.messages[-1].timings.tokens, 8192)
+    await chats.aclose()
+    await store.aclose()
+
+
+def test_an_answer_longer_than_the_context_fills_it() -> None:
+    answer = StoredMessage(1, "assistant", "x", "done", context_total=512, timings=Timings(prompt_tokens=9, tokens=900))
+    assert context_use((answer,)).used == 512
 
 
 async def test_stopped_before_the_first_word_the_prompt_is_a_draft_again(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_glyphs_have_ascii_as_wide_as_they_are() -> None:
 async def test_with_ascii_glyphs_every_pane_is_drawn_in_ascii(tmp_path: Path) -> None:
     app = Workstation(
         DemoEngine(),
-        Settings(glyphs="ascii"),
+        Settings(glyphs="ascii", tour=False),
         chats=ChatStore(tmp_path / "chats.db"),
         host_label="demo",
         machine_memory=lambda: 0,

@@ -84,6 +84,8 @@ ACTIONS: tuple[Action, ...] = (
         command="keymap",
         argument="KEYMAP",
     ),
+    Action("app.tour", "", "tour", "tour", "Show three lines for who is new here", footer=False, command="tour"),
+    Action("app.tour_end", "f6", "end_tour", "end tour", "Hide the tour, for good", footer=False, priority=True),
     Action(
         "app.interrupt",
         "ctrl+c",

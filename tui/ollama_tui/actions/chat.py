@@ -13,8 +13,9 @@ _PROMPT: tuple[Action, ...] = (
            palette=False, editor=True),
     Action("chat.edit_outside", "ctrl+e", "edit_outside", "editor", "Write the prompt in $EDITOR", footer=False,
            palette=False, editor=True),
-    Action("chat.earlier", "up", "cursor_up", "earlier", "In the first line: the prompt before", footer=False,
-           palette=False, editor=True),
+    Action("chat.earlier", "up", "cursor_up", "earlier",
+           "In the first line: the prompt before; in an empty prompt: the one that waits", footer=False, palette=False,
+           editor=True),
     Action("chat.later", "down", "cursor_down", "later", "In the last line: the prompt after", footer=False,
            palette=False, editor=True),
 )  # fmt: skip

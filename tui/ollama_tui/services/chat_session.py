@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ollama_engine.types import ChatRequest
 from ollama_tui.chats import Attachment, ChatStore, Conversation, StoredMessage, ToolCall
@@ -18,6 +18,7 @@ from ollama_tui.services.chat_view import ChatView, Reply, pending_calls
 from ollama_tui.services.exchange import Exchange, Outcome
 from ollama_tui.services.link import EngineLink
 from ollama_tui.services.prompt_queue import PromptQueue
+from ollama_tui.services.sendable import Sendable, sendable
 
 __all__ = ["ChatSession", "ChatView", "Reply"]
 
@@ -157,17 +158,19 @@ class ChatSession(ChatState):
         """This, then the prompts that wait; where an answer fails or is stopped, they go back into the editor."""
         while ask is not None:
             assert self._exchange is not None
-            well = await self._answer(ask, self._exchange)
+            well, unsaid = await self._answer(ask, self._exchange)
             ask = None
             if not well:
-                self._into_draft(self._queue.take_back(), behind=True)
+                self._into_draft((*unsaid, *self._queue.take_back()), behind=False)
             elif (waiting := self._queue.next()) is not None:
                 self._exchange = self._new_exchange()
                 ask = _Ask(self._head, waiting=waiting)
             self._publish(queued=self._queue.shown)
 
-    async def _answer(self, ask: _Ask, exchange: Exchange) -> bool:
-        """Whether the model said all that it had to say. How it ended is in the messages and in `failure`."""
+    async def _answer(self, ask: _Ask, exchange: Exchange) -> tuple[bool, tuple[StoredMessage, ...]]:
+        """Whether the model said all that it had to say, and the prompt where it was never said.
+
+        How it ended is in the messages and in `failure`."""
         self._publish(failure=None)
         head, model = self._head, self.view.value.model
         question = await self._put_question(ask)
@@ -175,26 +178,33 @@ class ChatSession(ChatState):
         path = self._tree.path(parent)
         if ask.role == "tool" and pending_calls(path):
             self._publish_path(reply=None)
-            return True
+            return True, ()
         answer = await self._record.add("assistant", "", parent_id=parent, status="streaming", model=model)
         reply = Reply(answer.id, model, branch=self._tree.place_of_next(parent))
         self._publish(messages=path, reply=reply)
 
+        sent = Sendable(path)
+
         async def request() -> ChatRequest:
-            files = await self._record.files(path)
-            return chat_request(model, self.view.value.settings, path, files)
+            nonlocal sent
+            sent = await sendable(await self._link.engine(), model, path)
+            files = await self._record.files(sent.messages)
+            return chat_request(model, self.view.value.settings, sent.messages, files)
 
         outcome = await exchange.run(reply, answer, request)
+        unsaid: tuple[StoredMessage, ...] = ()
         if outcome.is_empty:
-            await self._withdraw(question, outcome, head)
+            unsaid = await self._withdraw(question, outcome, head)
         else:
-            await self._record.keep(outcome.answer)
-            self._tree.put(outcome.answer)
+            answer = outcome.answer
+            answer = replace(answer, note="; ".join(note for note in (answer.note, sent.note) if note))
+            await self._record.keep(answer)
+            self._tree.put(answer)
             self._head = answer.id
             self._publish_path(reply=None)
         if outcome.failure is not None:
             self._fail(outcome.failure)
-        return outcome.answer.status == "done"
+        return outcome.answer.status == "done", unsaid
 
     async def _put_question(self, ask: _Ask) -> StoredMessage | None:
         """The new message, written down and at the end of the branch."""
@@ -218,8 +228,10 @@ class ChatSession(ChatState):
             await self.rename(" ".join(question.content.split())[:TITLE_LENGTH])
         return question
 
-    async def _withdraw(self, question: StoredMessage | None, outcome: Outcome, head: int | None) -> None:
-        """Not a word came: all is as before, and the prompt back in the editor, before what was typed since."""
+    async def _withdraw(
+        self, question: StoredMessage | None, outcome: Outcome, head: int | None
+    ) -> tuple[StoredMessage, ...]:
+        """Not a word came: all is as before. The prompt, which is to go back into the editor."""
         gone = [outcome.answer]
         if question is not None and question.role == "user":
             gone.append(question)
@@ -228,8 +240,7 @@ class ChatSession(ChatState):
         await self._record.withdraw(gone)
         await self._record.save_head(self._head)
         self._publish_path(reply=None)
-        if len(gone) > 1:
-            self._into_draft(tuple(gone[1:]), behind=False)
+        return tuple(gone[1:])
 
     async def aclose(self) -> None:
         """Stop, and write what is not written yet."""

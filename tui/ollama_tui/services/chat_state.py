@@ -61,6 +61,11 @@ class ChatState:
 
     # The draft
 
+    @property
+    def draft(self) -> str:
+        """What stands in the editor."""
+        return self._record.own.draft
+
     def use_model(self, model: str) -> None:
         if model != self.view.value.model:
             self._record.own.model = model

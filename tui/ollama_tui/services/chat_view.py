@@ -83,5 +83,7 @@ def context_use(messages: tuple[StoredMessage, ...]) -> ContextUse:
     for message in reversed(messages):
         if message.timings.prompt_tokens:
             used = message.timings.prompt_tokens + message.timings.tokens
+            if message.context_total:  # an answer longer than it pushes the oldest tokens out
+                used = min(used, message.context_total)
             return ContextUse(used, message.context_total, message.dropped_messages, message.cut_tokens)
     return ContextUse()

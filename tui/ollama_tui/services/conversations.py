@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import count
 
 from ollama_engine.errors import EngineError, StoreError
 from ollama_engine.types import CreateRequest, ModelInfo
@@ -29,27 +31,41 @@ class Marks:
     answered_serial: int = 0
 
 
-class ChatService:
-    """`shown` is the session that the Chat pane draws. Sessions answer in tasks of their own, whoever looks."""
+def forked(title: str, taken: Iterable[str]) -> str:
+    """The name of a conversation that goes on from another: `Kings (2)`."""
+    known = set(taken)
+    title = re.sub(r" \(\d+\)$", "", title)
+    return next(name for number in count(2) if (name := f"{title} ({number})") not in known)
 
-    def __init__(self, link: EngineLink, store: ChatStore, *, clock: Callable[[], float]) -> None:
+
+class ChatService:
+    """`shown` is the session that the Chat pane draws. Sessions answer in tasks of their own, whoever looks.
+
+    It begins with a new conversation: with `model` where that is given, else until the last one is restored.
+    """
+
+    def __init__(
+        self, link: EngineLink, store: ChatStore, *, clock: Callable[[], float], model: str | None = None
+    ) -> None:
         self._link = link
         self._store = store
         self._clock = clock
         self._sessions: dict[ChatSession, asyncio.Task[None]] = {}
         self._restored: asyncio.Task[EngineError | None] | None = None
         self.marks = Latest(Marks())
-        self.shown = Latest(self._fresh(""))
+        self._begun = model is not None
+        self.shown = Latest(self._fresh(model or ""))
 
     async def restore(self) -> EngineError | None:
-        """Show the conversation that was last touched, once; the error that stands in its way."""
+        """Show the conversation that was last touched, once, unless one was begun; the error that stands in its way."""
         if self._restored is None:
             self._restored = asyncio.create_task(self._restore())
         return await asyncio.shield(self._restored)
 
     async def _restore(self) -> EngineError | None:
         try:
-            last = await self._store.latest()
+            self._follow(self.shown.value)
+            last = None if self._begun else await self._store.latest()
             if last is not None:
                 await self._show_saved(last)
             await self._store.purge(self._clock())
@@ -115,7 +131,10 @@ class ChatService:
         if conversation is None or message_id not in ids:
             raise StoreError("there is nothing on disk to go on from", hint="Send a prompt first.")
         path = path[: ids.index(message_id) + 1]
-        conversation = replace(conversation, model=session.view.value.model, settings=session.view.value.settings)
+        title = forked(conversation.title, [one.title for one in await self._store.conversations()])
+        conversation = replace(
+            conversation, title=title, model=session.view.value.model, settings=session.view.value.settings
+        )
         await self.show(await self._store.copy_branch(conversation, path, self._clock()))
         self._mark()
 
@@ -171,9 +190,12 @@ class ChatService:
             await self._store.save_unread(session.id, False)
         for one in [one for one in self._sessions if one is not session and not one.busy]:
             self._sessions.pop(one).cancel()
+        self._follow(session)
+        self._mark()
+
+    def _follow(self, session: ChatSession) -> None:
         if session not in self._sessions:
             self._sessions[session] = asyncio.create_task(self._watch(session), name="conversation-watch")
-        self._mark()
 
     def _fresh(self, model: str) -> ChatSession:
         return ChatSession(self._link, self._store, model, clock=self._clock)

@@ -1,4 +1,4 @@
-"""One request and its answer: gathered as it comes, published, and written down once a second.
+"""One request and its answer: gathered as it comes, published, and written down within a second.
 
 The stream runs in a task of its own, so that stopping it stops nothing else. A second task publishes a snapshot at
 most eight times a second, however fast or slow the tokens are.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -22,7 +22,8 @@ from ollama_tui.services.chat_view import Reply
 from ollama_tui.services.link import EngineLink
 
 PUBLISH_SECONDS = 0.125
-SAVE_SECONDS = 1.0
+SAVE_SECONDS = 0.75
+"""With the pause before it is looked at, and the time that writing takes, what is shown is on disk within a second."""
 CONTEXT_SECONDS = 0.5
 """How long the end of an answer waits to learn how large the model's context is."""
 
@@ -63,6 +64,7 @@ class Exchange:
         self._thought_since = 0.0
         self._last: ChatChunk | None = None
         self._context_total = 0
+        self._prompt_tokens = 0
         self._first = asyncio.Event()
         self._streaming: asyncio.Task[None] | None = None
         self._stopped = False
@@ -88,6 +90,8 @@ class Exchange:
         measuring.cancel()
         await asyncio.gather(ticking, measuring, return_exceptions=True)
         self._gather()
+        if not self._timings.prompt_tokens:
+            self._timings = replace(self._timings, prompt_tokens=self._prompt_tokens)
         note = "stopped" if status == "stopped" else failure.message if failure else _note_of(self._last)
         whole = replace(
             self._so_far(answer),
@@ -157,7 +161,7 @@ class Exchange:
             self._timings = replace(self._timings, thinking_ns=int((now - self._thought_since) * 1e9))
 
     async def _tick(self, reply: Reply, answer: StoredMessage) -> None:
-        """Publish the first piece at once, then at most eight times a second; write once a second."""
+        """Publish the first piece at once, then at most eight times a second; write what is shown within a second."""
         await self._first.wait()
         saved_at = time.monotonic() - SAVE_SECONDS
         while True:
@@ -199,7 +203,8 @@ class Exchange:
         return True
 
     async def _measure_context(self, model: str) -> None:
-        """How many tokens the model has room for, once it is in memory."""
+        """How many tokens the model has room for, once it is in memory, and how many the prompt took, where that is
+        known before the end: an answer that is stopped has no other count of them."""
         await self._first.wait()
         try:
             running = await (await self._link.engine()).running()
@@ -207,6 +212,10 @@ class Exchange:
             return  # the answer counts, not how full its context is
         names = (model, f"{model}:latest")
         self._context_total = next((one.context_length for one in running if one.name in names), 0)
+        with suppress(EngineError):  # Ollama's server does not tell
+            requests = await (await self._link.engine()).requests()
+            ours = [one.prompt_tokens for one in requests if one.kind == "chat" and one.model in names]
+            self._prompt_tokens = ours[0] if len(ours) == 1 else 0
 
 
 WHY_IT_ENDED = {

@@ -12,13 +12,15 @@ from ollama_engine.types import JSON, LayerView, MemoryPlan, ModelInfo, ModelSum
 from ollama_tui.services import names
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
+from ollama_tui.services.listing import ListingFile
 
 
 @dataclass(frozen=True)
 class LibraryView:
     """`known` is false until the engine has answered once; `error` is why the last attempt failed.
 
-    `updates` is what registries said of models, by name, for those that are still as they were then.
+    `updates` is what registries said of models, by name, for those that are still as they were then; `remembered` are
+    the models of the last time, until the engine has answered.
     """
 
     models: tuple[ModelSummary, ...] = ()
@@ -26,6 +28,12 @@ class LibraryView:
     refreshing: bool = False
     error: EngineError | None = None
     updates: Mapping[str, Update] = field(default_factory=dict)
+    remembered: tuple[ModelSummary, ...] = ()
+
+    @property
+    def listed(self) -> tuple[ModelSummary, ...]:
+        """What there is to look at now."""
+        return self.models if self.known else self.remembered
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,18 @@ class Freed:
 
 
 class LibraryService:
-    def __init__(self, link: EngineLink) -> None:
+    def __init__(self, link: EngineLink, listing: ListingFile | None = None) -> None:
+        """`listing` keeps the models for the next time."""
         self.view = Latest(LibraryView())
+        self._listing = listing
         self._link = link
         self._details: dict[str, ModelInfo] = {}
         self._lock = asyncio.Lock()
+
+    def recall(self) -> None:
+        """Show the models of the last time until the engine answers. Reads a file of some 300 bytes a model."""
+        if self._listing is not None and not self.view.value.known:
+            self.view.publish(replace(self.view.value, remembered=self._listing.read()))
 
     async def refresh(self) -> None:
         """Ask the engine for its models; a failure is part of the view, never raised."""
@@ -62,6 +77,8 @@ class LibraryService:
                 name: update for name, update in self.view.value.updates.items() if (name, update.local) in as_they_were
             }
             self.view.publish(LibraryView(models, known=True, updates=updates))
+            if self._listing is not None:
+                await asyncio.to_thread(self._listing.write, models)
 
     async def details(self, model: ModelSummary) -> ModelInfo:
         """Everything known of one model, asked for once per digest; EngineError as `Engine.show`."""

@@ -17,6 +17,7 @@ from ollama_tui.services.fits import FitService
 from ollama_tui.services.jobs import JobService
 from ollama_tui.services.library import LibraryService
 from ollama_tui.services.link import EngineLink
+from ollama_tui.services.listing import ListingFile
 from ollama_tui.services.modelfiles import ModelfileService
 from ollama_tui.services.monitor import MonitorService
 from ollama_tui.services.pulls import PullsService
@@ -25,7 +26,8 @@ from ollama_tui.services.residency import REFRESH_SECONDS, ResidencyService
 
 class Services:
     """`clock` gives Unix seconds; `machine_memory` the bytes a model may use here (it may take a moment);
-    `refresh_seconds` is how often PS asks what is in memory."""
+    `refresh_seconds` is how often PS asks what is in memory; `model`, where given, gets a new conversation; `listing`
+    keeps the list of models for the next time."""
 
     def __init__(
         self,
@@ -35,11 +37,13 @@ class Services:
         clock: Callable[[], float],
         machine_memory: Callable[[], int],
         refresh_seconds: float = REFRESH_SECONDS,
+        model: str | None = None,
+        listing: ListingFile | None = None,
     ) -> None:
         self.link = link
         self.clock = clock
         self.machine_memory = machine_memory
-        self.library = LibraryService(link)
+        self.library = LibraryService(link, listing)
         self.catalog = CatalogService(link)
         self.fits = FitService(self.library)
         self.jobs = JobService(link, self.library.refresh)
@@ -48,7 +52,7 @@ class Services:
         self.pulls = PullsService(link, self.library, clock=clock)
         self.residency = ResidencyService(link, refresh_seconds=refresh_seconds)
         self.monitor = MonitorService(link, self.residency, clock=clock)
-        self.chats = ChatService(link, chats, clock=clock)
+        self.chats = ChatService(link, chats, clock=clock, model=model)
         self.bench = BenchService(link, chats.path.with_name("bench.db"), clock=clock)
         self._store = chats
 

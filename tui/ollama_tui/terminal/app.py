@@ -18,9 +18,11 @@ import platformdirs
 from rich.segment import Segments
 from rich.text import Text
 from textual.app import App
+from textual.css.query import NoMatches
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from ollama_engine.settings import APP
 from ollama_tui.terminal import attention, clipboard
@@ -120,6 +122,12 @@ class TerminalApp(App[None], inherit_bindings=False):
             self._driver.flush()
 
     # An error of our own
+
+    def _handle_exception(self, error: Exception) -> None:
+        """What draws while the screens are taken down finds no widgets any more; that is no error."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if self._running or not isinstance(cause, NoMatches):
+            super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """End with a sentence; the traceback goes to a file, without anybody's words in it."""

@@ -61,6 +61,21 @@ class TerminalDriver(LinuxDriver):
         super().stop_application_mode()
         self.in_use = False
 
+    def _sigcont_application(self, *_: object) -> None:
+        _unless_closed(self._loop.call_soon_threadsafe, self._go_on)
+
+    def _go_on(self) -> None:
+        """After a stop: whoever had the terminal meanwhile has left it as they liked.
+
+        The signal comes also where the terminal hangs up, and may come while the App ends: then nothing is begun again.
+        """
+        if not (self._auto_restart and self._app._running and os.isatty(self.fileno)):
+            return
+        if self.in_use:
+            self.suspend_application_mode()
+        self.resume_application_mode()
+        self._app.refresh(layout=True)
+
     def _run_input_thread(self) -> None:
         try:
             self.run_input_thread()

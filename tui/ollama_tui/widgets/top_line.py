@@ -22,6 +22,10 @@ class TopLine(Widget):
     pane = reactive("library")
     link: reactive[LinkState] = reactive(LinkState("connecting", ""))
 
+    def __init__(self, pane: str) -> None:
+        super().__init__()
+        self.set_reactive(TopLine.pane, pane)
+
     def render(self) -> Content:
         tabs = self._tabs()
         where = self._where()

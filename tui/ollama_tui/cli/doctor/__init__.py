@@ -21,7 +21,7 @@ from ollama_tui.cli.as_json import echo_json, json_option
 from ollama_tui.cli.doctor import build, server, store, surroundings
 from ollama_tui.cli.doctor.finding import Finding, State, wrong
 from ollama_tui.cli.root import Invocation
-from ollama_tui.connect import is_this_machine, listens, open_engine, server_answers
+from ollama_tui.connect import is_ours, is_this_machine, listens, open_engine, server_answers
 from ollama_tui.format import plain
 
 if TYPE_CHECKING:
@@ -127,17 +127,10 @@ async def _server(settings: Settings) -> list[Finding]:
 
 
 async def _server_version(settings: Settings) -> list[Finding]:
-    from ollama_engine.connection import Connection
-
     try:
         async with open_engine(settings, server_only=True) as engine:
             version = await engine.version()
-        connection = Connection(settings.host, None)
-        try:
-            async with connection.response("GET", "/healthz", quick=True) as response:
-                ours = response.status_code == 200
-        finally:
-            await connection.aclose()
+        ours = await is_ours(settings.host)
     except EngineError as error:
         return [wrong("server", error.message, error.hint)]
     return [server.check_version(version, ours)]

@@ -12,6 +12,7 @@ from textual.reactive import var
 from textual.widgets import DataTable
 
 from ollama_engine.bench import Plan, Run
+from ollama_engine.bench.figures import surroundings_lines
 from ollama_tui.panes.bench import drawings
 from ollama_tui.panes.bench.cell_rows import cell_text, columns, details, row, shape
 from ollama_tui.panes.bench.plan_text import plan_text
@@ -164,7 +165,8 @@ def _run_line(run: Run) -> Content:
     state = "" if run.state == "done" else ", stopped before its end" if run.state == "stopped" else ", not ended"
     when = run.started_at[:16].replace("T", " ")
     head = Content.styled(name, "$accent bold") + Content(f"{note}{state}")
-    return head + Content.styled(f"  {when}  {one_line(run.surroundings.engine)}", "$muted")
+    where = " · ".join(surroundings_lines(run.surroundings))
+    return head + Content.styled(f"  {when}  {one_line(where)}", "$muted")
 
 
 def _warning(found: tuple[str, ...], so: str) -> list[Content]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -33,15 +34,7 @@ _HINTS = {
 
 
 class _Models(SelectionList[str], inherit_bindings=False):
-    """Its keys are the form's. What is not marked has no X, not one in another colour."""
-
-    def render_line(self, y: int) -> Strip:
-        strip = super().render_line(y)
-        line = self.scroll_offset.y + y
-        if line < self.option_count and self.get_option_at_index(line).value not in self.selected:
-            left, mark, *rest = strip
-            return Strip([left, Segment(" " * mark.cell_length, mark.style), *rest], strip.cell_length)
-        return strip
+    """Its keys are the form's."""
 
     def move(self, step: int) -> bool:
         """Light another line; whether there is one."""
@@ -51,13 +44,30 @@ class _Models(SelectionList[str], inherit_bindings=False):
             self.highlighted = place
         return there
 
+    def render_line(self, y: int) -> Strip:
+        """As SelectionList's, whose button is the same for both but for its colour."""
+        strip = super().render_line(y)
+        place = self.scroll_offset.y + y
+        if place >= self.option_count:
+            return strip
+        segments = list(strip)
+        button, text = segments[:3], segments[3].style or Style.null()
+        mark = _mark(self.get_option_at_index(place).value in self.selected)
+        style = text + Style(meta=button[0].style.meta if button[0].style else {})
+        return Strip([Segment(mark, style), *segments[3:]])
+
 
 class _Choice(Checkbox, inherit_bindings=False):
     """Its keys are the form's."""
 
-    def render(self) -> Content:
-        self.BUTTON_INNER = "X" if self.value else " "
-        return super().render()
+    @property
+    def _button(self) -> Content:
+        return Content(_mark(self.value))
+
+
+def _mark(is_on: bool) -> str:
+    """To be told without colours."""
+    return "[x]" if is_on else "[ ]"
 
 
 class PlanScreen(Dialog[Plan | None]):

@@ -74,10 +74,18 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
+def check_file(text: str) -> str:
+    """What is wrong with a path as it is typed, in words; "" where a file is there. Asks the disk."""
+    try:
+        return "" if typed_path(text).is_file() else "There is no file of this name."
+    except (OSError, ValueError) as error:
+        return f"This is no path: {error}."
+
+
 def check_capability(attachment: Attachment, model: ModelSummary | None) -> None:
     """InvalidRequest where the model is known to take no such file."""
     if model is None or not model.capabilities or attachment.kind == "text":
         return
     capability, lacks = _NEEDS[attachment.kind]
     if capability not in model.capabilities:
-        raise InvalidRequest(f"{model.name} {lacks}", hint=f"Choose a model with {capability} (ctrl+o) first.")
+        raise InvalidRequest(f"{model.name} {lacks}", hint=f"Choose a model with {capability} first.")

@@ -151,8 +151,8 @@ class ConversationActions(ChatBase):
 
     @on(ConversationList.Opened)
     async def _open(self, event: ConversationList.Opened) -> None:
+        self._select_later = event.message_id  # before it is drawn
         await self.attempt(self.services.chats.show(event.conversation_id, event.message_id))
-        self._select_later = event.message_id
         if self.size.width < BESIDE:
             self._close_list()
         else:

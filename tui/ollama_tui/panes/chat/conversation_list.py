@@ -35,6 +35,8 @@ Sort = Literal["date", "speed", "title"]
 SEARCH_SECONDS = 0.15
 _BLANKS = re.compile(r"\s+")
 BUSY, UNREAD = "●", "•"
+ROOM_FOR_TITLES, TITLE = 60, 20
+"""From this width on, what was found says which conversation it is in, in so many cells at the most."""
 _FIXED = 1 + 9 + 6 + 3 * 2 + 2
 """Cells of the columns beside the title, of what is between them, and of the scroll bar."""
 
@@ -117,9 +119,9 @@ class ConversationList(Part):
         self.table.lay_out(
             (
                 Column("mark", "", 1),
-                Column("title", "Conversations", title),
-                Column("age", "when", 9, right=True),
-                Column("speed", "tok/s", 6, right=True),
+                Column("title", f"Conversations{self._arrow('title')}", title),
+                Column("age", f"when{self._arrow('date')}", 9, right=True),
+                Column("speed", f"tok/s{self._arrow('speed')}", 6, right=True),
             )
         )
         shown = self._shown()
@@ -131,10 +133,17 @@ class ConversationList(Part):
             self.table.select(f"c{self.services.chats.shown.value.id}")
         self._draw_status(len(shown))
 
+    def _arrow(self, sort: Sort) -> str:
+        """Behind the title of the column that rows are sorted by."""
+        if sort != self._sort:
+            return ""
+        return "▲" if (sort == "title") != self._backwards else "▼"
+
     def _draw_status(self, shown: int) -> None:
         words = self.search_input.value.strip()
         if words:
-            text = f"{shown} by name · {len(self._found)} messages"
+            count = len(self._found)
+            text = f"{shown} by name · {count} {'message' if count == 1 else 'messages'}"
         elif not shown:
             text = "No conversation yet: what you send begins one."
         else:
@@ -164,6 +173,8 @@ class ConversationList(Part):
 
     def _found_row(self, one: Found) -> dict[str, str | Text]:
         text = Text("  ")
+        if self.size.width >= ROOM_FOR_TITLES:
+            text.append(f"{_title(one.conversation)[:TITLE].rstrip()}: ")
         for number, part in enumerate(one.snippet.replace(UNMARK, MARK).split(MARK)):
             text.append(visible(_BLANKS.sub(" ", part)), style="bold underline" if number % 2 else "")
         age = _age(self.services.clock() - one.conversation.updated_at)
@@ -271,7 +282,10 @@ class ConversationList(Part):
             ask_export(self, selected[0].id, selected[0].title)
 
     def action_import(self) -> None:
-        ask_import(self)
+        def turn_to_it() -> None:
+            self.post_message(self.Opened(self.services.chats.shown.value.id, None))
+
+        ask_import(self, turn_to_it)
 
 
 def _title(one: Conversation) -> str:

@@ -24,6 +24,10 @@ async def edit_outside(app: App[object], text: str, editor: str = "") -> str:
             # Nothing is painted over the editor; what streams goes on streaming.
             with app.suspend(), app.batch_update():
                 status = await asyncio.to_thread(_run, command, path)
+        except (OSError, ValueError) as error:
+            raise InvalidRequest(
+                f"the editor {command} cannot be started: {error}", hint="OLLAMA_EDITOR or EDITOR names another one."
+            ) from error
         except SuspendNotSupported as error:
             raise InvalidRequest("this terminal cannot be lent to an editor") from error
         app.refresh(layout=True)
@@ -35,7 +39,5 @@ async def edit_outside(app: App[object], text: str, editor: str = "") -> str:
 
 
 def _run(command: str, path: Path) -> int:
-    try:
-        return subprocess.run([*shlex.split(command), str(path)], check=False).returncode
-    except (OSError, ValueError):
-        return 127
+    """The exit status; OSError or ValueError where the command is none."""
+    return subprocess.run([*shlex.split(command), str(path)], check=False).returncode

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from ollama_engine.errors import EngineError, StoreError
+from ollama_engine.errors import EngineError, InvalidRequest, StoreError
+from ollama_tui.panes.chat.attaching import check_file
 from ollama_tui.paths import typed_path
-from ollama_tui.text import visible
+from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.pane import Part
 
@@ -27,14 +29,15 @@ def ask_export(part: Part, conversation_id: int, title: str) -> None:
     part.app.push_screen(AskScreen("Write the conversation to", f"~/{name}.md", note=note, check=_check_new), take)
 
 
-def ask_import(part: Part) -> None:
-    """Ask which file, then show the conversation in it."""
+def ask_import(part: Part, then: Callable[[], object] | None = None) -> None:
+    """Ask which file, show the conversation in it, and then do `then`."""
 
     async def take(path: str | None) -> None:
         if path is not None:
-            await read(part, path)
+            await read(part, path, then)
 
-    part.app.push_screen(AskScreen("Read a conversation from", "~/", note="a .json file that was exported"), take)
+    note = "a .json file that was exported"
+    part.app.push_screen(AskScreen("Read a conversation from", "~/", note=note, check=check_file), take)
 
 
 async def export(part: Part, conversation_id: int, path: str) -> None:
@@ -49,13 +52,21 @@ async def export(part: Part, conversation_id: int, path: str) -> None:
         part.notify(f"Written to {visible(str(target))}", markup=False)
 
 
-async def read(part: Part, path: str) -> None:
-    """Show the conversation in a file that was exported as JSON; what is wrong with it is told."""
+async def read(part: Part, path: str, then: Callable[[], object] | None = None) -> None:
+    """Show the conversation in a file that was exported as JSON, and then do `then`; what is wrong with it is told."""
     try:
         data = await asyncio.to_thread(_read, _expanded(path))
         await part.services.chats.add_exported(data)
+    except InvalidRequest as error:
+        hint = "It has to be a .json file that was exported here."
+        part.report(InvalidRequest(f"{path}: {error.message}", hint=error.hint or hint))
     except EngineError as error:
         part.report(error)
+    else:
+        view = part.services.chats.shown.value.view.value
+        part.notify(f"Read: {one_line(view.title) or '(no title)'}. It is shown now.", markup=False)
+        if then is not None:
+            then()
 
 
 def _expanded(path: str) -> Path:
@@ -66,7 +77,9 @@ def _expanded(path: str) -> Path:
 
 
 def _check_new(path: str) -> str:
-    return "" if path.lower().endswith((".md", ".json")) else "the name has to end in .md or .json"
+    if not path.lower().endswith((".md", ".json")):
+        return "the name has to end in .md or .json"
+    return "" if check_file(path) else "There is a file of this name already."
 
 
 def _write(path: Path, data: bytes) -> None:

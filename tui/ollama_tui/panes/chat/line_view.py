@@ -57,7 +57,10 @@ class LineView(ScrollView, inherit_bindings=False):
 
     def paint(self) -> None:
         """Show what the viewport shows now."""
-        if not self.is_mounted or not self.size:
+        if not self.is_mounted:
+            return
+        if not self.size:  # hidden: what the screen shows when it comes back is not what was painted last
+            self.rows = []
             return
         before, rows = self.rows, self.viewport.rows(self.text_width, self.size.height)
         self.rows = rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ollama_tui import actions
 from ollama_tui.panes.chat.chat_base import ChatBase
 from ollama_tui.panes.chat.text_screen import TextScreen
 from ollama_tui.text import one_line
@@ -47,7 +48,10 @@ class MessageActions(ChatBase):
             else:
                 self.say(BUSY)
 
-        self.app.push_screen(TextScreen("Say it otherwise", message.content, note="The old branch stays: [ ]"), take)
+        keymap = actions.in_force(self)
+        keys = f"{keymap.name('chat.branch_before')} and {keymap.name('chat.branch_after')}"
+        note = f"The old one stays: {keys} walk from branch to branch."
+        self.app.push_screen(TextScreen("Say it otherwise", message.content, note=note), take)
 
     def action_regenerate(self) -> None:
         if self.session.regenerate(self.target()):
@@ -61,7 +65,9 @@ class MessageActions(ChatBase):
         selected = self.transcript.selected
         message_id = selected if selected in branching else branching[-1] if branching else None
         if message_id is None:
-            self.say("There is one branch only: e and r make more.")
+            keymap = actions.in_force(self)
+            more = f"{keymap.name('chat.edit')} and {keymap.name('chat.regenerate')} make more."
+            self.say(f"There is one branch only: {more}")
         elif self.session.busy:
             self.say(BUSY)
         else:
@@ -72,8 +78,12 @@ class MessageActions(ChatBase):
 
     async def action_fork(self) -> None:
         message_id = self.target()
-        if message_id is not None:
-            await self.attempt(self.services.chats.fork(message_id))
+        if message_id is None:
+            return
+        before = self.services.chats.shown.value
+        await self.attempt(self.services.chats.fork(message_id))
+        if self.services.chats.shown.value is not before:
+            self.say("This is a new conversation, the same as the other up to here.")
 
     def action_result(self) -> None:
         """The result of the first call that waits for one."""

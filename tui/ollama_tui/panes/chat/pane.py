@@ -49,8 +49,9 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         chats.display = False
         yield chats
         with Vertical(id="chat-main"):
-            yield Lines(id="chat-welcome")
-            yield Transcript()
+            with Vertical(id="chat-body"):
+                yield Lines(id="chat-welcome")
+                yield Transcript()
             yield Lines(id="chat-failure")
             yield Lines(id="chat-waiting")
             yield Picker()
@@ -122,12 +123,14 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
                 self._draft_serial = view.draft_serial
                 self.prompt.put(view.draft)
             await self.transcript.show(view, self._waiting_text())
-            if self._select_later is not None:
+            if self._select_later in [one.id for one in view.messages]:
                 self.transcript.selected, self._select_later = self._select_later, None
         self._draw_failure(view)
+        self.prompt.prompts_wait = bool(view.queued)
         self._draw_waiting(view)
         self._draw_welcome()
         self._draw_model(view)
+        self._offer_model(self.services.library.view.value)
         self.refresh_bindings()
 
     def _poll_while(self, waiting: bool) -> None:
@@ -155,15 +158,16 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         self.failure_line.show(f"✗ {one_line(failure.error.message)}.{one_line(hint) and ' ' + one_line(hint)}")
         if failure.serial != self._failure_serial:
             self._failure_serial = failure.serial
-            self.report(failure.error)
+            if not self.display:  # who looks at it reads it above the prompt
+                self.report(failure.error)
 
     def _draw_waiting(self, view: ChatView) -> None:
-        lines = status_text.waiting(view)
+        lines = status_text.waiting(view, actions.in_force(self))
         self.waiting_lines.display = bool(lines)
         self.waiting_lines.show(lines)
 
     def _draw_model(self, view: ChatView) -> None:
-        title = status_text.title(view)
+        title = status_text.title(view, actions.in_force(self))
         if title != self._titled:  # to set it is to paint the whole prompt again
             self._titled = title
             self.prompt.border_title = Content(title)
@@ -174,7 +178,12 @@ class ChatPane(PromptActions, MessageActions, ConversationActions):
         if not empty:
             return
         text = Content.styled("A new conversation\n\n", "$accent bold")
-        text += Content("Write below; enter sends, shift+enter or ctrl+j begins a new line, ctrl+o chooses the model.")
+        keymap = actions.in_force(self)
+        newline = " or ".join(keymap.names(actions.by_id("chat.newline")).split()[:2])
+        text += Content(
+            f"Write below; {keymap.name('chat.send')} sends, {newline} begins a new line, "
+            f"{keymap.name('chat.model')} chooses the model."
+        )
         if suggestions.is_toy(self.view.model):
             text += Content("\n\n") + advice(self._memory)
         self.welcome.show(text)

@@ -1,7 +1,8 @@
 """The prompt editor: enter sends, several keys begin a new line, page keys scroll the conversation.
 
-In its first line the key up brings back what was sent before, in its last the key down what came after that. A pasted
-path becomes a file that is sent along. A command that begins with a slash is completed.
+In its first line the key up brings back what was sent before, in its last the key down what came after that; while
+prompts wait, up in an empty editor takes the last of them back. A pasted path becomes a file that is sent along. A
+command that begins with a slash is completed.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class PromptEditor(TextArea):
     class EarlierWanted(Message):
         """The user looks for earlier prompts, and there are none yet: `remember` is to be called with them."""
 
+    class TakeBackWanted(Message):
+        """The user wants the prompt that waits last in the empty editor."""
+
     class CompletionWanted(Message):
         """The user wants a command completed."""
 
@@ -63,7 +67,11 @@ class PromptEditor(TextArea):
             compact=True,
         )
         self.cursor_blink = False
+        self.prompts_wait = False
+        """Whether something is to be taken back where the editor is empty."""
         self._earlier: list[str] | None = None
+        self._commands: list[str] = []
+        """Those of now, which are not among the prompts that are kept."""
         self._at = 0
         self._own = ""
 
@@ -105,19 +113,25 @@ class PromptEditor(TextArea):
 
     def remember(self, prompts: Sequence[str]) -> None:
         """Earlier prompts, the oldest first; the last of them is shown."""
-        self._earlier = list(prompts)
+        self._earlier = [*prompts, *self._commands]
         self._at = len(self._earlier)
         self._recall(-1)
 
-    def sent(self, text: str) -> None:
+    def sent(self, text: str, *, command: bool = False) -> None:
         """One more to remember."""
-        if self._earlier is not None and text.strip():
+        if not text.strip():
+            return
+        if command:
+            self._commands.append(text)
+        if self._earlier is not None:
             self._earlier.append(text)
             self._at = len(self._earlier)
 
     def action_cursor_up(self, select: bool = False) -> None:
         if select or not self.cursor_at_first_line or self.wrapped_document.location_to_offset(self.cursor_location).y:
             super().action_cursor_up(select)
+        elif self.prompts_wait and not self.text:
+            self.post_message(self.TakeBackWanted())
         elif self._earlier is None:
             self.post_message(self.EarlierWanted())
         else:

@@ -13,7 +13,7 @@ from ollama_engine.errors import EngineError
 from ollama_engine.types import ModelSummary
 from ollama_tui import slash
 from ollama_tui.attachments import attach_files
-from ollama_tui.panes.chat.attaching import check_capability, read_attachment
+from ollama_tui.panes.chat.attaching import check_capability, check_file, read_attachment
 from ollama_tui.panes.chat.chat_base import ChatBase
 from ollama_tui.panes.chat.external_editor import edit_outside
 from ollama_tui.panes.chat.picker import Choice
@@ -33,6 +33,7 @@ class PromptActions(ChatBase):
         text = event.text
         if slash.is_command(text):
             if await SlashCommands(self).run(text):
+                self.prompt.sent(text, command=True)
                 self.prompt.clear()
             return
         if not self.view.model:
@@ -93,12 +94,13 @@ class PromptActions(ChatBase):
             await take(path)
         else:
             note = "an image, a sound, or a file of text; a pasted path is one as well"
-            self.app.push_screen(AskScreen("File to send along", "~/", note=note), take)
+            self.app.push_screen(AskScreen("File to send along", "~/", note=note, check=check_file), take)
 
     @on(PromptEditor.Emptied)
     def action_detach(self) -> None:
         self.session.detach()
 
+    @on(PromptEditor.TakeBackWanted)
     def action_take_back(self) -> None:
         if self.session.take_back():
             self.prompt.focus()

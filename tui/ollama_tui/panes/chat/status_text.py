@@ -5,27 +5,26 @@ from __future__ import annotations
 from textual.content import Content
 
 from ollama_tui import figures, suggestions
+from ollama_tui.actions import Keymap
 from ollama_tui.chats import ChatSettings
 from ollama_tui.services.chat_view import ChatView, ContextUse
 from ollama_tui.text import one_line
 
-NO_MODEL = "no model: ctrl+o chooses one"
-_SHOWN = 3
-"""Prompts that wait: how many are shown."""
 
-
-def title(view: ChatView) -> str:
+def title(view: ChatView, keymap: Keymap) -> str:
     """`llama3.1:8b · 1.2k of 8.2k context (15 %) · system, temperature`."""
     toy = "a toy that babbles in Shakespeare's manner" if suggestions.is_toy(view.model) else ""
-    facts = [one_line(view.model) or NO_MODEL, context(view.context) or toy, settings(view.settings)]
+    model = one_line(view.model) or f"no model: {keymap.name('chat.model')} chooses one"
+    facts = [model, context(view.context) or toy, settings(view.settings)]
     return " · ".join(fact for fact in facts if fact)
 
 
 def context(use: ContextUse) -> str:
     if not use.used:
         return ""
-    cut = use.dropped_messages or use.cut_tokens
-    left_out = f", {use.dropped_messages} messages left out" if use.dropped_messages else ", cut" if cut else ""
+    left_out = ", cut" if use.cut_tokens else ""
+    if use.dropped_messages:
+        left_out = f", {use.dropped_messages} {'message' if use.dropped_messages == 1 else 'messages'} left out"
     if not use.total:
         return f"{figures.tokens(use.used)} tokens{left_out}"
     return f"context {figures.tokens(use.used)}/{figures.tokens(use.total)} ({use.used / use.total:.0%}){left_out}"
@@ -44,15 +43,18 @@ def settings(chosen: ChatSettings) -> str:
     return ", ".join(name for name in names if name)
 
 
-def waiting(view: ChatView) -> Content:
-    """A line for each prompt that waits, each file that goes along, and the call that wants a result."""
-    lines = [f"waits: {one_line(one.content)}" for one in view.queued[:_SHOWN]]
-    if len(view.queued) > _SHOWN:
-        lines.append(f"and {len(view.queued) - _SHOWN} more wait")
+def waiting(view: ChatView, keymap: Keymap) -> Content:
+    """A line for the prompts that wait, which the conversation shows, for files that go along, and for the call that
+    wants a result; each with its key. `keymap` is the one in force."""
+    lines: list[str] = []
+    if count := len(view.queued):
+        back = keymap.name("chat.earlier")
+        prompts = "1 prompt waits" if count == 1 else f"{count} prompts wait"
+        lines.append(f"{prompts}; {back} takes {'it' if count == 1 else 'the last one'} back")
     if view.attachments:
         files = (f"{one_line(one.name)} ({figures.size(one.size)})" for one in view.attachments)
-        lines.append(f"goes along: {', '.join(files)}")
+        lines.append(f"goes along: {', '.join(files)}")  # backspace in the empty prompt leaves the last one out
     calls = view.pending_calls
     if calls:
-        lines.append(f"calls {one_line(calls[0].name)}({one_line(calls[0].arguments)}): ctrl+r gives the result")
+        lines.append(f"{one_line(calls[0].name)} waits for its result: {keymap.name('chat.result')} gives it")
     return Content("\n").join([Content(line) for line in lines])

@@ -113,12 +113,13 @@ class Installed(ModelWork):
         if view.error is not None and view.error is not self._view.error:
             self.report(view.error)
         self._view = view
-        self.models = {model.name: model for model in view.models}
+        self.models = {model.name: model for model in view.listed}
+        self.set_class(not view.known and bool(view.remembered), "-remembered")
         self.marked &= self.models.keys()
         self.draw_rows()
         self._draw_advice()
         if view.known and not view.refreshing:
-            self.services.fits.find_out(self.shown or view.models)
+            self.call_after_refresh(self.services.fits.find_out, self.shown or view.models)
 
     def _mark_loaded(self, view: ResidencyView) -> None:
         states = {running.name: running.state or "loaded" for running in view.running}
@@ -142,7 +143,7 @@ class Installed(ModelWork):
             return
         self.table.lay_out(columns(width, self._sort))
         now, fits, updates = self.services.clock(), self.services.fits.view.value, self._view.updates
-        models = filtered(self._view.models, self.filter_input.value)
+        models = filtered(self._view.listed, self.filter_input.value)
         self.shown = ordered(models, self._sort, fits=fits, loaded=self._states)
         rows = {}
         for model in self.shown:
@@ -231,7 +232,7 @@ class Installed(ModelWork):
             self.call_after_refresh(self.draw_rows)
 
     def _draw_details(self) -> None:
-        if self.details.display:
+        if self.details.display and self._view.known:
             self.details.show(self.models.get(self.table.selected or ""))
 
     # Looking

@@ -184,6 +184,8 @@ class ModelWork(Chosen):
             self._ask(self._look_for_updates(None if asked is None else [model.name for model in asked]))
 
     async def _look_for_updates(self, asked: Sequence[str] | None) -> None:
+        count = len(self.models if asked is None else asked)
+        self.app.notify(f"Asking registries about {count} {'model' if count == 1 else 'models'}…", markup=False)
         found = await self.services.library.look_for_updates(asked)
         newer = sorted(update.name for update in found if update.state == "newer")
         unknown = [update for update in found if update.state == "unknown"]
