@@ -29,8 +29,9 @@ async def test_garbage_is_collected_once_the_start_is_over(
 
     async def run(app: Workstation, *, mouse: bool) -> None:
         seen.append(gc.isenabled())
-        while not gc.isenabled():
-            await asyncio.sleep(0)
+        later = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.0, later.set)
+        await later.wait()
         seen.append(gc.isenabled())
 
     monkeypatch.setattr(Workstation, "run_async", run)
