@@ -42,8 +42,11 @@ async def test_a_plan_is_typed_and_measured_while_another_pane_is_looked_at(tmp_
         assert models.selected == ["bard:latest"]
         await pilot.press("down", "space")
         assert models.selected == ["bard:latest", "llama3.1:8b"]
+        assert "[x] llama3.1:8b" in screen_text(app)  # what is marked is told without colours
+        assert "[ ] qwen2.5-coder:7b" in screen_text(app)
+        assert "[ ] the same prompt" in screen_text(app)
         await pilot.press("tab", *"16", "down", *"6", "down", *"1,x")
-        await until(pilot, lambda: "'x' is no whole number" in screen_text(app))
+        await until(pilot, lambda: "at once: 'x' is no whole number" in screen_text(app))
         await pilot.press("enter")
         assert app.screen.query("#plan-models")  # it stays until it can be measured
         await pilot.press("backspace", "2", "down", "3")

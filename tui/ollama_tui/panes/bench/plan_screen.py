@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.segment import Segment
+from rich.style import Style
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.strip import Strip
 from textual.widgets import Checkbox, Input, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
@@ -41,9 +44,30 @@ class _Models(SelectionList[str], inherit_bindings=False):
             self.highlighted = place
         return there
 
+    def render_line(self, y: int) -> Strip:
+        """As SelectionList's, whose button is the same for both but for its colour."""
+        strip = super().render_line(y)
+        place = self.scroll_offset.y + y
+        if place >= self.option_count:
+            return strip
+        segments = list(strip)
+        button, text = segments[:3], segments[3].style or Style.null()
+        mark = _mark(self.get_option_at_index(place).value in self.selected)
+        style = text + Style(meta=button[0].style.meta if button[0].style else {})
+        return Strip([Segment(mark, style), *segments[3:]])
+
 
 class _Choice(Checkbox, inherit_bindings=False):
     """Its keys are the form's."""
+
+    @property
+    def _button(self) -> Content:
+        return Content(_mark(self.value))
+
+
+def _mark(is_on: bool) -> str:
+    """To be told without colours."""
+    return "[x]" if is_on else "[ ]"
 
 
 class PlanScreen(Dialog[Plan | None]):

@@ -43,13 +43,13 @@ def options_line(sets: tuple[JSON, ...]) -> str:
 
 def read_plan(models: tuple[str, ...], fields: dict[str, str], *, warm: bool) -> Plan:
     """The plan that a form's texts say. InvalidRequest: they say none."""
-    whole = {name: _whole(name, fields[name]) for name in ("rounds", "warm-ups", "loads")}
+    whole = {name: _whole(name, fields) for name in ("rounds", "warm-ups", "loads")}
     return check(
         Plan(
             models=models,
-            prompts=parse_lengths(fields["prompt"]),
-            generates=parse_lengths(fields["answer"]),
-            concurrencies=parse_lengths(fields["at once"]),
+            prompts=_lengths("prompt", fields),
+            generates=_lengths("answer", fields),
+            concurrencies=_lengths("at once", fields),
             options=parse_options(fields["options"].split()),
             repeats=whole["rounds"],
             warmups=whole["warm-ups"],
@@ -59,8 +59,15 @@ def read_plan(models: tuple[str, ...], fields: dict[str, str], *, warm: bool) ->
     )
 
 
-def _whole(name: str, text: str) -> int:
-    values = parse_lengths(text)
+def _lengths(name: str, fields: dict[str, str]) -> tuple[int, ...]:
+    try:
+        return parse_lengths(fields[name])
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{name}: {error.message}", hint=error.hint) from error
+
+
+def _whole(name: str, fields: dict[str, str]) -> int:
+    values = _lengths(name, fields)
     if len(values) != 1:
         raise InvalidRequest(f"{name} is one number")
     return values[0]
