@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from ollama_tui.connect import address_label, choose_engine
 from ollama_tui.settings_file import open_settings
+
+START_SECONDS = 2.0
+"""After so long a start is over."""
 
 
 def run_workstation(settings: Settings, *, model: str | None = None, overrides: Mapping[str, Any] | None = None) -> int:
@@ -39,12 +43,19 @@ async def _run(settings: Settings, model: str | None, overrides: Mapping[str, An
         remember=_remember,
         look_around=lambda: _look_around(settings),
     )
+    asyncio.get_running_loop().call_later(START_SECONDS, _collect_again)
     try:
         await app.run_async(mouse=settings.mouse)
     finally:
         # The terminal is restored by now; ending the runners may take a moment.
         await app.services.aclose()
     return app.return_code or 0
+
+
+def _collect_again() -> None:
+    """What is there by now stays until the end: it is not looked through any more."""
+    gc.freeze()
+    gc.enable()
 
 
 async def _look_around(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 
@@ -28,6 +29,7 @@ def open_workstation(invocation: Invocation, model: str | None = None) -> int:
         return open_plain(invocation, model)
     profile = Profile.detect(ssh=invocation.settings.ssh)
     os.environ.update(profile.environment())  # Textual reads it when it is imported
+    gc.disable()  # a start makes no garbage, and looking for some takes a tenth of it; `launch` goes on collecting
     from ollama_tui.launch import run_workstation
 
     return run_workstation(invocation.settings, model=model, overrides=invocation.overrides)
