@@ -25,9 +25,10 @@ def context(use: ContextUse) -> str:
     left_out = ", cut" if use.cut_tokens else ""
     if use.dropped_messages:
         left_out = f", {use.dropped_messages} {'message' if use.dropped_messages == 1 else 'messages'} left out"
+    used = f"{use.used / 1024:.1f}k" if 1024 <= use.used < 10 * 1024 else figures.tokens(use.used)
     if not use.total:
-        return f"{figures.tokens(use.used)} tokens{left_out}"
-    return f"context {figures.tokens(use.used)}/{figures.tokens(use.total)} ({use.used / use.total:.0%}){left_out}"
+        return f"{used} tokens{left_out}"
+    return f"context {used}/{figures.tokens(use.total)} ({use.used / use.total:.0%}){left_out}"
 
 
 def settings(chosen: ChatSettings) -> str:
