@@ -13,10 +13,10 @@ from ollama_engine.local import LocalEngine
 from ollama_engine.settings import Settings, default_config_file
 from ollama_engine.types import CreateRequest
 from ollama_tui.app import Workstation
-from ollama_tui.chats import ChatStore
+from ollama_tui.chats import ChatStore, StoredMessage, Timings
 from ollama_tui.services import Connect
 from ollama_tui.settings_file import open_settings
-from tests.support.demo_engine import NOW, DemoEngine
+from tests.support.demo_engine import ANSWER, NOW, DemoEngine
 
 MEMORY = 16_000_000_000
 SETTINGS = Settings(tour=False)
@@ -68,6 +68,22 @@ async def add_model(app: Workstation, name: str, gguf: Path, **parameters: objec
     await engine.put_blob(digest, body())
     async for _ in engine.create(CreateRequest(name, files={gguf.name: digest}, parameters=parameters)):
         pass
+
+
+async def talked(folder: Path) -> None:
+    """A saved conversation: a stopped answer, a whole one, a draft."""
+    store = ChatStore(folder / "chats.db")
+    conversation = await store.start("bard:latest", "And what of the morrow?", 1.0)
+    for question, answer, note in (("Who goes there?", "Why, 'tis I, the", "stopped"), ("Speak!", ANSWER, "")):
+        asked = await store.add_message(conversation, "user", question, status="done", model="", now=1.0)
+        answer_id = await store.add_message(
+            conversation, "assistant", answer, status="done", model="bard:latest", now=1.0
+        )
+        timings = Timings(26, 50_000_000, 84, 2_000_000_000, 400_000_000, 310_000_000)
+        status = "stopped" if note else "done"
+        said = StoredMessage(answer_id, "assistant", answer, status, note=note, timings=timings, parent_id=asked)
+        await store.save_message(said)
+    await store.aclose()
 
 
 async def until(pilot: Pilot[None], true: Callable[[], object], seconds: float = 10.0) -> None:

@@ -16,10 +16,9 @@ from textual.pilot import Pilot
 
 from ollama_engine.errors import LoadFailed
 from ollama_tui.app import Workstation
-from ollama_tui.chats import ChatStore, StoredMessage, Timings
 from ollama_tui.services.history import SAMPLES
-from tests.support.demo_engine import ANSWER, DemoEngine, demo_models, demo_requests, demo_running
-from tests.support.workstation import screen_text, until, workstation
+from tests.support.demo_engine import DemoEngine, demo_models, demo_requests, demo_running
+from tests.support.workstation import screen_text, talked, until, workstation
 
 pytestmark = pytest.mark.skipif(
     textual.__version__ != "8.2.8", reason="the snapshots are those of textual 8.2.8, others draw differently"
@@ -60,26 +59,6 @@ def _drive(app: Workstation, keys: list[str], words: str) -> Callable[[Pilot[Non
 
 def engine() -> DemoEngine:
     return DemoEngine(running=[demo_running(), demo_running("bard:latest", "idle")])
-
-
-def talked(folder: Path) -> None:
-    """A saved conversation: a stopped answer, a whole one, a draft."""
-
-    async def write() -> None:
-        store = ChatStore(folder / "chats.db")
-        conversation = await store.start("bard:latest", "And what of the morrow?", 1.0)
-        for question, answer, note in (("Who goes there?", "Why, 'tis I, the", "stopped"), ("Speak!", ANSWER, "")):
-            asked = await store.add_message(conversation, "user", question, status="done", model="", now=1.0)
-            answer_id = await store.add_message(
-                conversation, "assistant", answer, status="done", model="bard:latest", now=1.0
-            )
-            timings = Timings(26, 50_000_000, 84, 2_000_000_000, 400_000_000, 310_000_000)
-            status = "stopped" if note else "done"
-            said = StoredMessage(answer_id, "assistant", answer, status, note=note, timings=timings, parent_id=asked)
-            await store.save_message(said)
-        await store.aclose()
-
-    asyncio.run(write())
 
 
 @pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=by_size)
@@ -166,7 +145,7 @@ def test_ps_with_nothing_in_memory(compare: Compare) -> None:
 
 @pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=by_size)
 def test_chat(compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
-    talked(tmp_path)
+    asyncio.run(talked(tmp_path))
     assert compare(engine(), size, ["4"], "42.0 tok/s")
 
 
@@ -192,14 +171,3 @@ def test_chat_model_picker(compare: Compare) -> None:
 
 def test_keys(compare: Compare) -> None:
     assert compare(engine(), SMALL, ["4", "escape", "question_mark"], "Keys · Chat")
-
-
-@pytest.mark.parametrize("theme", ["paper", "contrast"])
-def test_library_in_other_themes(compare: Compare, theme: str) -> None:
-    assert compare(engine(), SMALL, [], "●   bard:latest", theme=theme)
-
-
-@pytest.mark.parametrize("theme", ["paper", "contrast"])
-def test_chat_in_other_themes(compare: Compare, tmp_path: Path, theme: str) -> None:
-    talked(tmp_path)
-    assert compare(engine(), SMALL, ["4"], "42.0 tok/s", theme=theme)

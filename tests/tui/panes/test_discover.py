@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-import textual
 from textual.pilot import Pilot
 
 from ollama_engine.errors import NotSupported, StoreError
@@ -131,24 +128,3 @@ async def test_sorting_and_only_what_fits(tmp_path: Path) -> None:
         assert all("no" not in row(app, name).split() for name in (first(), "mixtral:8x7b"))
         await pilot.press("escape")
         await until(pilot, lambda: first() == "llama3.2:1b" and table.row_count == everything)
-
-
-Compare = Callable[..., bool]
-
-
-@pytest.mark.skipif(textual.__version__ != "8.2.8", reason="the snapshots are those of textual 8.2.8")
-@pytest.mark.parametrize(
-    ("size", "theme"), [((80, 24), "ink"), ((80, 24), "contrast"), ((160, 45), "ink"), ((160, 45), "paper")]
-)
-def test_discover_looks(snap_compare: Compare, tmp_path: Path, size: tuple[int, int], theme: str) -> None:
-    app = workstation(tmp_path, demo())
-    app.theme = theme
-
-    async def drive(pilot: Pilot[None]) -> None:
-        table = await discover(pilot, app)
-        await pilot.press("down", "down")
-        await until(pilot, lambda: app.services.link.state.value.version and table.selected == "llama3.1:8b")
-        await until(pilot, lambda: size[0] < 100 or "131,072 tokens" in screen_text(app))
-        await pilot.pause(0.2)
-
-    assert snap_compare(app, terminal_size=size, run_before=drive)

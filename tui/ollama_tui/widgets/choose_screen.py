@@ -19,6 +19,12 @@ from ollama_tui.widgets.dialog import Dialog
 
 
 class Choices(OptionList, inherit_bindings=False):
+    DEFAULT_CSS = """
+    /* Light enough for the notes beside the choices. */
+    Choices:focus > .option-list--option-highlighted {
+        color: $block-cursor-blurred-foreground; background: $block-cursor-blurred-background; text-style: bold;
+    }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("list")]
 
     def action_half_page_up(self) -> None:

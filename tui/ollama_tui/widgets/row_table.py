@@ -53,6 +53,8 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         self._layout: tuple[Column, ...] = ()
         self._shown: dict[str, tuple[CellText, ...]] = {}
         self._writing_cells = False
+        self._returning_to: str | None = None
+        """The row that had the cursor before other columns were laid out, until the rows are shown again."""
         super().__init__(id=id, cursor_type="row", zebra_stripes=False, show_header=True)
 
     def on_resize(self, event: Resize) -> None:
@@ -92,6 +94,7 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         """Take these columns; whether that changed anything (then the rows must be shown again)."""
         if tuple(columns) == self._layout:
             return False
+        self._returning_to = self.selected or self._returning_to
         self.clear(columns=True)
         self._shown.clear()
         self._layout = tuple(columns)
@@ -102,7 +105,12 @@ class RowTable(DataTable[Text], inherit_bindings=False):
 
     def show_rows(self, rows: Mapping[str, Mapping[str, CellText]]) -> None:
         """Show these rows, in this order. Order, and thus the cursor's row, is kept where nothing moved."""
-        wanted = {key: tuple(row.get(column.key, "") for column in self._layout) for key, row in rows.items()}
+        self._take_rows({key: tuple(row.get(column.key, "") for column in self._layout) for key, row in rows.items()})
+        if self._returning_to is not None and self._shown:
+            self.select(self._returning_to)
+            self._returning_to = None
+
+    def _take_rows(self, wanted: dict[str, tuple[CellText, ...]]) -> None:
         kept = [key for key in self._shown if key in wanted]
         if kept + [key for key in wanted if key not in self._shown] != list(wanted):
             self._refill(wanted)

@@ -12,6 +12,7 @@ from textual.widgets import DataTable, Input
 
 from ollama_engine.errors import EngineError
 from ollama_engine.settings_view import SettingView
+from ollama_tui.paths import shown_path
 from ollama_tui.services.settings import SettingsService, problem
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.ask_screen import AskScreen
@@ -57,7 +58,7 @@ class SettingsScreen(Dialog[None]):
         self._table = self.query_one(RowTable)
         self._filter = self.query_one(Input)
         self._filter.cursor_blink = False
-        title = Content.styled("Settings", "$accent bold") + Content(f"  {visible(str(self._settings.file))}")
+        title = Content.styled("Settings", "$accent bold") + Content(f"  {visible(shown_path(self._settings.file))}")
         self.query_one("#settings-title", Lines).show(title)
         self.run_worker(self._read, group="read", exclusive=True)
 

@@ -12,6 +12,7 @@ from textual.color import Color
 from textual.containers import Horizontal, Vertical
 from textual.getters import query_one
 from textual.reactive import var
+from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import DataTable, Input
 
@@ -97,6 +98,7 @@ class Discover(Part):
         self.follow(self.services.catalog.view, self._take, group="catalog")
         self.follow(self.services.library.view, self._mark_installed, group="installed")
         self.follow(self.services.pulls.view, self._mark_pulling, group="pulling")
+        self.app.theme_changed_signal.subscribe(self, self._repaint)
 
     def entered(self) -> None:
         self.run_worker(self.services.catalog.refresh, group="refresh", exclusive=True)
@@ -138,15 +140,12 @@ class Discover(Part):
         width = self.table.parent.size.width if isinstance(self.table.parent, Widget) else 0
         if not width:
             return
-        selected = self.table.selected
         self.table.lay_out(columns(width, self.order, descending=self.descending))
         self._installed = {name for name in self._models if _key(name) in self._stored}
         shown = self._shown()
         self.table.show_rows(
             {model.name: row(model, self._view.fit(model), self._mark(model.name), self._color) for model in shown}
         )
-        if selected is not None:  # other columns are another table
-            self.table.select(selected)
         self._draw_status(len(shown))
         self._draw_details()
 
@@ -156,6 +155,9 @@ class Discover(Part):
         if self.only_fitting:
             found = [model for model in found if view.fit(model) != "none"]
         return in_order(found, view, self.order, descending=self.descending)
+
+    def _repaint(self, theme: Theme) -> None:
+        self._draw()
 
     def _color(self, name: str) -> str:
         return Color.parse(self.app.theme_variables[name]).rich_color.name
