@@ -75,10 +75,12 @@ async def test_commands_are_brought_back_like_prompts(tmp_path: Path) -> None:
         await ask(app, pilot, "hail", 2)
         await pilot.press(*"/set parameter top_k 7", "enter")
         await until(pilot, lambda: view(app).settings.options == {"top_k": 7} and not prompt(app).text)
-        await pilot.press("up")
+        await ask(app, pilot, "well", 4)
+        for text in ("well", "/set parameter top_k 7", "hail", "hail"):
+            await pilot.press("up")
+            await until(pilot, lambda text=text: prompt(app).text == text)
+        await pilot.press("down")
         await until(pilot, lambda: prompt(app).text == "/set parameter top_k 7")
-        await pilot.press("up")
-        await until(pilot, lambda: prompt(app).text == "hail")
 
 
 async def test_a_fork_goes_on_in_a_conversation_of_its_own(tmp_path: Path) -> None:
