@@ -61,6 +61,10 @@ SCRIPTS = {
         app.chat_with(qwen2.5-coder): A new conversation
         app.quit_anywhere:
     """,
+    "tour": """
+        app.tour: Choose a model in the Library
+        app.tour_end: !Choose a model in the Library
+    """,
     "quit": """
         app.quit:
     """,
