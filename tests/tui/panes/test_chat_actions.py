@@ -191,18 +191,22 @@ async def test_what_was_selected_in_one_conversation_leaves_no_mark_in_the_next(
         await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
         await pilot.press("ctrl+l")
         await until(pilot, lambda: "2 conversations" in screen_text(app))
-        await pilot.press("slash", *"aye", "enter")
+        await pilot.press("slash", *"aye")
         await until(pilot, lambda: "2 messages" in screen_text(app))
         await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query_one(ConversationList).table.has_focus)
+        await pilot.press("enter")
         await until(pilot, lambda: "▌ aye" in screen_text(app))
-        await pilot.press("ctrl+l", "escape")
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "2 messages" in screen_text(app))
+        await until(pilot, lambda: app.screen.query_one(ConversationList).table.has_focus)
+        await pilot.press("escape")
         await until(pilot, lambda: "2 conversations" in screen_text(app))
         shown = app.services.chats.shown.value.id
         await app.services.chats.show(first + 1 if shown == first else first)
         await pilot.press("enter")
-        await until(pilot, lambda: "aye" in screen_text(app))
-        await pilot.pause()
-        assert "▌" not in screen_text(app)
+        await until(pilot, lambda: prompt(app).has_focus and "aye" in screen_text(app))
+        await until(pilot, lambda: "▌" not in screen_text(app))
 
 
 async def test_a_conversation_goes_into_a_file_and_comes_back(tmp_path: Path) -> None:
