@@ -75,10 +75,12 @@ async def test_commands_are_brought_back_like_prompts(tmp_path: Path) -> None:
         await ask(app, pilot, "hail", 2)
         await pilot.press(*"/set parameter top_k 7", "enter")
         await until(pilot, lambda: view(app).settings.options == {"top_k": 7} and not prompt(app).text)
-        await pilot.press("up")
+        await ask(app, pilot, "well", 4)
+        for text in ("well", "/set parameter top_k 7", "hail", "hail"):
+            await pilot.press("up")
+            await until(pilot, lambda text=text: prompt(app).text == text)
+        await pilot.press("down")
         await until(pilot, lambda: prompt(app).text == "/set parameter top_k 7")
-        await pilot.press("up")
-        await until(pilot, lambda: prompt(app).text == "hail")
 
 
 async def test_a_fork_goes_on_in_a_conversation_of_its_own(tmp_path: Path) -> None:
@@ -189,18 +191,22 @@ async def test_what_was_selected_in_one_conversation_leaves_no_mark_in_the_next(
         await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
         await pilot.press("ctrl+l")
         await until(pilot, lambda: "2 conversations" in screen_text(app))
-        await pilot.press("slash", *"aye", "enter")
+        await pilot.press("slash", *"aye")
         await until(pilot, lambda: "2 messages" in screen_text(app))
         await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query_one(ConversationList).table.has_focus)
+        await pilot.press("enter")
         await until(pilot, lambda: "▌ aye" in screen_text(app))
-        await pilot.press("ctrl+l", "escape")
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "2 messages" in screen_text(app))
+        await until(pilot, lambda: app.screen.query_one(ConversationList).table.has_focus)
+        await pilot.press("escape")
         await until(pilot, lambda: "2 conversations" in screen_text(app))
         shown = app.services.chats.shown.value.id
         await app.services.chats.show(first + 1 if shown == first else first)
         await pilot.press("enter")
-        await until(pilot, lambda: "aye" in screen_text(app))
-        await pilot.pause()
-        assert "▌" not in screen_text(app)
+        await until(pilot, lambda: prompt(app).has_focus and "aye" in screen_text(app))
+        await until(pilot, lambda: "▌" not in screen_text(app))
 
 
 async def test_a_conversation_goes_into_a_file_and_comes_back(tmp_path: Path) -> None:

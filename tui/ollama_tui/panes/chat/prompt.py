@@ -70,8 +70,8 @@ class PromptEditor(TextArea):
         self.prompts_wait = False
         """Whether something is to be taken back where the editor is empty."""
         self._earlier: list[str] | None = None
-        self._commands: list[str] = []
-        """Those of now, which are not among the prompts that are kept."""
+        self._since: list[str] = []
+        """What was sent before `remember`, commands too, which are not among the prompts that are kept."""
         self._at = 0
         self._own = ""
 
@@ -113,19 +113,26 @@ class PromptEditor(TextArea):
 
     def remember(self, prompts: Sequence[str]) -> None:
         """Earlier prompts, the oldest first; the last of them is shown."""
-        self._earlier = [*prompts, *self._commands]
+        self._earlier = [*_before(prompts, self._since), *self._since]
         self._at = len(self._earlier)
         self._recall(-1)
 
-    def sent(self, text: str, *, command: bool = False) -> None:
+    def sent(self, text: str) -> None:
         """One more to remember."""
         if not text.strip():
             return
-        if command:
-            self._commands.append(text)
-        if self._earlier is not None:
+        if self._earlier is None:
+            self._since.append(text)
+        else:
             self._earlier.append(text)
             self._at = len(self._earlier)
+
+    def unsent(self, text: str) -> None:
+        """It is in the editor again, and was not sent after all."""
+        sent = self._since if self._earlier is None else self._earlier
+        if text in sent:
+            del sent[len(sent) - 1 - sent[::-1].index(text)]
+            self._at = len(sent)
 
     def action_cursor_up(self, select: bool = False) -> None:
         if select or not self.cursor_at_first_line or self.wrapped_document.location_to_offset(self.cursor_location).y:
@@ -159,3 +166,12 @@ class PromptEditor(TextArea):
 
     def action_cursor_page_down(self) -> None:
         self.post_message(self.Paged(1))
+
+
+def _before(prompts: Sequence[str], since: Sequence[str]) -> list[str]:
+    """Those of `prompts` that are not also the last ones, sent `since`."""
+    earlier = list(prompts)
+    for text in reversed(since):
+        if earlier and earlier[-1] == text:
+            earlier.pop()
+    return earlier

@@ -33,7 +33,7 @@ class PromptActions(ChatBase):
         text = event.text
         if slash.is_command(text):
             if await SlashCommands(self).run(text):
-                self.prompt.sent(text, command=True)
+                self.prompt.sent(text)
                 self.prompt.clear()
             return
         if not self.view.model:
@@ -102,7 +102,9 @@ class PromptActions(ChatBase):
 
     @on(PromptEditor.TakeBackWanted)
     def action_take_back(self) -> None:
+        waiting = self.session.view.value.queued
         if self.session.take_back():
+            self.prompt.unsent(waiting[-1].content)
             self.prompt.focus()
 
     # History, completion, the editor outside
