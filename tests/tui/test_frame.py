@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
+from textual.containers import Vertical
+from textual.widgets._toast import Toast
 
 from ollama_engine.errors import ServerUnreachable
 from ollama_engine.settings import Settings
@@ -63,6 +65,31 @@ async def test_escape_leaves_the_prompt_so_that_digits_change_panes(tmp_path: Pa
     async with app.run_test() as pilot:
         await pilot.press("4", "escape", "2")
         await until(pilot, lambda: app.pane == "pulls")
+
+
+async def test_escape_again_does_not_go_back_into_the_prompt(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        await pilot.press("4", "escape", "escape", "plus", "escape", "escape", "2")
+        await until(pilot, lambda: app.pane == "pulls")
+        assert app.zoom == 0
+
+
+async def test_notifications_do_not_hide_a_question(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: app.focused)
+        app.notify("Three lines of something that has happened meanwhile. " * 3)
+        for screen in (
+            AskScreen("Name", note="of three words"),
+            ConfirmScreen("Delete?", "Frees 1 GB.", verb="deletes"),
+        ):
+            app.push_screen(screen)
+            await until(pilot, lambda: app.screen.query(Toast) and app.screen.query(Toast).first().region)
+            (box,) = app.screen.query(Vertical)
+            assert not box.region.overlaps(app.screen.query(Toast).first().region)
+            await pilot.press("escape")
+            await until(pilot, lambda screen=screen: app.screen is not screen)
 
 
 async def test_the_last_line_offers_only_keys_that_work_here(tmp_path: Path) -> None:

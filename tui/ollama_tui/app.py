@@ -16,7 +16,7 @@ from textual.command import CommandPalette
 from textual.getters import query_one
 from textual.reactive import var
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Input
+from textual.widgets import ContentSwitcher, Input, TextArea
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
@@ -28,7 +28,7 @@ from ollama_tui.commanding import Commanding
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
 from ollama_tui.services.listing import ListingFile
-from ollama_tui.services.settings import SettingsService
+from ollama_tui.services.settings import SettingsService, problem
 from ollama_tui.terminal.app import TerminalApp
 from ollama_tui.text import visible
 from ollama_tui.touring import TOY, Touring
@@ -238,11 +238,11 @@ class Workstation(TerminalApp, inherit_bindings=False):
         self.zoom = 0
 
     def action_go_back(self) -> None:
-        """Out of a field to the pane's main thing, out of zoom, else to the main thing."""
+        """Out of a field, out of zoom, else to the pane's main thing; not into a prompt, where the next key is text."""
         target = self.current_pane.focus_target()
         if self.zoom and not isinstance(self.focused, Input):
             self.zoom = 0
-        elif target is not None:
+        elif target is not None and not (self.focused is not None and isinstance(target, TextArea)):
             target.focus()
 
     @on(Pane.Wanted)
@@ -285,10 +285,14 @@ class Workstation(TerminalApp, inherit_bindings=False):
     # Settings
 
     def action_settings(self) -> None:
-        self.push_screen(SettingsScreen(self.settings_service, self.take_setting))
+        self.push_screen(SettingsScreen(self.settings_service, self.take_setting, self.setting_problem))
 
     async def action_set(self, text: str) -> None:
         await self.commanding.set(text)
+
+    def setting_problem(self, key: str, text: str) -> str:
+        """What is wrong with a value for a setting in words, "" where nothing is."""
+        return problem(key, text) or (self.appearance.problem(text) if key == "theme" else "")
 
     async def take_setting(self, key: str) -> str:
         """Let a setting that was changed hold now, where it can; what else there is to say of it."""
