@@ -18,6 +18,7 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input, TextArea
 
+from ollama_engine.choices import KEYMAPS
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings, default_config_file
@@ -114,7 +115,8 @@ class Workstation(TerminalApp, inherit_bindings=False):
         )
         self.settings_service = settings_service or SettingsService(default_config_file())
         self.commanding = Commanding(self, CommandHistory(state_folder and state_folder / "commands.txt"))
-        self.keymap = keymap_files.load(settings.keymap, self.settings_service.file.parent)
+        self._preset = settings.keymap
+        self.keymap = keymap_files.load(self._preset, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())
         self.appearance = Appearance(
             self,
@@ -254,7 +256,12 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     def action_keymap(self, preset: str) -> None:
         """Take another preset, or the same; the user's keymap.toml is read again."""
-        self.keymap = keymap_files.load(preset or self.settings.keymap, self.settings_service.file.parent)
+        if preset and preset not in KEYMAPS:
+            text = f"There is no keymap '{preset}'. There are: {', '.join(KEYMAPS)}."
+            self.notify(visible(text), severity="warning", markup=False)
+            return
+        self._preset = preset or self._preset
+        self.keymap = keymap_files.load(self._preset, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())
         self.top_line.refresh()
         self.touring.draw()
@@ -300,7 +307,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
         if key == "theme":
             self.appearance.use(self.settings.theme)
         elif key == "keymap":
-            self.action_keymap("")
+            self.action_keymap(self.settings.keymap)
         elif key == "refresh":
             self.services.monitor.refresh_seconds = self.settings.refresh
         else:
