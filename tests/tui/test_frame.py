@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.command import CommandPalette
 from textual.containers import Vertical
-from textual.widgets._toast import Toast
+from textual.widgets._toast import Toast, ToastRack
 
 from ollama_engine.errors import ServerUnreachable
 from ollama_engine.settings import Settings
@@ -88,8 +88,10 @@ async def test_notifications_do_not_hide_a_question(tmp_path: Path) -> None:
             await until(pilot, lambda: app.screen.query(Toast) and app.screen.query(Toast).first().region)
             (box,) = app.screen.query(Vertical)
             assert not box.region.overlaps(app.screen.query(Toast).first().region)
+            below = app.screen_stack[0].query_one(ToastRack)
+            await until(pilot, lambda below=below: not below.region)
             await pilot.press("escape")
-            await until(pilot, lambda screen=screen: app.screen is not screen)
+            await until(pilot, lambda screen=screen, below=below: app.screen is not screen and below.region)
 
 
 async def test_the_last_line_offers_only_keys_that_work_here(tmp_path: Path) -> None:

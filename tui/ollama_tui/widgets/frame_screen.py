@@ -19,8 +19,13 @@ class FrameScreen(Screen[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("screen")]
 
     @on(ScreenSuspend)
-    @on(ScreenResume)
     def _leave_notifications_to_the_screen_above(self) -> None:
-        """Each screen shows them; what is seen of this one around a dialog shows them no second time."""
+        """Each screen shows them: what is seen of this one around a dialog would show them a second time."""
         for rack in self.query(ToastRack):
-            rack.display = self.is_current
+            rack.display = False
+            self._refresh_layout()  # Textual lays out only the screen on top
+
+    @on(ScreenResume)
+    def _show_notifications_again(self) -> None:
+        for rack in self.query(ToastRack):
+            rack.display = True
