@@ -423,7 +423,7 @@ async def test_on_a_slow_line_progress_is_told_long_before_a_whole_piece_has_com
             async for chunk in reply.body:
                 await exchange.send(chunk)
 
-    repository, data = weights(2 * MIB)
+    repository, data = weights(SIZE)
     patient = msgspec.structs.replace(config, stall=1000.0)
     async with (
         asyncio.timeout(20),

@@ -239,8 +239,8 @@ async def test_a_type_that_there_is_not_is_told_before_a_name_is_asked_for(tmp_p
     app = workstation(tmp_path)
     async with app.run_test(notifications=True) as pilot:
         await opened(pilot, app)
-        await pilot.press("colon", *"quantize bard Q4_K_N", "enter")
-        await until(pilot, lambda: "There is no type Q4_K_N; did you mean Q4_K_M?" in notices(app))
+        await pilot.press("colon", *"quantize bard Q4_KM", "enter")
+        await until(pilot, lambda: "There is no type Q4_KM; did you mean Q4_K_M?" in notices(app))
         await pilot.press("colon", *"quantize bard q4_k", "enter")
         await answer(pilot, app, AskScreen, "escape")
         assert len(notices(app)) == 1
