@@ -327,7 +327,7 @@ SCRIPTS = {
         bench.open: tokens/s of all answers together, over requests at once
         bench.plot: over rounds
         bench.run: round
-        bench.stop: stopped
+        bench.stop: r measure
     """,
     "plan": """
         > 5 e
