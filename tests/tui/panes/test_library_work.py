@@ -295,7 +295,7 @@ async def test_newer_models_are_marked_and_can_be_pulled(tmp_path: Path) -> None
     async with app.run_test(notifications=True) as pilot:
         await opened(pilot, app)
         await pilot.press("u")
-        await until(pilot, lambda: notices(app) == ["llama3.1:8b: newer at the registry (↑). f pulls."])
+        await until(pilot, lambda: notices(app)[-1:] == ["llama3.1:8b: newer at the registry (↑). f pulls."])
         assert "↑ llama3.1:8b" in " ".join(screen_text(app).split())
         await pilot.press("i", "down")
         await until(pilot, lambda: "registry      has a newer one" in screen_text(app))
