@@ -413,6 +413,7 @@ async def test_on_a_slow_line_progress_is_told_long_before_a_whole_piece_has_com
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(download, "LONGEST_HELD", 0.0)
+    monkeypatch.setattr(download, "LAG_AGE", 1000.0)  # a connection that is replaced writes what it has, too
     told = asyncio.Event()
 
     async def send_little_until_it_is_told(exchange: Exchange, number: int) -> None:
