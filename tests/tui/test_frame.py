@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.command import CommandPalette
+from textual.containers import Vertical
+from textual.geometry import Region
+from textual.screen import Screen
+from textual.widgets._toast import Toast
 
 from ollama_engine.errors import ServerUnreachable
 from ollama_engine.settings import Settings
@@ -63,6 +68,36 @@ async def test_escape_leaves_the_prompt_so_that_digits_change_panes(tmp_path: Pa
     async with app.run_test() as pilot:
         await pilot.press("4", "escape", "2")
         await until(pilot, lambda: app.pane == "pulls")
+
+
+async def test_escape_again_does_not_go_back_into_the_prompt(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test() as pilot:
+        await pilot.press("4", "escape", "escape", "plus", "escape", "escape", "2")
+        await until(pilot, lambda: app.pane == "pulls")
+        assert app.zoom == 0
+
+
+async def test_a_notification_does_not_hide_a_question_and_is_seen_once(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+
+    def seen(screen: Screen[Any]) -> list[Region]:
+        return [toast.region for toast in screen.query(Toast) if toast.region]
+
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: app.focused)
+        frame = app.screen
+        app.notify("Three lines of something that has happened meanwhile. " * 3, timeout=600)
+        for screen in (
+            AskScreen("Name", note="of three words"),
+            ConfirmScreen("Delete?", "Frees 1 GB.", verb="deletes"),
+        ):
+            await until(pilot, lambda: seen(frame))
+            app.push_screen(screen)
+            await until(pilot, lambda screen=screen: seen(screen) and not seen(frame))
+            (box,) = screen.query(Vertical)
+            assert not box.region.overlaps(seen(screen)[0])
+            await pilot.press("escape")
 
 
 async def test_the_last_line_offers_only_keys_that_work_here(tmp_path: Path) -> None:

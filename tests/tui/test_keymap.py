@@ -145,5 +145,37 @@ async def test_keymaps_change_while_one_works(tmp_path: Path) -> None:
         assert app.screen.query_one("#models").cursor_row == 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
+async def test_a_keymap_that_is_not_there_changes_no_key_and_none_is_the_same_again(tmp_path: Path) -> None:
+    app = app_with(tmp_path)
+    async with app.run_test(notifications=True) as pilot:
+        await until(pilot, lambda: app.services.library.view.value.known)
+        await pilot.press("colon", *"keymap vim", "enter")
+        await until(pilot, lambda: "j" in app.keymap.keys["list.down"])
+        await pilot.press("colon", *"keymap vmi", "enter")
+        await until(pilot, lambda: notices(app) == ["There is no keymap 'vmi'. There are: " + ", ".join(KEYMAPS) + "."])
+        (tmp_path / keymap_files.FILE).write_text('app.quit = "Q"\n', encoding="utf-8")
+        await pilot.press("colon", *"keymap", "enter")
+        await until(pilot, lambda: app.keymap.name("app.quit") == "Q")
+        assert "j" in app.keymap.keys["list.down"]
+
+
+def test_emacs_leaves_everything_by_ctrl_g() -> None:
+    keymap = keymap_files.load("emacs", None)
+    left = [action for action in actions.ACTIONS if "escape" in default_keys(action)]
+    assert [action.id for action in left if "ctrl+g" not in keymap.of(action)] == []
+
+
+async def test_emacs_moves_in_the_prompt_as_emacs_does(tmp_path: Path) -> None:
+    app = app_with(tmp_path)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.services.library.view.value.known)
+        await pilot.press("colon", *"keymap emacs", "enter")
+        await until(pilot, lambda: app.keymap.name("app.palette") == "alt+x")
+        await pilot.press("4", *"ab", "ctrl+j", *"de", "ctrl+a", "c", "ctrl+p", "ctrl+e", "x", "ctrl+n", "ctrl+e", "f")
+        await until(pilot, lambda: app.screen.query_one("#prompt").text == "abx\ncdef")  # pyright: ignore[reportAttributeAccessIssue]
+        await pilot.press("ctrl+g", "2")
+        await until(pilot, lambda: app.pane == "pulls")
+
+
 def test_the_page_of_the_docs_has_every_action_as_it_is() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.support.keys_page"

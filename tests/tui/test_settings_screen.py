@@ -90,6 +90,7 @@ async def test_a_flag_that_hides_the_file_is_told_of(tmp_path: Path, file: Path)
     ("text", "said"),
     [
         ("set theme contrast", "theme = contrast."),
+        ("set theme contrsat", "There is no theme 'contrsat'."),
         ("set max_queue", "max_queue = 7 (config.toml): requests that may wait before 503"),
         ("set max_queue many", "bad value 'many'"),
         ("set max_cue 3", "Did you mean 'max_queue'?"),
@@ -103,5 +104,21 @@ async def test_set_by_name(tmp_path: Path, file: Path, text: str, said: str) -> 
         await pilot.press("colon", *text, "enter")
         await until(pilot, lambda: notices(app))
         assert said in notices(app)[0]
+        assert len(notices(app)) == 1
     if "contrast" in text:
         assert app.theme == "contrast"
+    if "contrsat" in text:
+        assert 'theme = "paper"' in file.read_text(encoding="utf-8")
+
+
+async def test_a_theme_that_is_not_there_is_refused_where_it_is_typed(tmp_path: Path, file: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test(notifications=True) as pilot:
+        await until(pilot, lambda: app.focused)
+        await open_screen(app, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, AskScreen))
+        await pilot.press("ctrl+u", *"nrod")
+        await until(pilot, lambda: "There is no theme 'nrod'." in screen_text(app))
+        await pilot.press("enter", "ctrl+u", *"nord", "enter")
+        await until(pilot, lambda: 'theme = "nord"' in file.read_text(encoding="utf-8"))

@@ -16,8 +16,9 @@ from textual.command import CommandPalette
 from textual.getters import query_one
 from textual.reactive import var
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Input
+from textual.widgets import ContentSwitcher, Input, TextArea
 
+from ollama_engine.choices import KEYMAPS
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings, default_config_file
@@ -28,7 +29,7 @@ from ollama_tui.commanding import Commanding
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
 from ollama_tui.services.listing import ListingFile
-from ollama_tui.services.settings import SettingsService
+from ollama_tui.services.settings import SettingsService, problem
 from ollama_tui.terminal.app import TerminalApp
 from ollama_tui.text import visible
 from ollama_tui.touring import TOY, Touring
@@ -114,7 +115,8 @@ class Workstation(TerminalApp, inherit_bindings=False):
         )
         self.settings_service = settings_service or SettingsService(default_config_file())
         self.commanding = Commanding(self, CommandHistory(state_folder and state_folder / "commands.txt"))
-        self.keymap = keymap_files.load(settings.keymap, self.settings_service.file.parent)
+        self._preset = settings.keymap
+        self.keymap = keymap_files.load(self._preset, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())
         self.appearance = Appearance(
             self,
@@ -238,11 +240,11 @@ class Workstation(TerminalApp, inherit_bindings=False):
         self.zoom = 0
 
     def action_go_back(self) -> None:
-        """Out of a field to the pane's main thing, out of zoom, else to the main thing."""
+        """Out of a field, out of zoom, else to the pane's main thing; not into a prompt, where the next key is text."""
         target = self.current_pane.focus_target()
         if self.zoom and not isinstance(self.focused, Input):
             self.zoom = 0
-        elif target is not None:
+        elif target is not None and not (self.focused is not None and isinstance(target, TextArea)):
             target.focus()
 
     @on(Pane.Wanted)
@@ -254,7 +256,12 @@ class Workstation(TerminalApp, inherit_bindings=False):
 
     def action_keymap(self, preset: str) -> None:
         """Take another preset, or the same; the user's keymap.toml is read again."""
-        self.keymap = keymap_files.load(preset or self.settings.keymap, self.settings_service.file.parent)
+        if preset and preset not in KEYMAPS:
+            text = f"There is no keymap '{preset}'. There are: {', '.join(KEYMAPS)}."
+            self.notify(visible(text), severity="warning", markup=False)
+            return
+        self._preset = preset or self._preset
+        self.keymap = keymap_files.load(self._preset, self.settings_service.file.parent)
         self.set_keymap(self.keymap.bindings())
         self.top_line.refresh()
         self.touring.draw()
@@ -285,10 +292,14 @@ class Workstation(TerminalApp, inherit_bindings=False):
     # Settings
 
     def action_settings(self) -> None:
-        self.push_screen(SettingsScreen(self.settings_service, self.take_setting))
+        self.push_screen(SettingsScreen(self.settings_service, self.take_setting, self.setting_problem))
 
     async def action_set(self, text: str) -> None:
         await self.commanding.set(text)
+
+    def setting_problem(self, key: str, text: str) -> str:
+        """What is wrong with a value for a setting in words, "" where nothing is."""
+        return problem(key, text) or (self.appearance.problem(text) if key == "theme" else "")
 
     async def take_setting(self, key: str) -> str:
         """Let a setting that was changed hold now, where it can; what else there is to say of it."""
@@ -296,7 +307,7 @@ class Workstation(TerminalApp, inherit_bindings=False):
         if key == "theme":
             self.appearance.use(self.settings.theme)
         elif key == "keymap":
-            self.action_keymap("")
+            self.action_keymap(self.settings.keymap)
         elif key == "refresh":
             self.services.monitor.refresh_seconds = self.settings.refresh
         else:

@@ -137,6 +137,10 @@ class Appearance:
             text = f"The colours stay until you quit, but cannot be kept: {error.message}"
             self._app.notify(visible(text), severity="warning", markup=False)
 
+    def problem(self, name: str) -> str:
+        """Why this theme cannot be chosen, in words; "" where it can, or where it is left to the terminal."""
+        return "" if not name or name in self._app.available_themes else self._unknown(name)
+
     def _unknown(self, name: str) -> str:
         return f"There is no theme '{visible(name)}'. There are: {', '.join(sorted(self._themes))}."
 

@@ -91,6 +91,9 @@ class Commanding:
             app.action_settings()
             return
         try:
+            if key == "theme" and (problem := app.appearance.problem(value.strip())):
+                app.notify(problem, severity="warning", markup=False)
+                return
             if value.strip():
                 note = await app.settings_service.write(key, value.strip()) or await app.take_setting(key)
                 app.notify(visible(f"{key} = {value.strip()}. {note}".strip()), markup=False)

@@ -6,7 +6,7 @@ loop, except the steps of a creation, which are given one.
 
 from __future__ import annotations
 
-from ollama_engine.authoring.check import Checker, Finding, continued_lines
+from ollama_engine.authoring.check import Checker, Finding, continued_lines, template_problem
 from ollama_engine.authoring.completion import Completion, complete
 from ollama_engine.authoring.creating import create_steps, quantizations
 from ollama_engine.authoring.files import GgufFile, find_gguf
@@ -32,4 +32,5 @@ __all__ = [
     "read_draft",
     "render_here",
     "render_shown",
+    "template_problem",
 ]

@@ -133,6 +133,15 @@ def _check_parameter(command: Command) -> None:
         checked_parameters(dict(values))
 
 
+def template_problem(text: str) -> str:
+    """Why a text is no template of Go's, in words with its line and column; "" where it is one."""
+    try:
+        GoTemplate(text)
+    except TemplateError as error:
+        return error.message
+    return ""
+
+
 def _template(command: Command) -> Iterator[Finding]:
     try:
         template = GoTemplate(command.args)

@@ -28,6 +28,8 @@ from ollama_engine.store.digests import Digest
 
 PIECE = 1 << 20
 """Bytes written and journalled at once: what a kill costs each connection at the most."""
+LONGEST_HELD = 1.0
+"""Seconds after which less is written as well: on a slow line, too, progress is told and little is lost."""
 MIN_RANGE = 4 << 20
 MAX_RANGE = 64 << 20
 RANGE_SECONDS = 8.0
@@ -223,7 +225,7 @@ class BlobDownload:
             claim.position += len(data)
             claim.meter.add(len(data))
             self.received += len(data)
-            if pending.size >= PIECE:
+            if pending.size >= PIECE or pending.age >= LONGEST_HELD:
                 await self._write(pending, opened.source)
             await self._budget.throttle.take(len(data))
             if claim.position >= claim.end:
@@ -266,6 +268,12 @@ class _Pending:
     def __init__(self, start: int) -> None:
         self._start = start
         self._data = bytearray()
+        self._since = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last were taken."""
+        return time.monotonic() - self._since
 
     @property
     def size(self) -> int:
@@ -277,4 +285,5 @@ class _Pending:
     def take(self) -> tuple[int, bytearray]:
         start, data = self._start, self._data
         self._start, self._data = start + len(data), bytearray()
+        self._since = time.monotonic()
         return start, data

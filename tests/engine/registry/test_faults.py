@@ -403,3 +403,36 @@ def test_what_a_track_shows_never_goes_back() -> None:
         track.reach(completed)
         shown.append(track.completed)
     assert shown == [10, 10, 30, 30, 100]
+
+
+async def test_on_a_slow_line_progress_is_told_long_before_a_whole_piece_has_come(
+    weights: Weights,
+    registry_server: RunningRegistry,
+    store: Store,
+    config: RegistryConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(download, "LONGEST_HELD", 0.0)
+    monkeypatch.setattr(download, "LAG_AGE", 1000.0)  # a connection that is replaced writes what it has, too
+    told = asyncio.Event()
+
+    async def send_little_until_it_is_told(exchange: Exchange, number: int) -> None:
+        async with exchange.reply() as reply:
+            await exchange.begin(reply.status, reply.headers)
+            await exchange.send(await anext(reply.body))
+            await told.wait()
+            async for chunk in reply.body:
+                await exchange.send(chunk)
+
+    repository, data = weights(SIZE)
+    patient = msgspec.structs.replace(config, stall=1000.0)
+    async with (
+        asyncio.timeout(20),
+        running_proxy(registry_server.host, on_blobs(send_little_until_it_is_told)) as proxy,
+        Registry(store, config=patient) as registry,
+    ):
+        async for step in registry.pull(name_at(proxy.host, repository), insecure=True):
+            if 0 < step.completed < step.total == len(data):
+                told.set()
+    assert told.is_set()
+    assert model_bytes(store, name_at(proxy.host, repository)) == data

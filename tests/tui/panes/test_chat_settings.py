@@ -13,6 +13,7 @@ from ollama_engine.types import ModelInfo
 from ollama_tui.chats import ChatSettings
 from ollama_tui.panes.chat.settings_in_force import Held, Layers, in_force, model_options
 from ollama_tui.panes.chat.settings_screen import SettingsScreen
+from ollama_tui.panes.chat.text_screen import TextScreen
 from tests.support.demo_engine import DemoEngine
 from tests.support.workstation import notices, screen_text, until, workstation
 
@@ -111,3 +112,20 @@ async def test_a_model_that_cannot_be_asked_is_told_and_the_rest_can_be_set(tmp_
         await until(pilot, lambda: app.screen.query("#ask-input"))
         await pilot.press("7", "enter")
         await until(pilot, lambda: line(screen_text(app), "top_k") == "top_k 7 conversation")
+
+
+async def test_a_template_with_a_fault_is_refused_with_its_place(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: app.services.chats.shown.value.view.value.model)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(app.screen, SettingsScreen))
+        await pilot.press("slash", *"templat", "enter", "enter")
+        await until(pilot, lambda: isinstance(app.screen, TextScreen))
+        await pilot.press(*"{{ if .Prompt }}", "ctrl+s")
+        await until(pilot, lambda: "template line 1, column 17: unexpected EOF" in " ".join(screen_text(app).split()))
+        await pilot.press(*"yes{{ end }}", "ctrl+s")
+        await until(
+            pilot, lambda: line(screen_text(app), "template") == "template {{ if .Prompt }}yes{{ end }} conversation"
+        )

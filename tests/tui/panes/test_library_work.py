@@ -235,6 +235,17 @@ async def test_quantize_offers_smaller_types_shows_progress_and_can_be_canceled(
         assert (request.from_, request.quantize, request.requantize) == ("nomic-embed-text:latest", "Q4_K_M", False)
 
 
+async def test_a_type_that_there_is_not_is_told_before_a_name_is_asked_for(tmp_path: Path) -> None:
+    app = workstation(tmp_path)
+    async with app.run_test(notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("colon", *"quantize bard Q4_KM", "enter")
+        await until(pilot, lambda: "There is no type Q4_KM; did you mean Q4_K_M?" in notices(app))
+        await pilot.press("colon", *"quantize bard q4_k", "enter")
+        await answer(pilot, app, AskScreen, "escape")
+        assert len(notices(app)) == 1
+
+
 async def test_what_is_quantized_already_is_warned_of_and_goes_on_from_another_pane(tmp_path: Path) -> None:
     engine = DemoEngine()
     app = workstation(tmp_path, engine)
@@ -284,7 +295,7 @@ async def test_newer_models_are_marked_and_can_be_pulled(tmp_path: Path) -> None
     async with app.run_test(notifications=True) as pilot:
         await opened(pilot, app)
         await pilot.press("u")
-        await until(pilot, lambda: notices(app) == ["llama3.1:8b: newer at the registry (↑). f pulls."])
+        await until(pilot, lambda: notices(app)[-1:] == ["llama3.1:8b: newer at the registry (↑). f pulls."])
         assert "↑ llama3.1:8b" in " ".join(screen_text(app).split())
         await pilot.press("i", "down")
         await until(pilot, lambda: "registry      has a newer one" in screen_text(app))

@@ -88,6 +88,14 @@ async def test_a_name_is_asked_for_and_pulled(tmp_path: Path) -> None:
         assert list(engine.queue.views) == ["qwen3-4b"]
 
 
+async def test_the_cursor_goes_to_what_was_queued_last(tmp_path: Path) -> None:
+    app = workstation(tmp_path, three())
+    async with app.run_test(size=SMALL) as pilot:
+        await open_pulls(pilot, "nosuch:1b")
+        await pilot.press("a", *"qwen3:4b", "enter")
+        await until(pilot, lambda: app.screen.query_one(PullsPane).table.selected == "qwen3-4b")
+
+
 async def test_a_registry_over_plain_http_is_named_with_a_word(tmp_path: Path) -> None:
     engine = DemoEngine()
     app = workstation(tmp_path, engine)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
-from ollama_engine.types import Progress
+from ollama_engine.types import CreateRequest, Progress, PushRequest
 from ollama_tui.services.latest import Latest
 from ollama_tui.services.link import EngineLink
 
@@ -66,6 +66,16 @@ class JobService:
         self.view.publish((*self.view.value, job))
         self._tasks[job.id] = asyncio.create_task(self._run(job.id, steps), name=f"job {job.id}")
         return job
+
+    def push(self, name: str, *, insecure: bool, total: int) -> Job:
+        """Send a model to the registry that its name says; `total` bytes."""
+        request = PushRequest(name, insecure=insecure)
+        return self.start(f"push {name}", name, lambda engine: engine.push(request), total=total)
+
+    def quantize(self, model: str, kind: str, name: str, *, again: bool) -> Job:
+        """Make `name` of a model, with weights of type `kind`; `again` where they are quantized already."""
+        request = CreateRequest(name, from_=model, quantize=kind, requantize=again)
+        return self.start(f"quantize {model} to {kind}", name, lambda engine: engine.create(request))
 
     def cancel(self, id: int) -> None:
         """Stop a job; what it has done so far is the engine's to keep or to drop."""

@@ -191,6 +191,12 @@ class ModelfileService:
         prompt = await asyncio.to_thread(render_shown, prompts, sample, info)
         return Preview(sample.title, prompt, speaker)
 
+    def template_problem(self, text: str) -> str:
+        """Why a text is no prompt template, in words; "" where it is one."""
+        from ollama_engine.authoring import template_problem
+
+        return template_problem(text)
+
     # Making it
 
     def quantizations(self) -> tuple[str, ...]:

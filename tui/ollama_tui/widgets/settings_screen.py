@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Input
 from ollama_engine.errors import EngineError
 from ollama_engine.settings_view import SettingView
 from ollama_tui.paths import shown_path
-from ollama_tui.services.settings import SettingsService, problem
+from ollama_tui.services.settings import SettingsService
 from ollama_tui.text import one_line, visible
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.dialog import Dialog
@@ -26,7 +26,8 @@ TRUE_FALSE = ("true", "false")
 
 
 class SettingsScreen(Dialog[None]):
-    """`taken` is called after each change, so that what can change at once does."""
+    """`taken` is called after each change, so that what can change at once does; `problem` says what is wrong with a
+    value for a setting, in words."""
 
     DEFAULT_CSS = """
     SettingsScreen {
@@ -41,8 +42,11 @@ class SettingsScreen(Dialog[None]):
     topic = "Settings"
     AUTO_FOCUS = "#settings"
 
-    def __init__(self, settings: SettingsService, taken: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(
+        self, settings: SettingsService, taken: Callable[[str], Awaitable[str]], problem: Callable[[str, str], str]
+    ) -> None:
         super().__init__()
+        self._problem = problem
         self._settings = settings
         self._taken = taken
         self._views: dict[str, SettingView] = {}
@@ -144,7 +148,7 @@ class SettingsScreen(Dialog[None]):
                 f"{view.key}: {view.meaning}",
                 "" if secret else view.value,
                 note=f"It takes {takes}.",
-                check=lambda text: problem(view.key, text),
+                check=lambda text: self._problem(view.key, text),
             ),
             lambda text: self._change(view.key, text) if text is not None else None,
         )

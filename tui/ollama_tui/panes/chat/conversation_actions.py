@@ -52,7 +52,13 @@ class ConversationActions(ChatBase):
 
         model = self.view.model
         learn = partial(self.services.chats.model_info, model)
-        screen = SettingsScreen(self.view.settings, model, learn=learn, engine_options=self._engine_options())
+        screen = SettingsScreen(
+            self.view.settings,
+            model,
+            learn=learn,
+            engine_options=self._engine_options(),
+            template_problem=self.services.modelfiles.template_problem,
+        )
         self.app.push_screen(screen, take)
 
     def _engine_options(self) -> dict[str, Any]:

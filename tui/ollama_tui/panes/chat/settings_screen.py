@@ -51,6 +51,7 @@ class SettingsScreen(Dialog[ChatSettings]):
     Args:
         learn: asks what the model is, which says what it has of its own; EngineError.
         engine_options: what the settings say for every model, as far as they are known here.
+        template_problem: why a text is no prompt template, in words.
     """
 
     DEFAULT_CSS = """
@@ -77,11 +78,13 @@ class SettingsScreen(Dialog[ChatSettings]):
         *,
         learn: Callable[[], Awaitable[ModelInfo]],
         engine_options: Mapping[str, Any],
+        template_problem: Callable[[str], str],
     ) -> None:
         super().__init__()
         self._settings = settings
         self._model = model
         self._learn = learn
+        self._template_problem = template_problem
         self._layers = Layers(engine_options=engine_options)
 
     def compose(self) -> ComposeResult:
@@ -175,7 +178,7 @@ class SettingsScreen(Dialog[ChatSettings]):
                 self._settings = changed(self._settings, name, text)
                 self._draw()
 
-        check = _checker(name)
+        check = self._template_problem if name == "template" else _checker(name)
         if name in _LONG:
             self.app.push_screen(TextScreen(_LONG[name], self._text(name), note=_NOTES[name], check=check), take)
         else:

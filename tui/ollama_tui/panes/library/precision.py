@@ -12,6 +12,9 @@ FINEST_FIRST = (
 )  # fmt: skip
 """All types of llama.cpp, the largest first."""
 
+SHORT_NAMES = ("Q5_K", "Q4_K", "Q3_K", "MXFP4")
+"""Names under which some of them go as well."""
+
 BITS = {
     "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.57, "Q5_K_M": 5.7, "Q5_K_S": 5.52, "Q5_1": 6.0, "Q5_0": 5.5,
     "Q4_K_M": 4.85, "Q4_K_S": 4.58, "Q4_1": 5.0, "Q4_0": 4.5, "IQ4_NL": 4.5, "IQ4_XS": 4.25, "Q3_K_L": 4.3,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from ollama_engine.types import ModelSummary
 from ollama_tui import figures
 from ollama_tui.panes.library.order import parameter_count
-from ollama_tui.panes.library.precision import BITS, FULL_PRECISION
+from ollama_tui.panes.library.precision import BITS, FINEST_FIRST, FULL_PRECISION, SHORT_NAMES
 
 USUAL = "Q4_K_M"
 
@@ -34,6 +36,14 @@ def choices(model: ModelSummary) -> list[tuple[str, str, str]]:
         size = f"about {figures.size(int(parameters * BITS[name] / 8))}" if parameters else ""
         shown.append((name, name, ", ".join(filter(None, (size, _NOTES.get(name, ""))))))
     return shown
+
+
+def problem(kind: str) -> str:
+    """Why there is no such type, in words; "" where there is."""
+    if kind.upper() in (*FINEST_FIRST, *SHORT_NAMES):
+        return ""
+    near = get_close_matches(kind.upper(), FINEST_FIRST, n=1)
+    return f"There is no type {kind}; " + (f"did you mean {near[0]}?" if near else f"{USUAL} is {_NOTES[USUAL]}.")
 
 
 def name_for(model: str, kind: str) -> str:

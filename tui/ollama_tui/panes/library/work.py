@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from ollama_engine.errors import EngineError, NotSupported
-from ollama_engine.types import CreateRequest, ModelSummary, PushRequest
+from ollama_engine.types import ModelSummary
 from ollama_tui import figures
 from ollama_tui.panes.library import quantize_choices
 from ollama_tui.panes.library.chosen import Chosen
 from ollama_tui.panes.library.layer_lines import names as listed
 from ollama_tui.services import names
 from ollama_tui.services.drafts import Draft
+from ollama_tui.text import visible
 from ollama_tui.widgets.ask_screen import AskScreen
 from ollama_tui.widgets.choose_screen import ChooseScreen
 from ollama_tui.widgets.confirm_screen import ConfirmScreen
@@ -120,10 +121,7 @@ class ModelWork(Chosen):
         target = names.parse(name)
         if not target.same(names.parse(model.name)):
             await self.services.library.copy(model.name, target.display)
-        request = PushRequest(target.display, insecure=target.scheme == "http")
-        self.services.jobs.start(
-            f"push {target.display}", target.display, lambda engine: engine.push(request), total=model.size
-        )
+        self.services.jobs.push(target.display, insecure=target.scheme == "http", total=model.size)
 
     def action_quantize(self, given: str = "") -> None:
         model, kind = self.one_target(given, "Quantize")
@@ -143,12 +141,14 @@ class ModelWork(Chosen):
             kind = await self.app.push_screen_wait(screen) or ""
         if not kind:
             return
+        if problem := quantize_choices.problem(kind):
+            self.app.notify(visible(problem), severity="warning", markup=False)
+            return
         suggested = quantize_choices.name_for(model.name, kind)
         screen = AskScreen(f"Name of {model.name} as {kind}", suggested, check=self.name_problem)
         name = await self.app.push_screen_wait(screen)
         if name:
-            request = CreateRequest(name, from_=model.name, quantize=kind, requantize=again)
-            self.services.jobs.start(f"quantize {model.name} to {kind}", name, lambda engine: engine.create(request))
+            self.services.jobs.quantize(model.name, kind, name, again=again)
 
     def action_cancel(self) -> None:
         self._ask(self._cancel())

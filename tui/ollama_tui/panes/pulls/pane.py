@@ -216,7 +216,7 @@ class PullsPane(Pane):
 
         async def enqueue() -> None:
             view = await self.services.pulls.enqueue(model, insecure=insecure)
-            self._draw()
+            self._take(self.services.pulls.view.value)  # it is told of later
             self.table.select(view.id)
             self.table.focus()
 
