@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -15,6 +16,15 @@ from ollama_engine.server.operations import Body, Group, Operation, Query
 from ollama_engine.server.security.permissions import check_permission
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _WholePath(PathConvertor):
+    """All that is left of a path, also where it has line breaks in it."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("name", _WholePath())
 
 
 class ExactRoute(Route):

@@ -138,6 +138,8 @@ async def test_models(http: httpx.AsyncClient, engine: ScriptedEngine) -> None:
     }
     one = (await http.get("/v1/models/hf.co/bob/tale:Q4_K_M")).json()
     assert (one["id"], one["created"]) == ("hf.co/bob/tale:Q4_K_M", 1767319445)
+    broken = await http.get("/v1/models/one%0Atwo")
+    assert (broken.status_code, broken.headers["content-type"].split(";")[0]) == (404, "application/json")
     missing = await http.get("/v1/models/nope")
     assert (missing.status_code, missing.json()["error"]["type"]) == (404, "not_found_error")
     engine.names = []

@@ -92,7 +92,7 @@ def operations(routes: Sequence[ExactRoute]) -> Iterator[tuple[ExactRoute, str, 
 
 
 def plain_path(path: str) -> str:
-    """A route's path as OpenAPI writes it: `{model:path}` is `{model}`."""
+    """A route's path as OpenAPI writes it: `{model:name}` is `{model}`."""
     return _PARAMETER.sub(r"{\1}", path)
 
 

@@ -63,7 +63,7 @@ def openai_routes(engine: Engine) -> list[ExactRoute]:
             streams=events(TranscriptEvent),
         ),
         OPENAI("GET", "/v1/models", models.list, "List the models in the store", gives=ModelObjectList),
-        OPENAI("GET", "/v1/models/{model:path}", models.one, "A model in the store", gives=ModelObject),
+        OPENAI("GET", "/v1/models/{model:name}", models.one, "A model in the store", gives=ModelObject),
         OPENAI(
             "POST", "/v1/rerank", ranking.rerank, "Put documents in the order of their relevance",
             details="Not OpenAI's: in the shape that other servers have.", takes=RankingRequest, gives=RankingList,

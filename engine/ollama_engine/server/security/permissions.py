@@ -55,7 +55,7 @@ INFERENCE = frozenset(
         ("POST", "/v1/reranking"),
         ("POST", "/v1/audio/transcriptions"),
         ("GET", "/v1/models"),
-        ("GET", "/v1/models/{model:path}"),
+        ("GET", "/v1/models/{model:name}"),
         ("POST", "/v1/messages"),
         ("POST", "/v1/messages/count_tokens"),
     )
