@@ -118,6 +118,16 @@ def test_the_conversation_and_an_unsent_draft_are_there_the_next_time(
         assert terminal.wait_closed() == 0
 
 
+def test_the_terminal_has_the_size_it_has_whatever_a_shell_has_exported(environment: dict[str, str]) -> None:
+    with Terminal(PROGRAM, {**environment, "COLUMNS": "60", "LINES": "12"}, columns=100, lines=30) as terminal:
+        screen = terminal.wait_for("bard:latest")
+        assert max(map(len, screen.splitlines())) in (99, 100)
+        terminal.resize(72, 20)
+        terminal.wait_for(lambda text: max(map(len, text.splitlines())) in (71, 72))
+        terminal.press("q")
+        assert terminal.wait_closed() == 0
+
+
 def test_sigterm_restores_the_terminal_and_ends_the_runner(environment: dict[str, str]) -> None:
     with Terminal(PROGRAM, environment) as terminal:
         terminal.wait_for("bard:latest")

@@ -47,6 +47,15 @@ class TerminalDriver(LinuxDriver):
         """Whether enough waits to be written; frames should be held until `TerminalApp.line_is_free`."""
         return self.line.waiting > ENOUGH_WAITS and not self.line.is_broken
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The terminal's own. Textual believes COLUMNS and LINES, which a shell may have exported when it was opened:
+        then no change of the window would be seen."""
+        with contextlib.suppress(OSError):
+            columns, lines = os.get_terminal_size(cast("IO[str]", sys.__stderr__).fileno())
+            if columns and lines:
+                return columns, lines
+        return super()._get_terminal_size()
+
     def write(self, data: str) -> None:
         writer = self._writer_thread
         if writer is not None and writer.is_alive():
