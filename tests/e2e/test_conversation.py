@@ -88,7 +88,7 @@ def test_ctrl_c_stops_the_answer_and_what_came_is_part_of_the_conversation(home:
         terminal.wait_for("Once upon")
         terminal.press("ctrl+c")
         terminal.wait_for(EMPTY)
-        assert engine.closed_early.is_set()
+        asyncio.run_coroutine_threadsafe(engine.closed_early.wait(), server.loop).result(timeout=20)
         assert "a time" not in terminal.text
         server.call(lambda: setattr(engine, "step", None))
         terminal.type("Go on.\r")

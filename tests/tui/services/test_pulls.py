@@ -24,7 +24,7 @@ from tests.support.registry_proxy import Exchange, running_proxy
 from tests.support.registry_server import RunningRegistry, running_registry, upload
 
 MIB = 1 << 20
-SLOW = "[registry]\nbandwidth = 8_000_000\nbackoff = 0.05\nattempts = 2\n"
+SLOW = "[registry]\nconnections = 2\nbandwidth = 8_000_000\nbackoff = 0.05\nattempts = 2\n"
 
 
 @pytest.fixture(scope="module")
