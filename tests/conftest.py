@@ -47,5 +47,9 @@ def _live_in(home: Path, patch: pytest.MonkeyPatch) -> None:
     for folder in FOLDERS:
         patch.setenv(f"XDG_{folder}_HOME", str(home / folder.lower()))
     for name in list(os.environ):
-        if name.startswith("OLLAMA_") or name in ("COLUMNS", "LINES") or name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        if (
+            name.startswith("OLLAMA_")
+            or name in ("COLUMNS", "LINES")
+            or name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+        ):
             patch.delenv(name)
