@@ -86,6 +86,11 @@ def drawn(app: Workstation) -> bool:
     return plot.is_drawn and bool(plot.query("PlotWidget"))
 
 
+everywhere = pytest.mark.parametrize(
+    ("size", "theme"), [(size, theme) for size in (SMALL, TALL) for theme in ("ink", "paper", "contrast")], ids=str
+)
+
+
 def test_empty(compare: Compare) -> None:
     assert compare(SMALL, "", "Nothing is measured yet")
 
@@ -112,22 +117,19 @@ def test_while_it_measures(compare: Compare, size: tuple[int, int]) -> None:
     assert compare(size, "down", "round 2/3", view=view, plot=True)
 
 
-@pytest.mark.parametrize(
-    ("size", "theme"), [(SMALL, "ink"), (SMALL, "paper"), (SMALL, "contrast"), (TALL, "ink")], ids=str
-)
+@everywhere
 def test_a_run(compare: Compare, size: tuple[int, int], theme: str) -> None:
     keys = "right_square_bracket enter end"
     assert compare(size, keys, "Give the option num_ctx", runs=(whole(note="before"),), theme=theme, plot=True)
 
 
-def test_history(compare: Compare) -> None:
+@everywhere
+def test_history(compare: Compare, size: tuple[int, int], theme: str) -> None:
     runs = (whole(note="before"), whole(0.9, state="stopped"), run(result([1, 2, 3])))
-    assert compare(SMALL, "right_square_bracket down space", "2 marked", runs=runs)
+    assert compare(size, "right_square_bracket down space", "2 marked", runs=runs, theme=theme)
 
 
-@pytest.mark.parametrize(
-    ("size", "theme"), [(SMALL, "ink"), (SMALL, "paper"), (SMALL, "contrast"), (TALL, "ink")], ids=str
-)
+@everywhere
 def test_compared(compare: Compare, size: tuple[int, int], theme: str) -> None:
     before = whole()
     slow = whole(0.8).cells

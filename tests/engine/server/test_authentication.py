@@ -225,7 +225,7 @@ def test_every_endpoint_is_known_to_be_for_inference_or_for_administrators() -> 
 async def test_a_key_for_inference_is_for_inference(connect: Connect, keyring: Keyring, method: str, path: str) -> None:
     _, inference = keyring.create("small", "inference")
     _, admin = keyring.create("large", "admin")
-    url = path.replace("{digest}", "sha256:" + "0" * 64).replace("{id}", "x").replace("{model:path}", "bard")
+    url = path.replace("{digest}", "sha256:" + "0" * 64).replace("{id}", "x").replace("{model:name}", "bard")
     may = path in OPEN_PATHS or (method, path) in INFERENCE
     for token, allowed in ((inference, may), (admin, True)):
         answer = await connect(ELSEWHERE, token).request(method, url)

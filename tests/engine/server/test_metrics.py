@@ -47,7 +47,7 @@ async def test_requests_are_counted_by_endpoint_status_and_model(
         assert counts["http_requests_total", endpoint, "POST", "bard:latest", "200"] == 1
     assert counts["http_requests_total", "/api/chat", "POST", "", "404"] == 1
     assert counts["http_requests_total", "/api/tags", "GET", "", "200"] == 1
-    assert counts["http_requests_total", "/v1/models/{model:path}", "GET", "", "200"] == 1
+    assert counts["http_requests_total", "/v1/models/{model:name}", "GET", "", "200"] == 1
     assert counts["http_request_duration_seconds_count", "/api/chat"] == 2
     assert counts["time_to_first_token_seconds_count", "bard:latest"] == 3
     assert counts["prompt_tokens_total", "bard:latest"] == 3 * 3

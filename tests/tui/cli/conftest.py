@@ -21,14 +21,15 @@ def ollama(tmp_path: Path) -> Iterator[CommandLine]:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """`scripted` answers ANSWER to everything, `looping` never ends. Tests of a module share them."""
+    """`scripted` answers ANSWER to everything, `looping` goes on for minutes (ten times its context is the most that an
+    answer may be long). Tests of a module share them."""
     home = tmp_path_factory.mktemp("home")
     scripted_model(home / "scripted.gguf", ANSWER)
-    looping_model(home / "looping.gguf")
+    looping_model(home / "looping.gguf", context_length=65_536)
     with silent_port() as port:
         command_line = CommandLine(home, f"127.0.0.1:{port}")
-        for name in ("scripted", "looping"):
-            (home / "Modelfile").write_text(f"FROM {name}.gguf\nPARAMETER num_ctx 2048\n")
+        for name, context in (("scripted", 2048), ("looping", 65_536)):
+            (home / "Modelfile").write_text(f"FROM {name}.gguf\nPARAMETER num_ctx {context}\n")
             created = command_line.run("create", name)
             assert created.returncode == 0, created.stderr
         yield command_line
