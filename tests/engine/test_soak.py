@@ -72,9 +72,11 @@ class Client:
         except (RunnerDied, RequestCanceled) as error:
             self.ends[type(error).__name__] += 1
         except LoadFailed as error:
-            if "ended while it loaded" not in str(error):  # killed before it was there
+            # Killed before it was there; or others have pinned all that there is room for just now.
+            known = ("ended while it loaded", "beside what is pinned")
+            if not any(why in str(error) for why in known):
                 raise
-            self.ends["killed while loading"] += 1
+            self.ends[next(why for why in known if why in str(error))] += 1
 
     async def _move(self) -> None:
         engine, moves = self.engine, self.moves
