@@ -27,6 +27,19 @@ def prompt(app: Workstation) -> PromptEditor:
     return app.screen.query_one(PromptEditor)
 
 
+async def open_chat(app: Workstation, pilot: Pilot[None]) -> None:
+    await pilot.press("4")
+    await until(pilot, lambda: view(app).model)
+
+
+async def fork(app: Workstation, pilot: Pilot[None]) -> int:
+    """Out of the prompt, and on in a conversation of its own; the number of the one before."""
+    before = app.services.chats.shown.value.id
+    await pilot.press("escape", "f")
+    await until(pilot, lambda: app.services.chats.shown.value.id not in (0, before))
+    return before
+
+
 async def ask(app: Workstation, pilot: Pilot[None], text: str, messages: int) -> None:
     await pilot.press(*text, "enter")
     await until(pilot, lambda: len(view(app).messages) == messages and view(app).reply is None)
@@ -35,8 +48,7 @@ async def ask(app: Workstation, pilot: Pilot[None], text: str, messages: int) ->
 async def test_an_answer_again_and_a_prompt_otherwise_are_branches(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await ask(app, pilot, "hail", 2)
         await pilot.press("escape", "r")
         await until(pilot, lambda: "‹2/2›" in screen_text(app) and view(app).reply is None)
@@ -53,8 +65,7 @@ async def test_up_in_an_empty_prompt_takes_back_what_waits(tmp_path: Path) -> No
     engine.gate = asyncio.Semaphore(0)
     app = workstation(tmp_path, engine)
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         for text in ("one", "two", "three"):
             await pilot.press(*text, "enter")
             await until(pilot, lambda: not prompt(app).text)
@@ -70,8 +81,7 @@ async def test_up_in_an_empty_prompt_takes_back_what_waits(tmp_path: Path) -> No
 async def test_commands_are_brought_back_like_prompts(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await ask(app, pilot, "hail", 2)
         await pilot.press(*"/set parameter top_k 7", "enter")
         await until(pilot, lambda: view(app).settings.options == {"top_k": 7} and not prompt(app).text)
@@ -86,12 +96,9 @@ async def test_commands_are_brought_back_like_prompts(tmp_path: Path) -> None:
 async def test_a_fork_goes_on_in_a_conversation_of_its_own(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await ask(app, pilot, "hail", 2)
-        first = app.services.chats.shown.value.id
-        await pilot.press("escape", "f")
-        await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
+        await fork(app, pilot)
         assert [one.content for one in view(app).messages] == ["hail", "aye"]
         assert view(app).title == "hail (2)"
         await until(pilot, lambda: any("This is a new conversation" in notice for notice in notices(app)))
@@ -100,8 +107,7 @@ async def test_a_fork_goes_on_in_a_conversation_of_its_own(tmp_path: Path) -> No
 async def test_the_list_renames_deletes_and_brings_back(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await ask(app, pilot, "hail", 2)
         await pilot.press("escape", "ctrl+l")
         await until(pilot, lambda: "1 conversation" in screen_text(app))
@@ -125,8 +131,7 @@ async def test_the_list_renames_deletes_and_brings_back(tmp_path: Path) -> None:
 async def test_the_conversation_at_hand_is_deleted_and_brought_back(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40), notifications=True) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await ask(app, pilot, "hail", 2)
         await pilot.press("escape", "ctrl+d")
         await until(pilot, lambda: "Delete this conversation?" in screen_text(app))
@@ -150,8 +155,7 @@ async def test_a_list_that_is_opened_and_left_at_once_leaves_nothing_behind(
 ) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         chats = app.screen.query_one(ConversationList)
         for _ in range(3):  # each cancels the one before, which has not begun
             chats.entered()
@@ -165,8 +169,7 @@ async def test_a_list_that_is_opened_and_left_at_once_leaves_nothing_behind(
 async def test_the_search_finds_what_was_said(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="the moor of Venice"))
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await ask(app, pilot, "hail", 2)
         await pilot.press("ctrl+n")
         await until(pilot, lambda: not view(app).messages)
@@ -183,12 +186,9 @@ async def test_what_was_selected_in_one_conversation_leaves_no_mark_in_the_next(
     """Where the list stands in the place of the conversation, that is drawn anew when it comes back."""
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await ask(app, pilot, "hail", 2)
-        first = app.services.chats.shown.value.id
-        await pilot.press("escape", "f")
-        await until(pilot, lambda: app.services.chats.shown.value.id not in (0, first))
+        first = await fork(app, pilot)
         await pilot.press("ctrl+l")
         await until(pilot, lambda: "2 conversations" in screen_text(app))
         await pilot.press("slash", *"aye")
@@ -212,8 +212,7 @@ async def test_what_was_selected_in_one_conversation_leaves_no_mark_in_the_next(
 async def test_a_conversation_goes_into_a_file_and_comes_back(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40), notifications=True) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await ask(app, pilot, "hail", 2)
         first = app.services.chats.shown.value.id
         file = tmp_path / "talk.json"
@@ -242,8 +241,7 @@ async def test_a_conversation_goes_into_a_file_and_comes_back(tmp_path: Path) ->
 async def test_a_file_that_cannot_be_sent_is_told_and_nothing_ends(tmp_path: Path) -> None:
     app = workstation(tmp_path, DemoEngine(answer="aye"))
     async with app.run_test(size=(100, 40), notifications=True) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: view(app).model)
+        await open_chat(app, pilot)
         await pilot.press(*"/attach ~nobody-of-this-name/x.png", "enter")
         await until(pilot, lambda: notices(app))
         assert app.is_running
