@@ -22,17 +22,17 @@ from ollama_engine.choices import KEYMAPS
 from ollama_engine.engine import Engine
 from ollama_engine.errors import EngineError
 from ollama_engine.settings import Settings, default_config_file
-from ollama_tui import actions, keymap_files, panes, suggestions, themes
-from ollama_tui.appearance import Appearance
+from ollama_tui import actions, keymap_files, panes, suggestions
+from ollama_tui.appearance import Appearance, themes
 from ollama_tui.chats import ChatStore
 from ollama_tui.commanding import Commanding
+from ollama_tui.first_run.touring import TOY, Touring
 from ollama_tui.services import Connect, EngineLink, Services
 from ollama_tui.services.link import LinkState
 from ollama_tui.services.listing import ListingFile
 from ollama_tui.services.settings import SettingsService, problem
 from ollama_tui.terminal.app import TerminalApp
 from ollama_tui.text import visible
-from ollama_tui.touring import TOY, Touring
 from ollama_tui.widgets.command_history import CommandHistory
 from ollama_tui.widgets.frame_screen import FrameScreen
 from ollama_tui.widgets.key_line import KeyLine

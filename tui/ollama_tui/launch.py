@@ -59,7 +59,7 @@ def _collect_again() -> None:
 
 
 async def _look_around(settings: Settings) -> str:
-    existing = await asyncio.to_thread(importlib.import_module, "ollama_tui.existing")
+    existing = await asyncio.to_thread(importlib.import_module, "ollama_tui.first_run.existing")
     return await existing.notice(settings)
 
 

@@ -16,7 +16,7 @@ from textual.geometry import Offset
 from textual.pilot import Pilot
 from textual.selection import Selection
 
-from ollama_tui import themes
+from ollama_tui.appearance import themes
 from ollama_tui.chats import Attachment, StoredMessage, Timings, ToolCall
 from ollama_tui.panes.chat.transcript import Transcript
 from ollama_tui.services.chat_session import ChatView, Reply

@@ -9,7 +9,7 @@ import pytest
 
 from ollama_engine.local import LocalEngine
 from ollama_engine.settings import HostAddress, Settings
-from ollama_tui.existing import notice
+from ollama_tui.first_run.existing import notice
 from tests.support.command_line import silent_port
 from tests.support.demo_engine import DemoEngine
 from tests.support.foreign_server import foreign_server
@@ -74,7 +74,7 @@ async def test_a_server_of_this_program_is_nothing_to_tell(tmp_path: Path) -> No
 async def test_what_listens_there_and_is_no_server_of_models_is_nothing_to_tell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ollama_tui.existing.PATIENCE", 0.2)
+    monkeypatch.setattr("ollama_tui.first_run.existing.PATIENCE", 0.2)
     silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     async with silent:
         address = HostAddress(port=silent.sockets[0].getsockname()[1])

@@ -14,7 +14,7 @@ from ollama_tui.app import Workstation
 from ollama_tui.chats import ChatStore
 from tests.support.demo_engine import DemoEngine
 from tests.support.workstation import notices, screen_text, until
-from tests.tui.test_themes import GOOD
+from tests.tui.appearance.test_themes import GOOD
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ async def test_a_choice_that_cannot_be_kept_is_told(tmp_path: Path, folder: Path
 async def test_a_theme_is_seen_as_soon_as_it_is_saved(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ollama_tui.appearance.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("ollama_tui.appearance.appearance.LOOK_EVERY", 0.05)
     mine = folder / "mine.toml"
     mine.write_text(GOOD)
     app = opened(tmp_path, Settings(theme="mine"))

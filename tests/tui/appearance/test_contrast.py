@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textual.color import Color
 
-from ollama_tui import themes
+from ollama_tui.appearance import themes
 from tests.support.contrast import worst
 from tests.support.demo_engine import DemoEngine, demo_requests, demo_running
 from tests.support.workstation import screen_text, until, workstation

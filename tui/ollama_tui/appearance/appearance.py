@@ -14,7 +14,7 @@ from textual.command import CommandPalette
 from textual.theme import Theme
 
 from ollama_engine.errors import EngineError
-from ollama_tui import themes
+from ollama_tui.appearance import themes
 from ollama_tui.text import visible
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_tui import themes
+from ollama_tui.appearance import themes
 
 GOOD = """name = "mine"
 dark = true

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from textual.theme import Theme
 
-from ollama_tui import theme_file
+from ollama_tui.appearance import theme_file
 
 DEFAULT = "ink"
 SIXTEEN_COLORS = "ansi"
@@ -38,9 +38,10 @@ class BadTheme:
 
 def bundled_folder() -> Path:
     """`themes/` inside the installed package, or at the top of the repository it is run from."""
-    here = Path(__file__).parent
+    package = Path(__file__).parents[1]
     return next(
-        (folder for folder in (here / "themes", here.parents[1] / "themes") if folder.is_dir()), here / "themes"
+        (folder for folder in (package / "themes", package.parents[1] / "themes") if folder.is_dir()),
+        package / "themes",
     )
 
 
